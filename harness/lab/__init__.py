@@ -1,0 +1,1 @@
+"""VMs and links on libvirt: the private daemon, images, topology, machines, snapshots, gc."""

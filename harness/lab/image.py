@@ -1,0 +1,190 @@
+"""The guest image: Debian built with mmdebstrap from the recipe in vagrant/image/.
+
+The image is cached by the hash of its recipe. It is built inside a mount and PID namespace of
+its own, on a tmpfs: whatever ends the build, kill -9 included, the kernel takes the chroot's
+processes, mounts and files with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError, MissingEnvironmentError
+from harness.lab.lease import locked
+from harness.lab.paths import VAGRANT, Cache
+from harness.progress import Stage, stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECIPE = VAGRANT / "image"
+_ROOT_GIB = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """What a user can choose about the build.
+
+    Attributes:
+        suite: Debian suite of the guest.
+        mirror: mirror URL; empty takes mmdebstrap's default for the suite.
+        proxy: HTTP proxy for the downloads; empty for none.
+        offline: use only the packages kept in the cache.
+    """
+
+    suite: str = "bookworm"
+    mirror: str = ""
+    proxy: str = ""
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A built image: the folder with base.qcow2, vmlinuz, initrd.img and packages.txt."""
+
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """Hash of the recipe (16 hex digits)."""
+        return self.folder.name
+
+    @property
+    def kernel(self) -> Path:
+        """The guest kernel, for direct boot."""
+        return self.folder / "vmlinuz"
+
+    def package_versions(self) -> dict[str, str]:
+        """The resolved version of every package in the image."""
+        lines = (self.folder / "packages.txt").read_text(encoding="utf-8").splitlines()
+        return dict(line.split(" ", 1) for line in lines if " " in line)
+
+
+def recipe_key(options: ImageOptions) -> str:
+    """Hash of every file of the recipe, names and modes included, and of the suite."""
+    digest = hashlib.sha256(options.suite.encode())
+    for path in sorted(RECIPE.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            executable = bool(path.stat().st_mode & 0o100)
+            digest.update(f"{path.relative_to(RECIPE)}\0{executable}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def recipe_packages() -> list[str]:
+    """The packages the recipe names."""
+    lines = (RECIPE / "packages.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def ensure_image(cache: Cache, options: ImageOptions) -> Image:
+    """The image of the current recipe, built if it is not in the cache.
+
+    Raises:
+        MissingEnvironmentError: a tool is missing or the mirror does not answer.
+        HarnessError: the build failed; the log's path is in the hint.
+    """
+    image = Image(cache.images / recipe_key(options))
+    if _complete(image):
+        return image
+    cache.images.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(cache.leases / f"image-{image.key}.lock"):
+        if not _complete(image):
+            with stage("Building the guest image (about 1 to 3 minutes)") as progress:
+                _build(cache, image, options, progress)
+    return image
+
+
+def _complete(image: Image) -> bool:
+    return (image.folder / "recipe.json").exists()
+
+
+def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -> None:
+    for tool in ("mmdebstrap", "mke2fs", "qemu-img", "unshare", "setpriv"):
+        if shutil.which(tool) is None:
+            raise MissingEnvironmentError(
+                f"{tool} is not installed", hint="run: make install (or harness doctor)"
+            )
+    free = shutil.disk_usage(cache.root).free
+    if free < 4 << 30:
+        raise MissingEnvironmentError(
+            f"only {free / 2**30:.1f} GiB free at {cache.root}; the image build needs 4",
+            hint="free some space, or choose another folder with --cache",
+        )
+    cache.packages.mkdir(parents=True, exist_ok=True)
+    building = tempfile.mkdtemp(prefix=".building-", dir=cache.images)
+    log_path = cache.images / f"build-{image.key}.log"
+    script = RECIPE / "build.sh"
+    env = {
+        **os.environ,
+        "OUT": building,
+        "SUITE": options.suite,
+        "MIRROR": options.mirror,
+        "PROXY": options.proxy,
+        "OFFLINE": "1" if options.offline else "",
+        "PACKAGES": ",".join(recipe_packages()),
+        "PACKAGE_CACHE": str(cache.packages),
+        "ROOT_GIB": str(_ROOT_GIB),
+    }
+    # setpriv: the build dies with the harness; unshare --kill-child: the whole PID namespace
+    # dies with unshare, and the mount namespace with its last process.
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"]
+    command += ["--kill-child=KILL", "--mount-proc", "--propagation", "private"]
+    command += ["bash", str(script)]
+    try:
+        with log_path.open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    progress.note(line.strip())
+                code = process.wait()
+            finally:
+                process.kill()
+                process.wait()
+        if code != 0:
+            raise _explain(log_path)
+        versions = (RECIPE / "packages.txt").read_text(encoding="utf-8")
+        recipe = {"suite": options.suite, "packages": versions.split("\n"), "key": image.key}
+        with open(os.path.join(building, "recipe.json"), "w", encoding="utf-8") as file:
+            json.dump(recipe, file)
+        os.rename(building, image.folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _explain(log: Path) -> HarnessError:
+    """The one line that says why a build failed, from its log."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E:", "Err:", "portblock:", "error:"))]
+    what = errors[0].strip() if errors else (lines[-1].strip() if lines else "no output")
+    network = (
+        "Could not resolve",
+        "Could not connect",
+        "Failed to fetch",
+        "Temporary failure",
+        "Connection timed out",
+        "Unable to connect",
+        "Connection failed",
+    )
+    if any(word in text for word in network):
+        return MissingEnvironmentError(
+            f"the package mirror does not answer: {what[:200]}",
+            hint=f"check the network, or use --mirror / --proxy / --offline; log: {log}",
+        )
+    return HarnessError(f"the guest image build failed: {what[:200]}", hint=f"log: {log}")

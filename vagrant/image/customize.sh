@@ -1,0 +1,34 @@
+#!/bin/sh
+# mmdebstrap customize hook; $1 is the root of the new system.
+set -eu
+root=$1
+here=$(dirname "$(readlink -f "$0")")
+cp -a --no-preserve=ownership "$here/overlay/." "$root/"
+printf '/dev/vda / ext4 defaults,noatime 0 1\n' > "$root/etc/fstab"
+printf 'drbd\n' > "$root/etc/modules-load.d/lab.conf"
+printf 'lab\n' > "$root/etc/hostname"
+rm -f "$root"/etc/ssh/ssh_host_*
+: > "$root/etc/machine-id"
+
+# portblock (resource-agents 4.12) never finds its own rule: iptables 1.8.9 prints the protocol
+# as a number, "6", where the agent expects "tcp" (fixed upstream in 4.14). The group is green
+# and TCP 3260 stays shut. A mutant puts the unpatched agent back from the .orig file.
+agent=$root/usr/lib/ocf/resource.d/heartbeat/portblock
+cp "$agent" "$agent.orig"
+"$here/patch-portblock" "$agent"
+
+# Pacemaker starts the storage services, and the lab starts Pacemaker; timers are noise.
+for unit in corosync.service pacemaker.service e2scrub_reap.service logd.service open-iscsi.service \
+    rtslib-fb-targetctl.service systemd-pstore.service iscsid.socket apt-daily.timer \
+    apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer drbd.service; do
+    if chroot "$root" systemctl list-unit-files "$unit" | grep -q "^$unit"; then
+        chroot "$root" systemctl disable "$unit" >/dev/null 2>&1
+    fi
+done
+for unit in systemd-networkd-wait-online.service iscsi.service systemd-timesyncd.service; do
+    chroot "$root" systemctl mask "$unit" >/dev/null 2>&1
+done
+chroot "$root" systemctl enable ssh systemd-networkd lab-seed lab-journal lab-events2 \
+    lab-progress serial-getty@ttyS0 >/dev/null 2>&1
+chroot "$root" update-initramfs -u -k all
+chroot "$root" dpkg-query -W -f '${Package} ${Version}\n' > "$root/etc/lab-packages"
