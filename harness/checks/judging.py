@@ -1,0 +1,61 @@
+"""Runs the checks that apply on one evidence folder. Never raises on bad evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+# Each of these modules enters its checks in the registry, in the order of the report.
+from harness.checks import themes  # noqa: F401
+from harness.checks.registry import ALL_CHECKS, Check, one_line
+from harness.checks.verdict import CheckResult, ScenarioVerdict
+from harness.evidence.model import Evidence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def judge(folder: Path) -> ScenarioVerdict:
+    """The verdict on an evidence folder: every check that applies, in registry order.
+
+    Missing files and torn data make checks INCONCLUSIVE; nothing is raised and nothing written
+    (see ScenarioVerdict.save).
+    """
+    evidence = Evidence(folder)
+    try:
+        error = _harness_trouble(evidence)
+    except Exception as problem:
+        return ScenarioVerdict(folder.name, (), f"scenario.json: {one_line(problem, folder)}")
+    results = [_run(check, evidence) for check in ALL_CHECKS.values()]
+    return ScenarioVerdict(
+        evidence.scenario.slug, tuple(r for r in results if r is not None), error
+    )
+
+
+def judge_one(folder: Path, slug: str) -> CheckResult:
+    """The result of check ``slug``; INCONCLUSIVE where it does not apply to the scenario.
+
+    Raises:
+        KeyError: there is no such check.
+    """
+    if slug not in ALL_CHECKS:
+        raise KeyError(f"no check is called {slug!r}; there are: {', '.join(ALL_CHECKS)}")
+    result = _run(ALL_CHECKS[slug], Evidence(folder))
+    return result or ALL_CHECKS[slug].inconclusive("the check does not apply to this scenario")
+
+
+def _run(check: Check, evidence: Evidence) -> CheckResult | None:
+    try:
+        if not check.applies(evidence):
+            return None
+    except Exception as problem:
+        return check.inconclusive(one_line(problem, evidence.folder))
+    return check.run(evidence)
+
+
+def _harness_trouble(evidence: Evidence) -> str | None:
+    scenario = evidence.scenario
+    if scenario.outcome == "error":
+        return scenario.error or "the harness failed without saying why"
+    if scenario.outcome == "running":
+        return "the scenario never ended: the harness was stopped in the middle of it"
+    return None

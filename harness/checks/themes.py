@@ -1,0 +1,1 @@
+"""Imports every module of checks; the order here is the order in reports."""

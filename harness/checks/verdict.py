@@ -1,0 +1,182 @@
+"""What a judgement is: three values, one result per check, one verdict per scenario.
+
+Owns the shape of ``verdict.json``. The rules that keep a verdict honest live here too: a check
+that was judged on nothing is INCONCLUSIVE, and a scenario without checks can never be VALID.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = 1
+
+
+class Verdict(StrEnum):
+    """VALID: the property held. INVALID: it was violated. INCONCLUSIVE: the evidence cannot say."""
+
+    VALID = "VALID"
+    INVALID = "INVALID"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class VerdictError(ValueError):
+    """A ``verdict.json`` that is not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check found.
+
+    Attributes:
+        check: slug of the check, e.g. ``lost-writes``.
+        title: the same for people.
+        verdict: one of three values.
+        expected: what should have been seen, one line.
+        seen: what was seen, one line.
+        when_ns: moments on the run's clock (ns since the epoch) that the finding is about.
+        evidence: where it can be looked up: relative file, ``:line`` or ``:record`` appended.
+        operations: how many operations, samples or events it was judged on; 0 is never a pass.
+        details: JSON-able numbers and lists for the report.
+    """
+
+    check: str
+    title: str
+    verdict: Verdict
+    expected: str
+    seen: str
+    when_ns: tuple[int, ...] = ()
+    evidence: tuple[str, ...] = ()
+    operations: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def earned(self) -> CheckResult:
+        """This result, with a pass that was judged on nothing turned into INCONCLUSIVE."""
+        if self.verdict is Verdict.VALID and self.operations <= 0:
+            return replace(
+                self,
+                verdict=Verdict.INCONCLUSIVE,
+                seen=f"nothing to judge on ({self.seen})" if self.seen else "nothing to judge on",
+            )
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict that ``json.dumps`` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: object) -> CheckResult:
+        """The result in ``raw``, as ``to_json`` wrote it.
+
+        Raises:
+            VerdictError: a field is missing or of the wrong type.
+        """
+        try:
+            if not isinstance(raw, dict) or not isinstance(raw["details"], dict):
+                raise TypeError("not an object")
+            return cls(
+                check=str(raw["check"]),
+                title=str(raw["title"]),
+                verdict=Verdict(raw["verdict"]),
+                expected=str(raw["expected"]),
+                seen=str(raw["seen"]),
+                when_ns=tuple(int(t) for t in raw["when_ns"]),
+                evidence=tuple(str(e) for e in raw["evidence"]),
+                operations=int(raw["operations"]),
+                details=raw["details"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise VerdictError(f"not a check result: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioVerdict:
+    """All results of one scenario.
+
+    Attributes:
+        slug: the scenario's slug (the evidence folder's name).
+        checks: the results, in the order of the registry; checks that do not apply are absent.
+        error: the harness's own trouble, one line; None when there was none.
+    """
+
+    slug: str
+    checks: tuple[CheckResult, ...] = ()
+    error: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """INVALID if any check is; else INCONCLUSIVE if any is, on error or without checks."""
+        found = {result.earned().verdict for result in self.checks}
+        if Verdict.INVALID in found:
+            return Verdict.INVALID
+        if self.error is not None or not found or Verdict.INCONCLUSIVE in found:
+            return Verdict.INCONCLUSIVE
+        return Verdict.VALID
+
+    def count(self, verdict: Verdict) -> int:
+        """How many checks came to ``verdict``."""
+        return sum(result.verdict is verdict for result in self.checks)
+
+    def result(self, slug: str) -> CheckResult | None:
+        """The result of check ``slug``, or None where it did not apply."""
+        return next((result for result in self.checks if result.check == slug), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict that ``json.dumps`` takes; ``verdict`` in it is derived, for readers."""
+        return {
+            "schema": SCHEMA,
+            "slug": self.slug,
+            "verdict": str(self.verdict),
+            "error": self.error,
+            "checks": [result.to_json() for result in self.checks],
+        }
+
+    @classmethod
+    def from_json(cls, raw: object) -> ScenarioVerdict:
+        """The verdict in ``raw``, as ``to_json`` wrote it.
+
+        Raises:
+            VerdictError: another schema, a missing field, or a ``verdict`` that the checks deny.
+        """
+        try:
+            if not isinstance(raw, dict) or raw["schema"] != SCHEMA:
+                raise VerdictError(f"not a verdict of schema {SCHEMA}")
+            error = raw["error"]
+            verdict = cls(
+                slug=str(raw["slug"]),
+                checks=tuple(CheckResult.from_json(item) for item in raw["checks"]),
+                error=None if error is None else str(error),
+            )
+            stated = Verdict(raw["verdict"])
+        except VerdictError:
+            raise
+        except (KeyError, TypeError, ValueError) as problem:
+            raise VerdictError(f"not a verdict: {problem!r}") from problem
+        if verdict.verdict is not stated:
+            raise VerdictError(f"says {stated}, but its checks say {verdict.verdict}")
+        return verdict
+
+    def save(self, path: Path) -> None:
+        """Write ``verdict.json`` (whole or not at all)."""
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: Path) -> ScenarioVerdict:
+        """Read ``verdict.json``.
+
+        Raises:
+            VerdictError: it is not one.
+            FileNotFoundError: there is none.
+        """
+        try:
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, UnicodeDecodeError, VerdictError) as error:
+            raise VerdictError(f"{path.name}: {error}") from error

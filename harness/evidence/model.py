@@ -1,0 +1,287 @@
+"""Typed access to an evidence folder: scenario.json, run.json and the timeline (docs/evidence.md).
+
+What the harness wrote is validated here once, so that judges and reports need not. What guests
+wrote (log texts, ``drbdsetup`` output) stays untrusted: it is handed out as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.evidence.timeline import Channel, Event, read_timeline
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIMELINE = "timeline.jsonl"
+WITNESS_CHANNELS = (Channel.CONSOLE, Channel.JOURNAL, Channel.EVENTS2)  # they carry a nonce
+
+
+class EvidenceError(ValueError):
+    """A file of the evidence folder that does not keep the contract; the message names it."""
+
+
+class _Stored(BaseModel):
+    # Unknown keys are let through: an older judge can read a newer folder.
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the JSON file at ``path``.
+
+        Raises:
+            EvidenceError: it is not of this shape.
+            FileNotFoundError: there is no such file.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise EvidenceError(f"{path.name}: {where}: {first['msg']}") from error
+
+    def save(self, path: Path) -> None:
+        """Write this as JSON, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(
+            json.dumps(self.model_dump(mode="json", by_alias=True), indent=1) + "\n",
+            encoding="utf-8",
+        )
+        os.replace(temporary, path)
+
+
+class Expect(_Stored):
+    """What a scenario expects, stated before its first run."""
+
+    failovers: Annotated[int, Field(ge=0)]
+    fencings: Annotated[int, Field(ge=0)]
+    max_stall_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    active: str | None = None
+    min_spanning_writes: Annotated[int, Field(ge=0)] = 0
+    workload: bool
+    fault: bool
+    fenced: list[str] = Field(default_factory=list)
+
+
+class Job(_Stored):
+    """One fio job; paths are relative to the evidence folder."""
+
+    name: str
+    kind: Literal["raw", "file"]
+    lun: str | None = None
+    resource: str | None = None
+    block_size: Annotated[int, Field(gt=0)] = 4096
+    result: str = Field(alias="json")
+    lat_log: str | None = None
+    headers: str | None = None
+
+
+class Lun(_Stored):
+    """One LUN: the DRBD resource behind it and its size."""
+
+    resource: str
+    bytes: Annotated[int, Field(gt=0)]
+
+
+class Scenario(_Stored):
+    """scenario.json: what the scenario is and what it expects."""
+
+    slug: str
+    name: str
+    feature: str
+    tags: list[str] = Field(default_factory=list)
+    started_ns: int
+    ended_ns: int | None = None
+    outcome: Literal["running", "finished", "error"]
+    error: str | None = None
+    reproduce: str = ""
+    gherkin: list[str] = Field(default_factory=list)
+    expect: Expect
+    jobs: list[Job] = Field(default_factory=list)
+    luns: dict[str, Lun] = Field(default_factory=dict)
+    nodes: list[str]
+    initiator: str
+    resources: list[str]
+    vip: str
+
+
+class RunInfo(_Stored):
+    """run.json: what the run was."""
+
+    run: str
+    started_ns: int
+    accelerator: Literal["kvm", "tcg"]
+    timing: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    harness: str
+    seed: int | None = None
+    command: str = ""
+    kept: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event and where it stands in the timeline."""
+
+    event: Event
+    line: int  # from 1
+
+    @property
+    def ref(self) -> str:
+        """``timeline.jsonl:LINE``."""
+        return f"{TIMELINE}:{self.line}"
+
+    @property
+    def t_ns(self) -> int:
+        """Arrival on the host, ns since the epoch on the run's clock."""
+        return self.event.t_ns
+
+    @property
+    def source(self) -> str:
+        """Which machine: a VM's role name or ``host``."""
+        return self.event.source
+
+    def text(self, key: str) -> str:
+        """The string at ``key`` of the data; empty where there is none."""
+        value = self.event.data.get(key)
+        return value if isinstance(value, str) else ""
+
+    def integer(self, key: str) -> int:
+        """The integer at ``key`` of the data.
+
+        Raises:
+            EvidenceError: there is none.
+        """
+        value = self.event.data.get(key)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise EvidenceError(f"{self.ref}: {key!r} is not an integer")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One ``state`` sample."""
+
+    what: str
+    when: str
+    node: str
+    value: Any
+    seen: Seen
+
+
+class Evidence:
+    """One evidence folder, read on demand and kept.
+
+    Args:
+        folder: ``reports/<run>/evidence/<slug>``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """scenario.json."""
+        return Scenario.load(self.folder / "scenario.json")
+
+    @cached_property
+    def run(self) -> RunInfo | None:
+        """run.json of the run that the folder belongs to; None where there is none."""
+        try:
+            return RunInfo.load(self.folder.parent.parent / "run.json")
+        except FileNotFoundError:
+            return None
+
+    @cached_property
+    def timeline(self) -> tuple[Seen, ...]:
+        """Every event, in order of arrival, with line numbers.
+
+        Raises:
+            TimelineError: a line (but a torn last one) that is not an event.
+        """
+        # read_timeline yields one event per line and skips none, so position gives the line.
+        events = read_timeline(self.folder / TIMELINE)
+        return tuple(Seen(event, line) for line, event in enumerate(events, start=1))
+
+    @cached_property
+    def nonces(self) -> dict[tuple[str, Channel], Seen]:
+        """First nonce of each witness stream, by (source, channel)."""
+        first: dict[tuple[str, Channel], Seen] = {}
+        for seen in self.timeline:
+            if seen.event.kind == "nonce" and seen.event.channel in WITNESS_CHANNELS:
+                first.setdefault((seen.source, seen.event.channel), seen)
+        return first
+
+    @cached_property
+    def _own(self) -> dict[Channel, tuple[Seen, ...]]:
+        """Events by channel, without what a witness stream carried before its nonce."""
+        sorted_out: dict[Channel, list[Seen]] = {channel: [] for channel in Channel}
+        for seen in self.timeline:
+            channel = seen.event.channel
+            if channel in WITNESS_CHANNELS:
+                nonce = self.nonces.get((seen.source, channel))
+                if nonce is None or seen.line < nonce.line:
+                    continue
+            sorted_out[channel].append(seen)
+        return {channel: tuple(events) for channel, events in sorted_out.items()}
+
+    def select(self, channel: Channel, *kinds: str, source: str | None = None) -> tuple[Seen, ...]:
+        """Events of ``channel`` that belong to this scenario, in order of arrival.
+
+        What a witness stream carried before its nonce was buffered before the fork and is left
+        out; so is a stream without a nonce.
+
+        Args:
+            channel: which channel.
+            kinds: only these kinds; all where none is given.
+            source: only from this machine; from all where None.
+        """
+        return tuple(
+            seen
+            for seen in self._own[channel]
+            if (not kinds or seen.event.kind in kinds) and (source is None or seen.source == source)
+        )
+
+    def samples(self, what: str, when: str | None = None) -> list[Sample]:
+        """All ``state`` samples of ``what`` (and ``when``), in order of arrival."""
+        found = []
+        for seen in self.select(Channel.STATE, "sample"):
+            data = seen.event.data
+            if data.get("what") == what and when in (None, data.get("when")):
+                found.append(
+                    Sample(what, seen.text("when"), seen.text("node"), data.get("value"), seen)
+                )
+        return found
+
+    def latest(self, what: str, when: str) -> dict[str, Sample]:
+        """The last sample of ``what`` at ``when`` of each node."""
+        return {sample.node: sample for sample in self.samples(what, when)}
+
+    @property
+    def vms(self) -> list[str]:
+        """Both nodes and the initiator."""
+        return [*self.scenario.nodes, self.scenario.initiator]
+
+    @cached_property
+    def end_ns(self) -> int:
+        """The end of the scenario, or the last event where it never ended."""
+        last = max((seen.t_ns for seen in self.timeline), default=self.scenario.started_ns)
+        return max(last, self.scenario.ended_ns or 0)
+
+    def path(self, relative: str) -> Path:
+        """A file of the folder.
+
+        Raises:
+            EvidenceError: ``relative`` leads out of the folder.
+        """
+        path = (self.folder / relative).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise EvidenceError(f"scenario.json: {relative!r} leads out of the evidence folder")
+        return path
