@@ -75,7 +75,7 @@ class MachinePlan:
             KeyError: the machine is not on that link.
         """
         for card in self.cards:
-            if card.link is link:
+            if card.link == link:
                 return card
         raise KeyError(f"{self.name} has no card on the {link} link")
 

@@ -1,0 +1,164 @@
+"""The cluster's configuration as typed, validated values; a variant is data that overrides some.
+
+Defaults are the reference configuration (docs/architecture.md, "Reference configuration").
+Files for the guests are rendered from these values by harness.cluster.render.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harness.errors import BadInputError
+from harness.timing import TCG, Timing
+
+AfterSplitBrain = Literal[
+    "disconnect",
+    "discard-younger-primary",
+    "discard-older-primary",
+    "discard-zero-changes",
+    "discard-least-changes",
+    "discard-secondary",
+    "consensus",
+    "call-pri-lost-after-sb",
+    "violently-as0p",
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Drbd(_Part):
+    """DRBD 8.4 (drbd.conf(5)); handlers empty are left out."""
+
+    protocol: Literal["A", "B", "C"] = "C"
+    fencing: Literal["dont-care", "resource-only", "resource-and-stonith"] = "resource-and-stonith"
+    on_io_error: Literal["detach", "pass_on", "call-local-io-error"] = "detach"
+    disk_flushes: bool = True
+    md_flushes: bool = True
+    ko_count: Annotated[int, Field(ge=0, le=200)] = 7
+    fence_peer: bool = True
+    unfence_peer: bool = True
+    after_sb_0pri: AfterSplitBrain = "disconnect"
+    after_sb_1pri: AfterSplitBrain = "disconnect"
+    after_sb_2pri: AfterSplitBrain = "disconnect"
+
+
+class Corosync(_Part):
+    """Corosync 3 with knet (corosync.conf(5)); ``rings`` in order of ring number."""
+
+    rings: tuple[Literal["mgmt", "drbd"], ...] = ("mgmt", "drbd")
+    link_mode: Literal["passive", "active", "rr"] = "passive"
+    wait_for_all: bool = True
+
+    @model_validator(mode="after")
+    def _at_most_two_rings(self) -> Self:
+        if not 1 <= len(set(self.rings)) == len(self.rings) <= 2:
+            raise ValueError("one or two different rings")
+        return self
+
+
+class Pacemaker(_Part):
+    """Cluster properties, resources and constraints."""
+
+    stonith_enabled: bool = True
+    resource_stickiness: Annotated[int, Field(ge=0)] = 200
+    portblock: bool = True
+    ping_rule: bool = True
+    order: bool = True
+    colocation: Literal["group-with-promoted", "promoted-with-group", "none"] = (
+        "group-with-promoted"
+    )
+    priority_fencing_delay: bool = True
+
+
+class Target(_Part):
+    """The iSCSI target (LIO)."""
+
+    # rtslib wants a dot in the reversed domain.
+    iqn: Annotated[
+        str, Field(pattern=r"^iqn\.\d{4}-\d{2}\.[a-z0-9-]+\.[a-z0-9.-]+:[a-z0-9.-]+$")
+    ] = "iqn.2026-11.com.example:failover"
+    allowed_initiators: tuple[str, ...] = ("iqn.2026-11.com.example:client",)
+
+
+class Initiator(_Part):
+    """open-iscsi on the client."""
+
+    iqn: str = "iqn.2026-11.com.example:client"
+    login_timeout_s: Annotated[int, Field(gt=0)] = 5
+    noop_interval_s: Annotated[int, Field(ge=0)] = 5
+    noop_timeout_s: Annotated[int, Field(ge=0)] = 5
+
+
+class Guest(_Part):
+    """Details of the guests' operating system that matter for a failover."""
+
+    # With systemd-networkd's defaults a pulled cable takes the static address away, and DRBD
+    # goes StandAlone for good ("bind before listen failed").
+    keep_address_without_carrier: bool = True
+    portblock_patched: bool = True
+
+
+class ClusterConfig(_Part):
+    """Everything about the cluster that a variant can change.
+
+    Attributes:
+        files: guest files that replace or add to the rendered ones: machine (or ``nodes``) to
+            absolute path to content.
+    """
+
+    timing: Timing = TCG
+    drbd: Drbd = Drbd()
+    corosync: Corosync = Corosync()
+    pacemaker: Pacemaker = Pacemaker()
+    target: Target = Target()
+    initiator: Initiator = Initiator()
+    guest: Guest = Guest()
+    files: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _ordered_timeouts(self) -> Self:
+        """The orders that keep the layers from undercutting each other."""
+        timing = self.timing
+        if timing.drbd_timeout_ds >= 10 * min(timing.drbd_ping_int_s, timing.drbd_connect_int_s):
+            raise ValueError("drbd_timeout_ds must be below ping-int and connect-int")
+        if not timing.fence_dc_timeout_s <= timing.fence_handler_timeout_s:
+            raise ValueError("fence_dc_timeout_s must not exceed fence_handler_timeout_s")
+        if timing.fence_handler_timeout_s >= timing.promote_timeout_s:
+            raise ValueError("promote_timeout_s must be above fence_handler_timeout_s")
+        if self.initiator.noop_timeout_s + self.initiator.noop_interval_s > 60:
+            raise ValueError("noop interval and timeout above 60 s never notice a dead portal")
+        return self
+
+
+def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterConfig:
+    """The reference configuration with the overrides of a TOML file (a variant) on top.
+
+    Raises:
+        BadInputError: no such file, not TOML, an unknown key or a value out of range.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise BadInputError(
+                f"cannot read the configuration {path}: {error.strerror}"
+            ) from error
+        except tomllib.TOMLDecodeError as error:
+            raise BadInputError(f"{path} is not TOML: {error}") from error
+    timing_data = {**timing.model_dump(), **data.pop("timing", {})}
+    try:
+        return ClusterConfig(timing=Timing(**timing_data), **{**data, **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "configuration"
+        raise BadInputError(
+            f"{path or 'configuration'}: {where}: {first['msg']}",
+            hint="docs/configuration.md lists the keys",
+        ) from error

@@ -1,0 +1,217 @@
+"""Forming the cluster cold: from blank disks to a logged-in initiator, in the seed's order.
+
+DRBD is initialised and verified in both directions first, then demoted and taken down, the primary
+last; only then is Corosync configured.
+"""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from typing import TYPE_CHECKING
+
+from harness.cluster import observe
+from harness.cluster.render import lun_link, render_seeds, write_seed_image
+from harness.errors import HarnessError
+from harness.lab.machine import Machine, in_parallel
+from harness.lab.topology import LUN_OF, RESOURCES
+from harness.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.cluster.config import ClusterConfig
+    from harness.cluster.secrets import Secrets
+    from harness.lab.lab import Lab
+
+MOUNT_POINT = "/srv/lun0"
+
+
+def form_cluster(
+    lab: Lab,
+    config: ClusterConfig,
+    secrets: Secrets,
+    *,
+    accelerator: str,
+    image_key: str,
+    note: Callable[[str], None],
+) -> None:
+    """Boot the machines of an empty lab and form the cluster; ``note`` hears what is done now.
+
+    Raises:
+        DeadlineError: a guest did not boot or a state was not reached; says what was missing.
+        GuestCommandError: a command in a guest failed.
+    """
+    note("preparing disks")
+    secrets.write_files(lab.folder)
+    lab.open_machines(secrets.ssh_private, secrets.host_keys)
+    lab.make_disks(image_key)
+    seeds = render_seeds(config, lab.topology, secrets)
+    for name, seed in seeds.items():
+        write_seed_image(seed, lab.folder / "disks" / f"{name}-seed.img")
+    lab.define(accelerator, image_key)
+    lab.start_fence_device()
+    note("booting alpha, bravo and client")
+    lab.power_on_all()
+    deadline = config.timing.boot_deadline_s
+    in_parallel({m.name: partial(m.guest.wait_ready, deadline) for m in lab.machines.values()})
+    _drbd_first(lab, config, note)
+    _cluster_services(lab, config, note)
+    _initiator(lab, config, note)
+
+
+def _on_nodes(lab: Lab, command: str, timeout_s: float = 120) -> None:
+    in_parallel({m.name: partial(m.guest.run, command, timeout_s=timeout_s) for m in lab.nodes})
+
+
+def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) -> None:
+    """Metadata, connection, equal generation, then a write in each direction."""
+    first, second = lab.nodes
+    deadline = config.timing.form_deadline_s
+    note("initialising DRBD r0, r1, r2")
+    create = " && ".join(f"drbdadm create-md --force {r}" for r in RESOURCES)
+    _on_nodes(lab, f"modprobe drbd && {create} && drbdadm up all")
+
+    def not_yet(field: str, value: str) -> str:
+        wrong = [
+            f"{m.name} {name} is {state[field]}"
+            for m in lab.nodes
+            for name, state in observe.drbd_state(m.guest).items()
+            if state[field] != value
+        ]
+        return ", ".join(wrong)
+
+    wait_until("DRBD connected", lambda: not_yet("cs", "Connected"), deadline_s=deadline)
+    # Blank disks are equal already: declare it, instead of a full initial sync.
+    first.guest.run(
+        " && ".join(f"drbdadm new-current-uuid --clear-bitmap {r}/0" for r in RESOURCES)
+    )
+    wait_until("DRBD UpToDate", lambda: not_yet("disk", "UpToDate"), deadline_s=deadline)
+    note("verifying DRBD in both directions")
+    for writer, reader in ((first, second), (second, first)):
+        mark = f"written on {writer.name}"
+        for step, machine in (("write", writer), ("read", reader)):
+            machine.guest.run("drbdadm primary all")
+            for minor, _resource in enumerate(RESOURCES):
+                device = f"/dev/drbd{minor}"
+                if step == "write":
+                    machine.guest.run(
+                        f"printf %s {shlex.quote(mark)} | dd of={device} bs=4k conv=sync "
+                        "oflag=direct,sync status=none iflag=fullblock"
+                    )
+                else:
+                    seen = machine.guest.run(
+                        f"dd if={device} bs=4k count=1 iflag=direct status=none | tr -d '\\0'"
+                    ).stdout
+                    if seen != mark:
+                        raise HarnessError(
+                            f"{machine.name} reads {seen[:40]!r} from {device}, not {mark!r}: "
+                            "DRBD does not replicate"
+                        )
+            if step == "read":
+                machine.guest.run("drbdadm verify all")
+                wait_until(
+                    "DRBD online verify", lambda: not_yet("cs", "Connected"), deadline_s=deadline
+                )
+            machine.guest.run("drbdadm secondary all")
+    out_of_sync = {
+        name: state["oos_kib"]
+        for name, state in observe.drbd_state(first.guest).items()
+        if state["oos_kib"]
+    }
+    if out_of_sync:
+        raise HarnessError(f"DRBD online verify found out-of-sync data: {out_of_sync} KiB")
+    note("taking DRBD down, the last primary last")
+    second.guest.run("drbdadm down all")
+    first.guest.run("drbdadm down all")
+
+
+def _cluster_services(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) -> None:
+    """Corosync and Pacemaker on both nodes, then the resources."""
+    first = lab.nodes[0]
+    deadline = config.timing.form_deadline_s
+    note("starting Corosync and Pacemaker")
+    _on_nodes(lab, "/usr/local/lib/lab/apply-cluster && systemctl enable -q corosync pacemaker")
+    _on_nodes(lab, "systemctl start corosync && systemctl start pacemaker", 180)
+
+    def nodes_missing() -> str:
+        try:
+            view = observe.cluster_view(first.guest)
+        except observe.ObservationError as error:
+            return error.message
+        away = [f"{n} is {s}" for n, s in view.membership.items() if s != "online"]
+        if len(view.membership) < len(lab.nodes):
+            away.append(f"only {len(view.membership)} node(s) known")
+        return ", ".join(away) or ("" if view.dc else "no DC elected")
+
+    wait_until("both nodes online", nodes_missing, deadline_s=deadline, note=note, interval_s=2)
+    note("loading the resources")
+    first.guest.run("crm configure load update /etc/lab/cluster.crm", timeout_s=deadline)
+    wait_until(
+        "all resources started",
+        partial(resources_missing, lab.nodes),
+        deadline_s=deadline,
+        interval_s=3,
+        note=note,
+        hint="harness ssh alpha crm_mon -r1f",
+    )
+
+
+def resources_missing(nodes: list[Machine]) -> str:
+    """What keeps the cluster from being whole, in words; empty if nothing does."""
+    try:
+        view = observe.cluster_view(nodes[0].guest)
+    except HarnessError as error:
+        return error.message
+    return view_missing(view, [m.name for m in nodes])
+
+
+def view_missing(view: observe.ClusterView, nodes: list[str]) -> str:
+    """As ``resources_missing``, of a view that was taken already."""
+    wrong = [
+        f"{node} is {view.membership.get(node, 'unknown')}"
+        for node in nodes
+        if view.membership.get(node) != "online"
+    ]
+    for resource in RESOURCES:
+        if len(view.promoted[resource]) != 1:
+            wrong.append(f"{resource} promoted on {view.promoted[resource] or 'no node'}")
+        if len(view.unpromoted[resource]) != 1:
+            wrong.append(f"{resource} unpromoted on {view.unpromoted[resource] or 'no node'}")
+    if not view.group:
+        wrong.append("DATA_GROUP not there")
+    elif view.active_node is None:
+        stopped = [
+            f"{name} {state}" for name, (state, _) in view.group.items() if state != "Started"
+        ]
+        wrong.append("DATA_GROUP: " + (", ".join(stopped) or "spread over nodes"))
+    return "; ".join(wrong)
+
+
+def _initiator(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) -> None:
+    """Discovery, login, one LUN partitioned, formatted and mounted; two stay raw."""
+    guest = lab.initiator.guest
+    note("logging in with the initiator")
+    portal = f"{lab.topology.vip}:3260"
+    guest.run(
+        f"systemctl start iscsid && iscsiadm -m discovery -t sendtargets -p {portal} && "
+        f"iscsiadm -m node -T {config.target.iqn} -p {portal} --login",
+        timeout_s=120,
+    )
+    links = [lun_link(lab.topology, lun) for lun in LUN_OF.values()]
+    wait_until(
+        "the LUNs' names on the initiator",
+        lambda: guest.run(
+            f"for l in {' '.join(links)}; do [ -b $l ] || echo $l; done; true"
+        ).stdout.replace("\n", " "),
+        deadline_s=60,
+    )
+    note("partitioning and formatting lun0")
+    disk = lun_link(lab.topology, "lun0")
+    guest.run(
+        f"echo 'type=83' | sfdisk -q --wipe always {disk} && udevadm settle && "
+        f"mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 {disk}-part1 && "
+        f"mkdir -p {MOUNT_POINT} && mount {disk}-part1 {MOUNT_POINT}",
+        timeout_s=180,
+    )
+    guest.run("systemctl restart lab-progress")

@@ -1,0 +1,176 @@
+"""From configuration values to files in the guests: one seed disk per machine.
+
+A seed has two trees: ``base`` is applied at boot, ``cluster`` when DRBD has been initialised and
+verified and Corosync may be configured.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from harness.lab.paths import VAGRANT
+from harness.lab.topology import LUN_OF, MTU, RESOURCES, Link, MachinePlan, Role, Topology
+
+if TYPE_CHECKING:
+    from harness.cluster.config import ClusterConfig
+    from harness.cluster.secrets import Secrets
+
+TEMPLATES = VAGRANT / "cluster"
+_SEED_MIB = 4
+
+
+@dataclass(slots=True)
+class Tree:
+    """Files of one tree: absolute path in the guest to (content, mode)."""
+
+    files: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+
+    def add(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
+        """Add or replace one file."""
+        self.files[path] = (content.encode() if isinstance(content, str) else content, mode)
+
+    def write(self, folder: Path) -> None:
+        """Lay the tree out below ``folder``."""
+        for path, (content, mode) in self.files.items():
+            target = folder / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            target.chmod(mode)
+
+
+@dataclass(slots=True)
+class Seed:
+    """What makes the common image one particular machine."""
+
+    base: Tree = field(default_factory=Tree)
+    cluster: Tree = field(default_factory=Tree)
+
+
+def lun_link(topology: Topology, lun: str) -> str:
+    """The initiator's stable name of a LUN: vendor, product and serial are set by the target."""
+    number = lun.removeprefix("lun")
+    return f"/dev/disk/by-id/scsi-SLIO-ORG_failover{number}_failover{number}"
+
+
+def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) -> dict[str, Seed]:
+    """The seed of every machine, by name."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    values = {
+        "topology": topology,
+        "timing": config.timing,
+        "drbd": config.drbd,
+        "corosync": config.corosync,
+        "pacemaker": config.pacemaker,
+        "target": config.target,
+        "initiator": config.initiator,
+        "secrets": secrets,
+        "resources": RESOURCES,
+        # Above the summed stickiness of everything that has to move: the group's seven members,
+        # the three DRBD resources and their promotion score of 10000.
+        "ping_multiplier": 20000 + 20 * config.pacemaker.resource_stickiness,
+    }
+
+    def template(name: str, **more: object) -> str:
+        return environment.get_template(name).render(**values, **more)
+
+    hosts = "127.0.0.1 localhost\n" + "".join(
+        f"{plan.card(Link.MGMT).address} {plan.name}\n" for plan in topology.nodes
+    )
+    seeds = {}
+    for plan in topology.machines:
+        seed = Seed()
+        private, public = secrets.host_keys[plan.name]
+        seed.base.add("/etc/hosts", hosts)
+        seed.base.add("/etc/ssh/ssh_host_ed25519_key", private, 0o600)
+        seed.base.add("/etc/ssh/ssh_host_ed25519_key.pub", public)
+        seed.base.add("/root/.ssh/authorized_keys", secrets.ssh_public, 0o600)
+        seed.base.add("/etc/lab/cards", "".join(f"{c.mac} {c.link}\n" for c in plan.cards))
+        for card in plan.cards:
+            gateway = topology.host_address(Link.MGMT) if card.link is Link.MGMT else ""
+            seed.base.add(
+                f"/etc/systemd/network/10-{card.link}.network",
+                template(
+                    "card.network.j2",
+                    card=card,
+                    mtu=MTU[card.link],
+                    gateway=gateway,
+                    keep_address=config.guest.keep_address_without_carrier,
+                ),
+            )
+        if plan.role is Role.NODE:
+            _node(seed, template, secrets, plan)
+        else:
+            _initiator(seed, template, config, topology)
+        for scope in (plan.name, "nodes" if plan.role is Role.NODE else "initiator"):
+            for path, content in config.files.get(scope, {}).items():
+                tree = seed.cluster if path in seed.cluster.files else seed.base
+                tree.add(path, content, tree.files.get(path, (b"", 0o644))[1])
+        seeds[plan.name] = seed
+    if not config.guest.portblock_patched:
+        for plan in topology.nodes:
+            seeds[plan.name].base.add("/etc/lab/unpatched-portblock", "")
+    return seeds
+
+
+def _node(seed: Seed, template: object, secrets: Secrets, plan: MachinePlan) -> None:
+    assert callable(template)
+    seed.base.add("/etc/drbd.d/global_common.conf", template("drbd-global.conf.j2"), 0o600)
+    for minor, resource in enumerate(RESOURCES):
+        seed.base.add(
+            f"/etc/drbd.d/{resource}.res",
+            template("resource.res.j2", resource=resource, minor=minor),
+        )
+    seed.cluster.add("/etc/corosync/corosync.conf", template("corosync.conf.j2"))
+    seed.cluster.add("/etc/corosync/authkey", base64.b64decode(secrets.corosync), 0o400)
+    seed.cluster.add("/etc/cluster/fence_xvm.key", base64.b64decode(secrets.fence), 0o600)
+    seed.cluster.add("/etc/lab/cluster.crm", template("cluster.crm.j2"), 0o600)
+
+
+def _initiator(seed: Seed, template: object, config: ClusterConfig, topology: Topology) -> None:
+    assert callable(template)
+    seed.base.add("/etc/iscsi/initiatorname.iscsi", f"InitiatorName={config.initiator.iqn}\n")
+    seed.base.add("/etc/iscsi/iscsid.conf", template("iscsid.conf.j2"), 0o600)
+    seed.base.add("/etc/udev/rules.d/60-scsi-timeout.rules", template("scsi-timeout.rules.j2"))
+    luns = " ".join(f"{lun}={lun_link(topology, lun)}" for lun in LUN_OF.values())
+    seed.base.add("/etc/lab/progress.env", f"LUNS={luns}\n")
+
+
+def write_seed_image(seed: Seed, path: Path) -> None:
+    """One seed as a small ext2 image, made without mounting anything.
+
+    Raises:
+        subprocess.CalledProcessError: mke2fs failed.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".seed-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for tree, sub in ((seed.base, "base"), (seed.cluster, "cluster")):
+            (folder / sub).mkdir()
+            tree.write(folder / sub)
+        path.unlink(missing_ok=True)
+        subprocess.run(
+            ["mke2fs", "-q", "-t", "ext2", "-d", str(folder), str(path), f"{_SEED_MIB}M"],
+            check=True,
+            capture_output=True,
+        )
+        path.chmod(0o600)
+
+
+def config_key(config: ClusterConfig, topology: Topology) -> str:
+    """Hash of everything that the formed cluster depends on besides image and QEMU."""
+    digest = hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode())
+    digest.update(repr(topology.machines).encode())
+    for path in sorted(TEMPLATES.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,160 @@
+"""A lab: one private host with its machines, its name leased, its folder under the cache.
+
+A lab belongs to the process that made it (it holds the lab's lock) unless it was kept on purpose;
+whatever is neither owned nor kept is garbage (harness.lab.gc).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError
+from harness.lab import snapshot
+from harness.lab.fencing import start_fence_device
+from harness.lab.host import PrivateHost, kill_warden
+from harness.lab.lease import Lease, try_lease
+from harness.lab.machine import Machine, domain_xml, in_parallel
+from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Role, Topology
+from harness.remote.ssh import Guest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.lab.paths import Cache
+
+_MOST_LABS = 32
+KEPT = "kept.json"
+
+
+class Lab:
+    """A running private lab. Use ``Lab.create`` or ``Lab.attach``, and ``destroy`` at the end."""
+
+    def __init__(self, cache: Cache, folder: Path, host: PrivateHost, lease: Lease) -> None:
+        self.cache = cache
+        self.folder = folder
+        self.host = host
+        self.topology = Topology(0)
+        self.machines: dict[str, Machine] = {}
+        self._lease = lease
+
+    @property
+    def name(self) -> str:
+        """The leased name."""
+        return self.folder.name
+
+    @classmethod
+    def create(cls, cache: Cache) -> Lab:
+        """Lease a name and start an empty private host under it.
+
+        Raises:
+            HarnessError: no name is free, or the host does not start.
+        """
+        for number in range(_MOST_LABS):
+            folder = cache.labs / f"lab{number}"
+            lease = try_lease(cache.leases / f"{folder.name}.lock")
+            if lease is None:
+                continue
+            if folder.exists():
+                # Kept on purpose, or left by a run that was killed: gc decides, not we.
+                lease.release()
+                continue
+            folder.mkdir(parents=True, mode=0o700)
+            try:
+                return cls(cache, folder, PrivateHost.start(folder, cache, Topology(0)), lease)
+            except BaseException:
+                kill_warden(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                lease.release()
+                raise
+        raise HarnessError(
+            f"all {_MOST_LABS} lab names are in use", hint="harness gc removes abandoned labs"
+        )
+
+    @classmethod
+    def attach(cls, cache: Cache, name: str) -> Lab:
+        """Take over a kept lab.
+
+        Raises:
+            HarnessError: there is none of that name, or another process uses it.
+        """
+        folder = cache.labs / name
+        if not folder.is_dir():
+            raise HarnessError(f"no lab called {name}", hint="harness status lists the labs")
+        lease = try_lease(cache.leases / f"{name}.lock")
+        if lease is None:
+            raise HarnessError(f"{name} is in use by another run", hint="wait for it, or end it")
+        try:
+            return cls(cache, folder, PrivateHost.attach(folder), lease)
+        except BaseException:
+            lease.release()
+            raise
+
+    def open_machines(self, private_key: str, host_keys: dict[str, tuple[str, str]]) -> None:
+        """Make the machines' handles; the domains may not be defined yet."""
+        for plan in self.topology.machines:
+            address = plan.card(Link.CONTROL).address
+            guest = Guest(
+                plan.name,
+                partial(self.host.socket_to, address, 22),
+                private_key,
+                host_keys[plan.name][1],
+            )
+            self.machines[plan.name] = Machine(plan, self.host, guest)
+
+    @property
+    def nodes(self) -> list[Machine]:
+        """The two cluster nodes."""
+        return [m for m in self.machines.values() if m.plan.role is Role.NODE]
+
+    @property
+    def initiator(self) -> Machine:
+        """The iSCSI initiator."""
+        return self.machines[self.topology.initiator.name]
+
+    def make_disks(self, image_key: str) -> None:
+        """Fresh overlay and backing disks for every machine."""
+        base = f"/run/cache/images/{image_key}/base.qcow2"
+        for plan in self.topology.machines:
+            root = f"/run/lab/disks/{plan.name}-root.qcow2"
+            self.host.run(
+                "qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", root
+            )
+            if plan.role is Role.NODE:
+                for resource in RESOURCES:
+                    path = f"/run/lab/disks/{plan.name}-{resource}.qcow2"
+                    self.host.run(
+                        "qemu-img", "create", "-q", "-f", "qcow2", path, str(BACKING_BYTES)
+                    )
+
+    def define(self, accelerator: str, image_key: str) -> None:
+        """Define all domains, persistent: fencing has to find a domain that was killed."""
+        for machine in self.machines.values():
+            xml = domain_xml(machine.plan, self.topology, accelerator, image_key)
+            self.host.connection.defineXML(xml)
+
+    def power_on_all(self) -> None:
+        """Start every machine."""
+        in_parallel({m.name: m.power_on for m in self.machines.values()})
+
+    def start_fence_device(self) -> None:
+        """Start fence_virtd on the fence link."""
+        start_fence_device(self.host, self.topology)
+
+    def revert(self, name: str = snapshot.HEALTHY) -> None:
+        """Put all machines back to a snapshot."""
+        snapshot.revert(list(self.machines.values()), name)
+
+    def keep(self, why: str) -> None:
+        """Let the lab outlive this process; ``harness down`` ends it."""
+        note = {"why": why, "uri": self.host.uri}
+        (self.folder / KEPT).write_text(json.dumps(note), encoding="utf-8")
+        self._lease.release()
+
+    def destroy(self) -> None:
+        """End the lab and remove its folder; never raises for what is gone already."""
+        self.host.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lease.release()

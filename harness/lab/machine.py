@@ -1,0 +1,211 @@
+"""One VM of the lab: its domain, its power, its links' carrier."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import libvirt
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from harness.errors import HarnessError
+from harness.lab.topology import MTU, RESOURCES, Link, MachinePlan, Role, Topology
+
+if TYPE_CHECKING:
+    from harness.lab.host import PrivateHost
+    from harness.remote.ssh import Guest
+
+# Streams over virtio-serial, besides the console; names of the ports in the guest.
+STREAMS = {Role.NODE: ("journal", "events2"), Role.INITIATOR: ("journal", "progress")}
+
+
+def domain_xml(plan: MachinePlan, topology: Topology, accelerator: str, image_key: str) -> str:
+    """libvirt domain XML of a machine; paths are those inside the private lab."""
+    disks = [
+        {
+            "format": "qcow2",
+            "path": f"/run/lab/disks/{plan.name}-root.qcow2",
+            "target": "vda",
+            "serial": "root",
+            "readonly": False,
+        }
+    ]
+    letters = iter("bcdefgh")
+    if plan.role is Role.NODE:
+        disks += [
+            {
+                "format": "qcow2",
+                "path": f"/run/lab/disks/{plan.name}-{resource}.qcow2",
+                "target": f"vd{next(letters)}",
+                "serial": resource,
+                "readonly": False,
+            }
+            for resource in RESOURCES
+        ]
+    disks.append(
+        {
+            "format": "raw",
+            "path": f"/run/lab/disks/{plan.name}-seed.img",
+            "target": f"vd{next(letters)}",
+            "serial": "seed",
+            "readonly": True,
+        }
+    )
+    environment = Environment(
+        loader=PackageLoader("harness.lab"), undefined=StrictUndefined, autoescape=True
+    )
+    return environment.get_template("domain.xml.j2").render(
+        plan=plan,
+        accelerator="kvm" if accelerator == "kvm" else "qemu",
+        vcpus=1,
+        image=f"/run/cache/images/{image_key}",
+        disks=disks,
+        bridge=topology.bridge,
+        mtu=MTU,
+        sockets="/run/lab/ch",
+        consoles="/run/lab/console",
+        streams=STREAMS[plan.role],
+    )
+
+
+class Machine:
+    """A VM: its plan, its domain and its command line."""
+
+    def __init__(self, plan: MachinePlan, host: PrivateHost, guest: Guest) -> None:
+        self.plan = plan
+        self.host = host
+        self.guest = guest
+
+    @property
+    def name(self) -> str:
+        """The machine's name in features and in the cluster."""
+        return self.plan.name
+
+    @property
+    def domain(self) -> libvirt.virDomain:
+        """The libvirt domain.
+
+        Raises:
+            HarnessError: it is not defined.
+        """
+        try:
+            return self.host.connection.lookupByName(self.plan.domain)
+        except libvirt.libvirtError as error:
+            raise HarnessError(f"no domain {self.plan.domain}: {error}") from error
+
+    def running(self) -> bool:
+        """Whether the domain is active (paused counts)."""
+        return bool(self.domain.isActive())
+
+    def power_on(self) -> None:
+        """Start the domain unless it runs already."""
+        if not self.running():
+            self.guest.forget()
+            try:
+                self.domain.create()
+            except libvirt.libvirtError as error:
+                raise HarnessError(
+                    f"{self.name} cannot be powered on: {error}",
+                    hint=f"QEMU's log: {self.host.folder}/var-log-libvirt/qemu/",
+                ) from error
+
+    def qemu_pid(self) -> int:
+        """The host's PID of this domain's QEMU.
+
+        Raises:
+            HarnessError: the domain does not run.
+        """
+        inside = os.readlink(f"/proc/{self.host.warden.pid}/ns/pid")
+        mark = f"guest={self.plan.domain},".encode()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if (
+                    mark in (entry / "cmdline").read_bytes()
+                    and os.readlink(entry / "ns/pid") == inside
+                ):
+                    return int(entry.name)
+            except OSError:
+                continue
+        raise HarnessError(f"{self.name} has no QEMU process: it is powered off")
+
+    def kill(self) -> int:
+        """kill -9 QEMU: a power cut as the guest sees it. Returns the PID that was killed.
+
+        Nothing is flushed, unlike virDomainDestroy, which sends SIGTERM first. What the guest
+        wrote already lies in the host's page cache and survives.
+        """
+        pid = self.qemu_pid()
+        fd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        finally:
+            os.close(fd)
+        self.guest.forget()
+        return pid
+
+    def wait_off(self, deadline_s: float = 30.0) -> None:
+        """Wait until libvirt knows that the domain is off.
+
+        Raises:
+            HarnessError: it still runs after ``deadline_s`` seconds.
+        """
+        retrying = Retrying(
+            stop=stop_after_delay(deadline_s),
+            wait=wait_fixed(0.05),
+            retry=retry_if_result(bool),
+            retry_error_callback=lambda _state: True,
+        )
+        if retrying(self.running):
+            raise HarnessError(f"{self.name} still runs {deadline_s:.0f} s after it was killed")
+
+    def reset(self) -> None:
+        """Press the reset button."""
+        self.guest.forget()
+        self.domain.reset()
+
+    def set_carrier(self, link: Link, up: bool) -> None:
+        """Plug the cable of one card in or out; the guest sees its carrier change.
+
+        Raises:
+            KeyError: the machine has no card on that link.
+        """
+        card = self.plan.card(link)
+        xml = (
+            f"<interface type='bridge'><mac address='{card.mac}'/>"
+            f"<source bridge='{self._bridge(link)}'/><target dev='{card.tap}'/>"
+            f"<model type='virtio'/><mtu size='{MTU[link]}'/>"
+            f"<link state='{'up' if up else 'down'}'/></interface>"
+        )
+        self.domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def _bridge(self, link: Link) -> str:
+        return f"{self.plan.domain.rsplit('-', 1)[0]}-{link}"
+
+
+def in_parallel(actions: dict[str, object]) -> None:
+    """Run the named actions in threads of their own; the first failure is raised after all ended."""
+    failures: list[BaseException] = []
+
+    def guarded(action: object) -> None:
+        assert callable(action)
+        try:
+            action()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=guarded, args=(action,), name=name)
+        for name, action in actions.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]

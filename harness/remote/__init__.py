@@ -1,0 +1,1 @@
+"""Commands in guests, over the control link that no scenario cuts."""

@@ -1,0 +1,103 @@
+"""Timing profiles: the timeouts and deadlines that fit how fast the guests run.
+
+Under emulation (TCG) guests are 5 to 10 times slower, but not everything slows down alike, so
+each class of timeout is scaled by itself and their order is validated (harness.cluster.config).
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Timing(BaseModel):
+    """Timeouts given to the cluster and deadlines used by the harness; seconds unless named.
+
+    Attributes:
+        corosync_token_ms: Corosync's token timeout.
+        drbd_timeout_ds: DRBD's net timeout, in tenths of a second as drbd.conf(5) has it.
+        drbd_ping_int_s, drbd_connect_int_s: DRBD's keep-alive and reconnect intervals.
+        drbd_ping_timeout_ds: how long DRBD waits for a keep-alive's answer, in tenths of a second.
+        fence_dc_timeout_s, fence_handler_timeout_s: crm-fence-peer.sh's two timeouts.
+        promote_timeout_s, start_timeout_s, stop_timeout_s, monitor_timeout_s: of operations.
+        monitor_interval_s: base interval of recurring monitors.
+        priority_fencing_delay_s: head start of the node that runs the higher priority.
+        replacement_timeout_s: how long the initiator holds I/O while the session is gone.
+        scsi_timeout_s: the initiator's SCSI command timer.
+        boot_deadline_s: from power-on to SSH.
+        form_deadline_s: each wait while the cluster is formed.
+        settle_deadline_s: from heal to a whole cluster.
+        reboot_deadline_s: a clean reboot of a node, to SSH.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    corosync_token_ms: int
+    drbd_timeout_ds: int
+    drbd_ping_int_s: int
+    drbd_connect_int_s: int
+    drbd_ping_timeout_ds: int
+    fence_dc_timeout_s: int
+    fence_handler_timeout_s: int
+    promote_timeout_s: int
+    start_timeout_s: int
+    stop_timeout_s: int
+    monitor_timeout_s: int
+    monitor_interval_s: int
+    priority_fencing_delay_s: int
+    replacement_timeout_s: int
+    scsi_timeout_s: int
+    boot_deadline_s: float
+    form_deadline_s: float
+    settle_deadline_s: float
+    reboot_deadline_s: float
+
+
+KVM = Timing(
+    name="kvm",
+    corosync_token_ms=3000,
+    drbd_timeout_ds=40,
+    drbd_ping_int_s=5,
+    drbd_connect_int_s=5,
+    drbd_ping_timeout_ds=10,
+    fence_dc_timeout_s=30,
+    fence_handler_timeout_s=45,
+    promote_timeout_s=90,
+    start_timeout_s=60,
+    stop_timeout_s=60,
+    monitor_timeout_s=30,
+    monitor_interval_s=10,
+    priority_fencing_delay_s=5,
+    replacement_timeout_s=180,
+    scsi_timeout_s=240,
+    boot_deadline_s=60,
+    form_deadline_s=120,
+    settle_deadline_s=120,
+    reboot_deadline_s=120,
+)
+
+# Measured on two emulated cores; docs/measurements.md has the figures behind each.
+TCG = Timing(
+    name="tcg",
+    corosync_token_ms=3000,
+    drbd_timeout_ds=40,
+    drbd_ping_int_s=5,
+    drbd_connect_int_s=5,
+    drbd_ping_timeout_ds=20,
+    fence_dc_timeout_s=45,
+    fence_handler_timeout_s=60,
+    promote_timeout_s=120,
+    start_timeout_s=90,
+    stop_timeout_s=90,
+    monitor_timeout_s=60,
+    monitor_interval_s=20,
+    priority_fencing_delay_s=10,
+    replacement_timeout_s=300,
+    scsi_timeout_s=360,
+    boot_deadline_s=180,
+    form_deadline_s=240,
+    settle_deadline_s=300,
+    reboot_deadline_s=300,
+)
+
+PROFILES = {profile.name: profile for profile in (KVM, TCG)}
