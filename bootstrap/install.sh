@@ -217,7 +217,8 @@ install_packages() {
     fi
     if [[ -d $systemd ]]; then before=$(units); fi
     forbid_starts
-    local title="installing ${#missing[@]} packages: ${missing[*]}"
+    note "· missing packages: ${missing[*]}"
+    local title="installing ${#missing[@]} packages"
     local arguments=(install -y --no-install-recommends "${missing[@]}")
     if ! step "$title" "$apt_log" apt "${arguments[@]}"; then
         # Old lists name files that the mirror has replaced since.
@@ -291,6 +292,10 @@ install_python() {
     cd -- "$root"
     if ! PIP_ROOT_USER_ACTION=ignore step "installing the project into .venv" "$pip_log" \
         "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -e '.[dev]'; then
+        if last_output | grep -E 'CERTIFICATE_VERIFY_FAILED' >/dev/null; then
+            die "the Python package index shows a certificate that this host does not trust" \
+                "add its authority to the host's, or name it in PIP_CERT (log: $pip_log)"
+        fi
         if last_output | grep -E 'ConnectionError|Max retries|Temporary failure|timed out' >/dev/null; then
             die "the Python package index does not answer" \
                 "check the network and pip's settings, then run this again (log: $pip_log)"

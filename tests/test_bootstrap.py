@@ -88,6 +88,9 @@ case $1 in
             echo "WARNING: Retrying after NewConnectionError: Temporary failure in name resolution"
             echo "ERROR: No matching distribution found for setuptools>=68"
             exit 1
+        elif [ -e "$STATE/index-untrusted" ]; then
+            echo "WARNING: Retrying after SSLError: [SSL: CERTIFICATE_VERIFY_FAILED]: timed out"
+            exit 1
         fi ;;
 esac""",
 }
@@ -319,6 +322,13 @@ def test_an_index_that_does_not_answer_is_tried_again_next_time(host: FakeHost) 
     assert_one_clear_line(host.run(), "the Python package index does not answer")
     host.unset("index-down")
     assert host.run().returncode == 0
+
+
+def test_an_index_with_a_foreign_certificate_is_told_apart(host: FakeHost) -> None:
+    host.set("index-untrusted")
+    done = host.run()
+    assert_one_clear_line(done, "certificate that this host does not trust")
+    assert "PIP_CERT" in done.stderr
 
 
 def test_an_ordinary_user_goes_through_sudo_for_packages_only(host: FakeHost) -> None:
