@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.fio_parser import HEADER_DTYPE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 BLOCK_SIZE = 4096
 HEADERS_MAGIC = b"FHHDR001"
 DIGESTS_MAGIC = b"FHDIG001"
-FIO_MAGIC = 0xACCA  # FIO_HDR_MAGIC in fio's verify.h
 
 STATUS_TORN = 0  # the payload does not match its CRC
 STATUS_GOOD = 1
@@ -29,25 +30,8 @@ STATUS_UNCHECKED = 3  # a header, but the payload was not read or not checked
 
 _PREFIX = struct.Struct("<8sIQ")
 
-# struct verify_header of fio 3.x (verify.h), 40 bytes, the payload's crc32c and our status byte.
-RECORD_DTYPE = np.dtype(
-    [
-        ("magic", "<u2"),
-        ("verify_type", "<u2"),
-        ("len", "<u4"),
-        ("rand_seed", "<u8"),
-        ("offset", "<u8"),
-        ("time_sec", "<u4"),
-        ("time_nsec", "<u4"),
-        ("thread", "<u2"),
-        ("numberio", "<u2"),
-        ("crc32", "<u4"),
-        ("payload_crc", "<u4"),
-        ("status", "u1"),
-    ]
-)
-HEADER_BYTES = 44  # what is copied from each block
-_CRC_OFFSET = 36  # the header's CRC covers the bytes before it
+# fio's verify header (40 bytes, harness.fio_parser), the payload's crc32c and our status byte.
+RECORD_DTYPE = np.dtype([*HEADER_DTYPE.descr, ("payload_crc", "<u4"), ("status", "u1")])
 
 
 class BlocksError(ValueError):
@@ -117,27 +101,6 @@ def read_digests(path: Path) -> Digests:
     """Read ``digests.bin``; raises as read_headers does."""
     block_size, body = _read(path, DIGESTS_MAGIC, 4)
     return Digests(block_size, np.frombuffer(body, dtype="<u4"))
-
-
-def header_crcs(records: npt.NDArray[np.void]) -> npt.NDArray[np.uint32]:
-    """What the field ``crc32`` of each header should be: crc32c of the 36 bytes before it.
-
-    fio's fill_hdr() (verify.c) computes ``fio_crc32c(hdr, offsetof(struct verify_header, crc32))``,
-    seeded with ~0 and not inverted at the end.
-    """
-    table = _crc32c_table()
-    data = np.frombuffer(records.tobytes(), dtype=np.uint8).reshape(len(records), -1)
-    crc = np.full(len(records), 0xFFFFFFFF, dtype=np.uint32)
-    for column in range(_CRC_OFFSET):
-        crc = table[(crc ^ data[:, column]) & 0xFF] ^ (crc >> np.uint32(8))
-    return crc
-
-
-def _crc32c_table() -> npt.NDArray[np.uint32]:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, np.uint32(0x82F63B78), np.uint32(0)) ^ (table >> np.uint32(1))
-    return table
 
 
 def _write(path: Path, magic: bytes, block_size: int, blocks: int, body: bytes) -> None:

@@ -176,6 +176,31 @@ class Sample:
     seen: Seen
 
 
+class _Replays:
+    """Recognises journal entries that a reopened stream tells again.
+
+    ``journalctl --boot --follow --lines=all`` starts from the boot's first entry. Within a boot
+    the journal's monotonic stamps never go back, so what is older than the last entry before
+    the break was told (or lay before the nonce).
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], int] = {}  # the newest stamp before the break
+
+    def is_replay(self, seen: Seen) -> bool:
+        if seen.event.kind == "open":
+            self._told.update({key: t for key, t in self._last.items() if key[0] == seen.source})
+        stamp = seen.event.data.get("monotonic_us")
+        if seen.event.kind != "entry" or not isinstance(stamp, int):
+            return False
+        key = (seen.source, seen.text("boot_id"))
+        if stamp <= self._told.get(key, -1):
+            return True
+        self._last[key] = max(stamp, self._last.get(key, -1))
+        return False
+
+
 class Evidence:
     """One evidence folder, read on demand and kept.
 
@@ -212,10 +237,25 @@ class Evidence:
 
     @cached_property
     def nonces(self) -> dict[tuple[str, Channel], Seen]:
-        """First nonce of each witness stream, by (source, channel)."""
+        """Where each witness stream begins to belong to this scenario, by (source, channel).
+
+        All streams of a scenario carry the same nonce; another one (of an earlier fork, or
+        ``boot`` from a service that started later) does not count, unless every stream has its
+        own.
+        """
+        seen_nonces = [
+            seen
+            for seen in self.timeline
+            if seen.event.kind == "nonce" and seen.event.channel in WITNESS_CHANNELS
+        ]
+        streams: dict[str, set[tuple[str, Channel]]] = {}
+        for seen in seen_nonces:
+            streams.setdefault(seen.text("nonce"), set()).add((seen.source, seen.event.channel))
+        streams.pop("boot", None)
+        shared = max(streams, key=lambda nonce: len(streams[nonce]), default="")
         first: dict[tuple[str, Channel], Seen] = {}
-        for seen in self.timeline:
-            if seen.event.kind == "nonce" and seen.event.channel in WITNESS_CHANNELS:
+        for seen in seen_nonces:
+            if seen.text("nonce") == shared or (len(streams.get(shared, ())) == 1):
                 first.setdefault((seen.source, seen.event.channel), seen)
         return first
 
@@ -223,11 +263,14 @@ class Evidence:
     def _own(self) -> dict[Channel, tuple[Seen, ...]]:
         """Events by channel, without what a witness stream carried before its nonce."""
         sorted_out: dict[Channel, list[Seen]] = {channel: [] for channel in Channel}
+        replays = _Replays()
         for seen in self.timeline:
             channel = seen.event.channel
             if channel in WITNESS_CHANNELS:
                 nonce = self.nonces.get((seen.source, channel))
                 if nonce is None or seen.line < nonce.line:
+                    continue
+                if channel is Channel.JOURNAL and replays.is_replay(seen):
                     continue
             sorted_out[channel].append(seen)
         return {channel: tuple(events) for channel, events in sorted_out.items()}

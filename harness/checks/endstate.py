@@ -1,0 +1,224 @@
+"""The state after the heal: everything is back where a healthy cluster has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.checks.registry import CannotJudgeError, Finding, check, found
+from harness.checks.split_brain import divergence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.evidence.model import Evidence, Sample
+
+UP_TO_DATE = "UpToDate"
+
+
+def ends_healthy(what: str) -> Callable[[Evidence], bool]:
+    """Applies where the scenario broke or loaded something, or where the state was sampled."""
+
+    def applies(evidence: Evidence) -> bool:
+        expect = evidence.scenario.expect
+        return expect.fault or expect.workload or bool(evidence.samples(what, "after"))
+
+    return applies
+
+
+def last_of(evidence: Evidence, what: str) -> list[Sample]:
+    """The last ``after`` sample of each node.
+
+    Raises:
+        CannotJudgeError: there is none.
+    """
+    samples = list(evidence.latest(what, "after").values())
+    if not samples:
+        raise CannotJudgeError(f"no {what} sample at the end")
+    return samples
+
+
+def drbd_states(evidence: Evidence) -> list[tuple[Sample, str, dict[str, Any]]]:
+    """(sample, resource, state) of every resource on both nodes at the end.
+
+    Raises:
+        CannotJudgeError: a node or a resource was not sampled.
+    """
+    samples = evidence.latest("drbd", "after")
+    states = []
+    for node in evidence.scenario.nodes:
+        if node not in samples:
+            raise CannotJudgeError(f"no drbd sample of {node} at the end")
+        value = samples[node].value
+        for resource in evidence.scenario.resources:
+            state = value.get(resource) if isinstance(value, dict) else None
+            if not isinstance(state, dict):
+                raise CannotJudgeError(f"{samples[node].seen.ref}: no state of {resource}")
+            states.append((samples[node], resource, state))
+    return states
+
+
+@check("connections", "All DRBD connections are back", applies=ends_healthy("drbd"))
+def connections(evidence: Evidence) -> Finding:
+    """After the heal every resource is Connected on both nodes.
+
+    StandAlone is what split-brain leaves behind, but not only split-brain: a connection that
+    could not be bound anew ends there too. So StandAlone with identifiers that did not diverge
+    is named as a connection that gave up. Source: cs of drbdsetup status, drbd 8.4 user guide.
+    """
+    try:
+        split = divergence(evidence)
+    except CannotJudgeError:
+        split = set()
+    problems, bad = [], []
+    states = drbd_states(evidence)
+    for sample, resource, state in states:
+        cs = state.get("cs")
+        if cs == "Connected":
+            continue
+        bad.append(sample)
+        text = f"{sample.node} {resource}: {cs}"
+        if cs == "StandAlone" and resource in split:
+            text += " (identifiers diverged: split-brain)"
+        elif cs == "StandAlone":
+            text += " (no divergence: the connection gave up; not split-brain)"
+        problems.append(text)
+    return found(
+        problems,
+        expected="Connected everywhere",
+        fine="Connected everywhere",
+        operations=len(states),
+        when_ns={sample.seen.t_ns for sample in bad},
+        evidence=[sample.seen.ref for sample in bad or [s for s, _, _ in states]],
+    )
+
+
+@check("replicas-up-to-date", "Both replicas are UpToDate", applies=ends_healthy("drbd"))
+def replicas_up_to_date(evidence: Evidence) -> Finding:
+    """After the heal both sides are UpToDate, nothing is out of sync, no I/O is suspended.
+
+    Each node tells its own disk state and what it knows of its peer's; both must say UpToDate,
+    with 0 KiB out of sync (oos of /proc/drbd).
+    """
+    problems, bad = [], []
+    states = drbd_states(evidence)
+    for sample, resource, state in states:
+        wrong = []
+        for key in ("disk", "peer_disk"):
+            if state.get(key) != UP_TO_DATE:
+                wrong.append(f"{key} {state.get(key)}")
+        if state.get("oos_kib") != 0:
+            wrong.append(f"{state.get('oos_kib')} KiB out of sync")
+        if state.get("suspended") is not False:
+            wrong.append("I/O suspended")
+        if wrong:
+            problems.append(f"{sample.node} {resource}: {', '.join(wrong)}")
+            bad.append(sample)
+    return found(
+        problems,
+        expected="UpToDate/UpToDate, 0 KiB out of sync, not suspended",
+        fine="UpToDate/UpToDate, 0 KiB out of sync, not suspended",
+        operations=len(states),
+        when_ns={sample.seen.t_ns for sample in bad},
+        evidence=[sample.seen.ref for sample in bad or [s for s, _, _ in states]],
+    )
+
+
+@check(
+    "instances",
+    "One promoted and one unpromoted instance per resource, beside the group",
+    applies=ends_healthy("instances"),
+)
+def instances(evidence: Evidence) -> Finding:
+    """Each resource ends with one promoted and one unpromoted instance, promoted by the group.
+
+    What ``crm_mon -r1f`` shows: a missing unpromoted instance is how a split-brain or a refused
+    replica looks to Pacemaker, and a promoted instance on another node than the group means that
+    the LUNs are served from where the data is not writable.
+    """
+    samples, groups = last_of(evidence, "instances"), last_of(evidence, "group")
+    group = groups[-1].value if isinstance(groups[-1].value, dict) else {}
+    problems = [
+        f"{name} is {state}"
+        for name, state in sorted(dict(group.get("resources") or {}).items())
+        if state != "Started"
+    ]
+    nodes = sorted(evidence.scenario.nodes)
+    for sample in samples:
+        value = sample.value if isinstance(sample.value, dict) else {}
+        for resource in evidence.scenario.resources:
+            there = value.get(resource)
+            there = there if isinstance(there, dict) else {}
+            promoted, unpromoted = (
+                list(there.get("promoted", [])),
+                list(there.get("unpromoted", [])),
+            )
+            if len(promoted) != 1 or sorted(promoted + unpromoted) != nodes:
+                problems.append(f"{resource}: promoted on {promoted}, unpromoted on {unpromoted}")
+            elif promoted[0] != group.get("node"):
+                problems.append(
+                    f"{resource}: promoted on {promoted[0]}, the group on {group.get('node')}"
+                )
+    return found(
+        dict.fromkeys(problems),
+        expected="one promoted instance by the group, one unpromoted, for each resource",
+        fine=f"promoted on {group.get('node')} by the group, unpromoted on the other node",
+        operations=len(samples) * len(evidence.scenario.resources),
+        when_ns=[sample.seen.t_ns for sample in samples] if problems else (),
+        evidence=[sample.seen.ref for sample in (*samples, groups[-1])],
+    )
+
+
+def _nothing_left(evidence: Evidence, what: str, thing: str) -> Finding:
+    samples = last_of(evidence, what)
+    left: list[str] = []
+    for sample in samples:
+        if not isinstance(sample.value, list):
+            raise CannotJudgeError(f"{sample.seen.ref}: {what} is not a list")
+        left += [str(item) for item in sample.value]
+    return found(
+        dict.fromkeys(left),
+        expected=f"no {thing}",
+        fine=f"no {thing}",
+        operations=len(samples),
+        when_ns=[sample.seen.t_ns for sample in samples if sample.value],
+        evidence=[sample.seen.ref for sample in samples],
+    )
+
+
+@check(
+    "fence-constraints", "No fence constraint is left", applies=ends_healthy("fence_constraints")
+)
+def fence_constraints(evidence: Evidence) -> Finding:
+    """After the heal no ``drbd-fence-by-handler-*`` constraint is left in the CIB.
+
+    crm-fence-peer.sh adds one per resource while the peer may be stale and crm-unfence-peer.sh
+    removes it after the resync. One that stays forbids the next failover.
+    """
+    return _nothing_left(evidence, "fence_constraints", "fence constraint")
+
+
+@check("failed-actions", "No failed action in Pacemaker", applies=ends_healthy("failed_actions"))
+def failed_actions(evidence: Evidence) -> Finding:
+    """At the end ``crm_mon`` lists no failed resource or fencing action."""
+    return _nothing_left(evidence, "failed_actions", "failed action")
+
+
+@check("membership", "Both nodes are online", applies=ends_healthy("membership"))
+def membership(evidence: Evidence) -> Finding:
+    """At the end every node that was asked sees both nodes online (not standby, not unclean)."""
+    samples = last_of(evidence, "membership")
+    problems = []
+    for sample in samples:
+        value = sample.value if isinstance(sample.value, dict) else {}
+        for node in evidence.scenario.nodes:
+            if value.get(node) != "online":
+                by = f" as {sample.node} sees it" if sample.node else ""
+                problems.append(f"{node} is {value.get(node)}{by}")
+    return found(
+        problems,
+        expected="both nodes online",
+        fine="both nodes online",
+        operations=len(samples),
+        when_ns=[sample.seen.t_ns for sample in samples] if problems else (),
+        evidence=[sample.seen.ref for sample in samples],
+    )

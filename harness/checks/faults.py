@@ -1,0 +1,71 @@
+"""Were the faults real: each one bit, and each one healed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from harness.checks.registry import Finding, check, found
+from harness.checks.verdict import Verdict
+from harness.evidence.timeline import Channel
+
+if TYPE_CHECKING:
+    from harness.evidence.model import Evidence, Seen
+
+
+def by_id(evidence: Evidence) -> dict[str, list[Seen]]:
+    """Fault events by fault id (by slug where an event has none), in order of arrival."""
+    faults: dict[str, list[Seen]] = defaultdict(list)
+    for seen in evidence.select(Channel.FAULT):
+        key = seen.event.data.get("id")
+        faults[str(key) if key not in (None, "") else seen.text("fault")].append(seen)
+    return dict(faults)
+
+
+def fault_window(evidence: Evidence) -> tuple[int, int] | None:
+    """(first inject, last healed) in ns on the run's clock; None without both."""
+    injects = [seen.t_ns for seen in evidence.select(Channel.FAULT, "inject")]
+    healed = [seen.t_ns for seen in evidence.select(Channel.FAULT, "healed")]
+    return (injects[0], healed[-1]) if injects and healed else None
+
+
+def _has_faults(evidence: Evidence) -> bool:
+    return evidence.scenario.expect.fault or bool(evidence.select(Channel.FAULT, "inject"))
+
+
+@check("faults", "Every fault bit and healed", applies=_has_faults)
+def faults(evidence: Evidence) -> Finding:
+    """Each injected fault has a proof that it bit and a proof that it healed.
+
+    A cluster that was never hurt proves nothing by surviving, and one that is still hurt cannot
+    be judged on its end state. So a missing proof is INCONCLUSIVE: it says nothing against the
+    cluster, and nothing for it.
+    """
+    problems, refs, when, injected = [], [], [], 0
+    for key, events in by_id(evidence).items():
+        kinds = {seen.event.kind: seen for seen in events}
+        if "inject" not in kinds:
+            continue
+        injected += 1
+        name = kinds["inject"].text("fault") or key
+        for wanted, denied, what in (
+            ("bitten", "not-bitten", "bit"),
+            ("healed", "not-healed", "healed"),
+        ):
+            if denied in kinds:
+                problems.append(f"{name}: not {what}: {kinds[denied].text('proof')[:200]}")
+            elif wanted not in kinds:
+                problems.append(f"{name}: no proof that it {what}")
+            else:
+                continue
+            when.append(kinds["inject"].t_ns)
+            refs += [seen.ref for seen in events]
+    return found(
+        problems,
+        expected="proof for each fault that it bit and that it healed",
+        fine=f"{injected} faults bit and healed",
+        operations=injected,
+        otherwise=Verdict.INCONCLUSIVE,
+        when_ns=when,
+        evidence=refs or [seen.ref for seen in evidence.select(Channel.FAULT, "bitten", "healed")],
+    )

@@ -1,0 +1,240 @@
+"""What happened to each block of a LUN: fio's log against the headers on the disk. Pure arrays.
+
+fio logs each acknowledged write (completion, latency, offset) and stamps each block it writes
+with the issue time and sequence number of the write. Issue time = completion - latency, so log
+and header name the same instant on two clocks that differ by one constant per job: measured
+within 1 ms on fio 3.33, which logs completions in milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.checks.registry import CannotJudgeError
+from harness.evidence.blocks import BLOCK_SIZE, STATUS_NO_HEADER, Headers
+from harness.fio_parser import parse_headers
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+TOLERANCE_NS = 5_000_000
+_OVERLAP_NS = 1_000_000  # resolution of the log's completion times
+_AGREE = 0.9
+_SHARP = 5  # a peak this much above the next one is the constant, whatever did not join it
+_FEW = 8
+_RANK_SLACK = 64  # the log's resolution can swap neighbours in issue order
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Acknowledged writes of one job, sorted by block, then by issue time; all shape (n,).
+
+    Attributes:
+        block: block number.
+        issue_ns, done_ns: guest wall clock, ns since the epoch.
+        rank: place in the job's order of issue, from 0.
+    """
+
+    block: npt.NDArray[np.int64]
+    issue_ns: npt.NDArray[np.int64]
+    done_ns: npt.NDArray[np.int64]
+    rank: npt.NDArray[np.int64]
+
+    @property
+    def starts(self) -> npt.NDArray[np.intp]:
+        """Where each block's writes begin."""
+        if not len(self.block):
+            return np.empty(0, dtype=np.intp)
+        return np.concatenate([[0], np.flatnonzero(np.diff(self.block)) + 1]).astype(np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of the blocks that a job wrote; arrays have one entry per written block.
+
+    Attributes:
+        block: block number.
+        last: index (into Writes) of the last acknowledged write.
+        found: index of the write that the header on disk belongs to; -1 none of them.
+        lost: how many acknowledged writes are lost; 0 for a block that is as it should be.
+        no_header, foreign: the block has no (whole) header; one of no write of this job.
+        pending: the header belongs to a later write that was never acknowledged.
+        ambiguous: the last two writes are too close to tell apart.
+        constant_ns: header clock minus guest wall clock; None where no header was left.
+        agreeing: share of blocks with a header whose header is one of the block's writes.
+        worst_ns: largest deviation of a matched header from the constant.
+    """
+
+    block: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    found: npt.NDArray[np.int64]
+    lost: npt.NDArray[np.int64]
+    no_header: npt.NDArray[np.bool_]
+    foreign: npt.NDArray[np.bool_]
+    pending: npt.NDArray[np.bool_]
+    ambiguous: npt.NDArray[np.bool_]
+    constant_ns: int | None
+    agreeing: float
+    worst_ns: int
+
+
+def acknowledged(rows: npt.NDArray[np.void], block_size: int, blocks: int) -> Writes:
+    """The writes in a latency log's rows (LOG_DTYPE of harness.fio_parser).
+
+    Raises:
+        CannotJudgeError: a row that cannot be: another block size, outside of the LUN, negative.
+    """
+    rows = rows[rows["ddir"] == 1]
+    if block_size != BLOCK_SIZE or np.any(rows["block_size"] != BLOCK_SIZE):
+        raise CannotJudgeError(f"not all writes are of {BLOCK_SIZE} bytes: one header per block")
+    offset = rows["offset"].astype(np.int64)
+    if np.any(offset < 0) or np.any(offset % BLOCK_SIZE) or np.any(offset >= blocks * BLOCK_SIZE):
+        raise CannotJudgeError(
+            "the log has writes without offset, unaligned, or outside of the LUN"
+        )
+    done = rows["time_ms"].astype(np.int64) * 1_000_000
+    issue = done - rows["value"].astype(np.int64)
+    if np.any(rows["value"] < 0) or np.any(issue <= 0):
+        raise CannotJudgeError("the log has negative times")
+    rank = np.empty(len(rows), dtype=np.int64)
+    rank[np.argsort(issue, kind="stable")] = np.arange(len(rows))
+    order = np.lexsort((issue, offset))
+    return Writes(offset[order] // BLOCK_SIZE, issue[order], done[order], rank[order])
+
+
+def fates(writes: Writes, headers: Headers, *, unacknowledged: bool) -> Fate:
+    """Compare each written block's header with the block's acknowledged writes.
+
+    Args:
+        writes: the history.
+        headers: what is on the disk.
+        unacknowledged: the job may have issued writes that were never acknowledged.
+
+    Raises:
+        CannotJudgeError: the header's clock cannot be mapped on the log's.
+    """
+    table = parse_headers(
+        headers.records.tobytes(),
+        block_size=BLOCK_SIZE,
+        record_size=headers.records.dtype.itemsize,
+    )
+    starts = writes.starts
+    block = writes.block[starts]
+    last = np.append(starts[1:], len(writes.block)).astype(np.int64) - 1
+    whole = table.present[block] & (headers.records["status"][block] != STATUS_NO_HEADER)
+    usable = whole & table.in_place[block]
+    stamp = headers.times_ns()[writes.block]
+    spread = np.repeat(np.arange(len(block)), np.diff(np.append(starts, len(writes.block))))
+    difference = stamp - writes.issue_ns
+    numberio = headers.records["numberio"].astype(np.int64)[writes.block]
+    candidate = usable[spread]
+    constant = _constant(difference[candidate], (writes.rank - numberio)[candidate])
+    if constant is None:
+        match = np.zeros(len(writes.block), dtype=bool)
+    else:
+        match = candidate & (np.abs(difference - constant) <= TOLERANCE_NS)
+    index = np.arange(len(writes.block))
+    found = np.maximum.reduceat(np.where(match, index, -1), starts).astype(np.int64)
+    # Two writes in flight together may land in either order: both are good last writes.
+    concurrent = writes.issue_ns[last][spread] + _OVERLAP_NS < writes.done_ns
+    final = match & ((index == last[spread]) | concurrent)
+    good = np.logical_or.reduceat(final, starts)
+    pending = np.zeros(len(block), dtype=bool)
+    if constant is not None and unacknowledged:
+        after = headers.times_ns()[block] - constant > writes.issue_ns[last]
+        pending = usable & (found < 0) & after
+    foreign = whole & (found < 0) & ~pending
+    _trust(usable, found >= 0, foreign & usable, spread, difference, constant)
+    bad = ~good & ~pending
+    return Fate(
+        block=block,
+        last=last,
+        found=found,
+        lost=np.where(bad, last - np.where(found >= 0, found, starts - 1), 0),
+        no_header=~whole,
+        foreign=foreign,
+        pending=pending,
+        ambiguous=np.add.reduceat(match.astype(np.int64), starts) > 1,
+        constant_ns=constant,
+        agreeing=float(np.mean(found[usable] >= 0)) if usable.any() else 0.0,
+        worst_ns=int(np.abs(difference - (constant or 0))[match].max(initial=0)),
+    )
+
+
+def _constant(difference: npt.NDArray[np.int64], rank_error: npt.NDArray[np.int64]) -> int | None:
+    """The constant that most (header, write of the same block) pairs agree on.
+
+    Each header pairs with every acknowledged write of its block; the true pairs agree within the
+    tolerance and the others scatter. So a burst of losses, whose headers pair with earlier
+    writes, does not move it, as it would move a median over the last writes. Where two constants
+    have about as many votes (a strictly periodic workload), fio's sequence number decides.
+
+    Returns:
+        None where no block has a header to pair.
+
+    Raises:
+        CannotJudgeError: two constants are equally good.
+    """
+    if not len(difference):
+        return None
+    order = np.argsort(difference, kind="stable")
+    values, errors = difference[order], rank_error[order]
+    ends = np.searchsorted(values, values + 2 * TOLERANCE_NS, side="right")
+    votes = ends - np.arange(len(values))
+    best = int(votes.argmax())
+    rivals: list[int] = []
+    remaining = votes.copy()
+    while len(rivals) < 16:
+        top = int(remaining.argmax())
+        if remaining[top] < max(_AGREE * votes[best], 1):
+            break
+        rivals.append(top)
+        near = np.abs(values - values[top]) <= 4 * TOLERANCE_NS
+        remaining[near] = 0
+    if len(rivals) > 1:
+        in_sequence = [
+            float(np.mean(np.abs((errors[i : ends[i]] + 32768) % 65536 - 32768) <= _RANK_SLACK))
+            for i in rivals
+        ]
+        ranked = sorted(zip(in_sequence, rivals, strict=True), reverse=True)
+        if ranked[0][0] < _AGREE or ranked[1][0] > 1 - _AGREE:
+            raise CannotJudgeError(
+                f"the headers' clock cannot be mapped: {len(rivals)} constants fit equally well"
+            )
+        best = ranked[0][1]
+    return int(np.median(values[best : ends[best]]))
+
+
+def _trust(
+    usable: npt.NDArray[np.bool_],
+    matched: npt.NDArray[np.bool_],
+    foreign: npt.NDArray[np.bool_],
+    spread: npt.NDArray[np.intp],
+    difference: npt.NDArray[np.int64],
+    constant: int | None,
+) -> None:
+    """Raise CannotJudgeError where the constant does not explain enough to be believed.
+
+    Losses do not speak against it: their headers pair with earlier writes, or are gone. Only
+    headers that pair with nothing do. They are believed to be foreign if the constant stands
+    out all the same, and if they do not agree on a constant of their own (a clock that was set).
+    """
+    if constant is None or not foreign.any():
+        return
+    own = np.sort(difference[foreign[spread]])
+    ends = np.searchsorted(own, own + 2 * TOLERANCE_NS, side="right")
+    second = int((ends - np.arange(len(own))).max())
+    strangers, agreeing = int(foreign.sum()), int((usable & matched).sum())
+    if second >= 3 and 2 * second >= strangers:
+        raise CannotJudgeError(
+            f"the headers' clock cannot be mapped: {agreeing} blocks agree on one constant, "
+            f"{second} on another"
+        )
+    if agreeing < _AGREE * int(usable.sum()) and agreeing < max(_FEW, _SHARP * second):
+        raise CannotJudgeError(
+            f"the headers' clock cannot be mapped: only {agreeing} of {int(usable.sum())} "
+            "blocks agree on a constant"
+        )

@@ -1,0 +1,213 @@
+"""How long writes stood still, and whether they went on at all; and: was the fault in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.checks.clocks import ClockMap, clock_map
+from harness.checks.faults import fault_window
+from harness.checks.jobs import has_workload, log_rows
+from harness.checks.registry import CannotJudgeError, Finding, check, found
+from harness.checks.verdict import Verdict
+from harness.evidence.timeline import Channel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.evidence.model import Evidence, Job, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """The longest standstill of one job: ``kind`` latency, gap, or progress (sampled)."""
+
+    job: str
+    kind: str
+    start_ns: int  # run clock; guest clock where the offset is not known
+    end_ns: int
+    judged: int  # completions or samples
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@check("stall", "Writes never stood still for longer than allowed", applies=has_workload)
+def stall(evidence: Evidence) -> Finding:
+    """The longest write and the longest gap between acknowledgements are within the bound.
+
+    A frozen device shows as a long latency (a write waits) or as a gap (nothing completes); the
+    larger of both is the blackout that an application sees. A job without a latency log (fio was
+    killed) is judged on the initiator's I/O counters. A workload that got stuck and never ended
+    is over any bound.
+    """
+    bound_s = evidence.scenario.expect.max_stall_s
+    clock = clock_map(evidence, evidence.scenario.initiator)
+    stuck = _stuck_since(evidence)
+    stalls = [s for job in evidence.scenario.jobs for s in _stalls(evidence, job, clock)]
+    if not stalls and stuck is None:
+        raise CannotJudgeError("no job has a latency log or progress samples")
+    problems = [f"{s.job}: {s.seconds:.1f} s ({s.kind})" for s in stalls if s.seconds > bound_s]
+    longest = max(stalls, key=lambda s: s.seconds, default=None)
+    when: list[int] = []
+    refs = [job.lat_log for job in evidence.scenario.jobs if job.lat_log]
+    details: dict[str, Any] = {
+        "bound_s": bound_s,
+        "clock": "run" if clock is not None else "guest",
+        "per_job": [
+            {"job": s.job, "kind": s.kind, "seconds": s.seconds, "start_ns": s.start_ns,
+             "end_ns": s.end_ns}
+            for s in stalls
+        ],
+    }  # fmt: skip
+    if longest is not None:
+        when = [longest.start_ns, longest.end_ns] if clock or longest.kind == "progress" else []
+        details["blackout"] = details["per_job"][stalls.index(longest)]
+    if stuck is not None:
+        event, since_ns = stuck
+        seconds = (evidence.end_ns - since_ns) / 1e9
+        problems.insert(0, f"stuck and never ended: no write completed for {seconds:.1f} s")
+        refs, when = [event.ref, *refs], [since_ns, evidence.end_ns]
+        details["blackout"] = {
+            "job": "", "kind": "stuck", "seconds": seconds, "start_ns": since_ns,
+            "end_ns": evidence.end_ns,
+        }  # fmt: skip
+    return found(
+        problems,
+        expected=f"at most {bound_s:g} s",
+        fine=f"at most {longest.seconds if longest else 0:.1f} s",
+        operations=sum(s.judged for s in stalls) + (stuck is not None),
+        when_ns=when,
+        evidence=refs,
+        details=details,
+    )
+
+
+def _stalls(evidence: Evidence, job: Job, clock: ClockMap | None) -> list[Stall]:
+    rows = log_rows(evidence, job)
+    if rows is None:
+        return _progress_stalls(evidence, job)
+    if not len(rows):
+        return []
+    done = np.sort(rows["time_ms"].astype(np.int64)) * 1_000_000
+    slowest = int(rows["value"].argmax())
+    end = int(rows["time_ms"][slowest]) * 1_000_000
+    spans = [("latency", end - int(rows["value"][slowest]), end)]
+    if len(done) > 1:
+        at = int(np.diff(done).argmax())
+        spans.append(("gap", int(done[at]), int(done[at + 1])))
+
+    def run(guest_ns: int) -> int:
+        return clock.one(guest_ns) if clock is not None else guest_ns
+
+    # The length is the guest's; a drifting offset must not change it.
+    return [
+        Stall(job.name, kind, run(start), run(start) + end - start, len(rows))
+        for kind, start, end in spans
+    ]
+
+
+def _progress_stalls(evidence: Evidence, job: Job) -> list[Stall]:
+    """Longest time in which a busy disk's counter of writes did not change, from samples."""
+    samples = _progress(evidence, job.lun)
+    starts = evidence.select(Channel.WORKLOAD, "start")
+    exits = evidence.select(Channel.WORKLOAD, "exit")
+    samples = [
+        s
+        for s in samples
+        if (not starts or s.t_ns >= starts[0].t_ns) and (not exits or s.t_ns <= exits[-1].t_ns)
+    ]
+    if len(samples) < 2:
+        return []
+    best = (samples[0].t_ns, samples[0].t_ns)
+    changed, busy = samples[0], False
+    for sample in samples[1:]:
+        busy = busy or sample.integer("in_flight") > 0
+        # A disk that is still busy at its last sample stands still until then.
+        if busy and sample.t_ns - changed.t_ns > best[1] - best[0]:
+            best = (changed.t_ns, sample.t_ns)
+        if sample.integer("write_ios") != changed.integer("write_ios"):
+            changed, busy = sample, False
+    return [Stall(job.name, "progress", *best, judged=len(samples))]
+
+
+def _progress(evidence: Evidence, lun: str | None) -> list[Seen]:
+    return [
+        seen
+        for seen in evidence.select(Channel.PROGRESS, "io", source=evidence.scenario.initiator)
+        if lun is None or seen.text("disk") == lun
+    ]
+
+
+def _stuck_since(evidence: Evidence) -> tuple[Seen, int] | None:
+    """(the event, when the last write completed) of a workload that never ended."""
+    stuck = evidence.select(Channel.WORKLOAD, "stuck")
+    if not stuck or any(s.line > stuck[-1].line for s in evidence.select(Channel.WORKLOAD, "exit")):
+        return None
+    last: dict[str, Seen] = {}
+    changed_ns: list[int] = []
+    for seen in _progress(evidence, None):
+        before = last.get(seen.text("disk"))
+        if before is not None and seen.integer("write_ios") != before.integer("write_ios"):
+            changed_ns.append(seen.t_ns)
+        last[seen.text("disk")] = seen
+    return stuck[-1], max(changed_ns, default=stuck[-1].t_ns)
+
+
+def _spans(evidence: Evidence) -> bool:
+    return evidence.scenario.expect.workload and evidence.scenario.expect.fault
+
+
+@check("spanning-writes", "The workload wrote before, during and after the fault", applies=_spans)
+def spanning_writes(evidence: Evidence) -> Finding:
+    """Enough writes were acknowledged, before the fault, during it and after the heal.
+
+    Writes that end before the fault or begin after it prove nothing of it. So some writes must
+    be acknowledged before the first injection, some issued or in flight between it and the last
+    heal, some acknowledged after that. Else the scenario did not test what it says: INCONCLUSIVE.
+    """
+    wanted = evidence.scenario.expect.min_spanning_writes
+    window = fault_window(evidence)
+    clock = clock_map(evidence, evidence.scenario.initiator)
+    if window is None:
+        raise CannotJudgeError("no fault was injected and healed")
+    if clock is None:
+        raise CannotJudgeError("the initiator's clock was never measured against the host's")
+    inject_ns, healed_ns = window
+    total = before = during = after = 0
+    for job in evidence.scenario.jobs:
+        rows = log_rows(evidence, job)
+        if rows is None:
+            continue
+        done: npt.NDArray[np.int64] = rows["time_ms"].astype(np.int64) * 1_000_000
+        issued = clock.to_run(done - rows["value"].astype(np.int64))
+        done = clock.to_run(done)
+        total += len(rows)
+        before += int((done < inject_ns - clock.uncertainty_ns).sum())
+        during += int(((done >= inject_ns) & (issued <= healed_ns)).sum())
+        after += int((done > healed_ns + clock.uncertainty_ns).sum())
+    problems = [
+        f"no write {what}"
+        for count, what in (
+            (before, "acknowledged before the fault"),
+            (during, "in flight during the fault"),
+            (after, "acknowledged after the heal"),
+        )
+        if count == 0
+    ]
+    if total < wanted:
+        problems.insert(0, f"{total} acknowledged writes")
+    return found(
+        problems,
+        expected=f"at least {wanted} acknowledged writes, before, during and after the fault",
+        fine=f"{total} acknowledged writes: {before} before, {during} during, {after} after",
+        operations=total,
+        otherwise=Verdict.INCONCLUSIVE,
+        when_ns=window,
+        evidence=[job.lat_log for job in evidence.scenario.jobs if job.lat_log],
+        details={"total": total, "before": before, "during": during, "after": after},
+    )
