@@ -7,13 +7,15 @@ Files for the guests are rendered from these values by harness.cluster.render.
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import BadInputError
 from harness.timing import TCG, Timing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AfterSplitBrain = Literal[
     "disconnect",

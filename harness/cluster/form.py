@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.cluster import observe
 from harness.cluster.render import lun_link, render_seeds, write_seed_image
 from harness.errors import HarnessError
+from harness.evidence.witness import Witnesses
 from harness.lab.machine import Machine, in_parallel
 from harness.lab.topology import LUN_OF, RESOURCES
 from harness.waiting import wait_until
@@ -55,9 +56,15 @@ def form_cluster(
     lab.power_on_all()
     deadline = config.timing.boot_deadline_s
     in_parallel({m.name: partial(m.guest.wait_ready, deadline) for m in lab.machines.values()})
-    _drbd_first(lab, config, note)
-    _cluster_services(lab, config, note)
-    _initiator(lab, config, note)
+    # Somebody has to read the witness streams meanwhile, else their writers in the guests would
+    # be snapshotted with a backlog that every later scenario had to read first.
+    drain = Witnesses(lab.streams(), lambda *_event: None)
+    try:
+        _drbd_first(lab, config, note)
+        _cluster_services(lab, config, note)
+        connect_initiator(lab, config, note)
+    finally:
+        drain.close()
 
 
 def _on_nodes(lab: Lab, command: str, timeout_s: float = 120) -> None:
@@ -108,7 +115,7 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
                             f"{machine.name} reads {seen[:40]!r} from {device}, not {mark!r}: "
                             "DRBD does not replicate"
                         )
-            if step == "read":
+            if step == "read" and writer is second:
                 machine.guest.run("drbdadm verify all")
                 wait_until(
                     "DRBD online verify", lambda: not_yet("cs", "Connected"), deadline_s=deadline
@@ -188,7 +195,7 @@ def view_missing(view: observe.ClusterView, nodes: list[str]) -> str:
     return "; ".join(wrong)
 
 
-def _initiator(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) -> None:
+def connect_initiator(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) -> None:
     """Discovery, login, one LUN partitioned, formatted and mounted; two stay raw."""
     guest = lab.initiator.guest
     note("logging in with the initiator")

@@ -56,9 +56,15 @@ class Seed:
 
 
 def lun_link(topology: Topology, lun: str) -> str:
-    """The initiator's stable name of a LUN: vendor, product and serial are set by the target."""
-    number = lun.removeprefix("lun")
-    return f"/dev/disk/by-id/scsi-SLIO-ORG_failover{number}_failover{number}"
+    """The initiator's stable name of a LUN.
+
+    LIO builds the NAA identifier from its OUI (6001405) and the hexadecimal digits of the unit
+    serial (target_core_spc.c, spc_parse_naa_6h_vendor_specific), which the cluster sets to the same
+    value on both nodes.
+    """
+    serial = f"failover{lun.removeprefix('lun')}"
+    digits = "".join(c for c in serial if c in "0123456789abcdef")
+    return "/dev/disk/by-id/scsi-3" + f"6001405{digits}".ljust(32, "0")
 
 
 def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) -> dict[str, Seed]:

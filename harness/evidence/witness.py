@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from harness.evidence.timeline import TimelineWriter
+    Add = Callable[[str, Channel, str, dict[str, Any]], object]
 
 _RETRY_S = 0.2
 # A line longer than this is not a log line any more; what exceeds it is cut.
@@ -51,20 +52,16 @@ class Witnesses:
     """Reads the streams of all machines until ``close``.
 
     Args:
-        writer: the timeline that the events go to; ``switch`` exchanges it between scenarios.
+        add: takes every event: source, channel, kind, data; called from the reading thread.
     """
 
-    def __init__(self, streams: list[Stream], writer: TimelineWriter) -> None:
+    def __init__(self, streams: list[Stream], add: Add) -> None:
         self._streams = streams
-        self._writer = writer
+        self._add = add
         self._selector = selectors.DefaultSelector()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="witnesses", daemon=True)
         self._thread.start()
-
-    def switch(self, writer: TimelineWriter) -> None:
-        """Send what arrives from now on to another timeline."""
-        self._writer = writer
 
     def close(self) -> None:
         """Stop reading and close the sockets."""
@@ -95,7 +92,7 @@ class Witnesses:
         sock.setblocking(False)
         stream.sock, stream.pending = sock, b""
         self._selector.register(sock, selectors.EVENT_READ, stream)
-        self._writer.add(stream.source, stream.channel, "open")
+        self._add(stream.source, stream.channel, "open", {})
 
     def _read(self, stream: Stream) -> None:
         assert stream.sock is not None
@@ -109,7 +106,7 @@ class Witnesses:
             self._selector.unregister(stream.sock)
             stream.sock.close()
             stream.sock = None
-            self._writer.add(stream.source, stream.channel, "lost", {"reason": "end of stream"})
+            self._add(stream.source, stream.channel, "lost", {"reason": "end of stream"})
             return
         *lines, stream.pending = (stream.pending + chunk).split(b"\n")
         if len(stream.pending) > _LONGEST_LINE:
@@ -117,7 +114,7 @@ class Witnesses:
             stream.pending = b""
         for line in lines:
             for kind, data in parse_line(stream.channel, line[:_LONGEST_LINE]):
-                self._writer.add(stream.source, stream.channel, kind, data)
+                self._add(stream.source, stream.channel, kind, data)
 
 
 def parse_line(channel: Channel, line: bytes) -> list[tuple[str, dict[str, Any]]]:

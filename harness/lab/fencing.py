@@ -17,7 +17,7 @@ PORT = 1229
 
 
 def start_fence_device(host: PrivateHost, topology: Topology) -> subprocess.Popen[bytes]:
-    """Start fence_virtd with the lab's key (``<lab>/fence.key``); its log is ``<lab>/fence.log``."""
+    """Start fence_virtd with the lab's key (``fence.key``); its log is ``fence.log``."""
     config = f"""\
 fence_virtd {{ listener = "tcp"; backend = "libvirt"; }}
 listeners {{ tcp {{
@@ -30,5 +30,16 @@ backends {{ libvirt {{ uri = "qemu:///system"; }} }}
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(config)
-    command = ["fence_virtd", "-F", "-d", "5", "-f", "/run/lab/fence_virt.conf"]
+    # stdbuf: its log is a witness, so each line has to leave its buffer at once.
+    command = [
+        "stdbuf",
+        "-oL",
+        "-eL",
+        "fence_virtd",
+        "-F",
+        "-d",
+        "5",
+        "-f",
+        "/run/lab/fence_virt.conf",
+    ]
     return host.spawn([*command, "-p", "/run/fence_virtd.pid"], "fence")

@@ -119,7 +119,7 @@ def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -
             hint="free some space, or choose another folder with --cache",
         )
     cache.packages.mkdir(parents=True, exist_ok=True)
-    building = tempfile.mkdtemp(prefix=".building-", dir=cache.images)
+    building = tempfile.mkdtemp(prefix=f".building-{image.key}.", dir=cache.images)
     log_path = cache.images / f"build-{image.key}.log"
     script = RECIPE / "build.sh"
     env = {

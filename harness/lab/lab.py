@@ -12,11 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+from harness.evidence.timeline import Channel
+from harness.evidence.witness import Stream
 from harness.lab import snapshot
 from harness.lab.fencing import start_fence_device
 from harness.lab.host import PrivateHost, kill_warden
 from harness.lab.lease import Lease, try_lease
-from harness.lab.machine import Machine, domain_xml, in_parallel
+from harness.lab.machine import STREAMS, Machine, domain_xml, in_parallel
 from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Role, Topology
 from harness.remote.ssh import Guest
 
@@ -113,6 +115,14 @@ class Lab:
     def initiator(self) -> Machine:
         """The iSCSI initiator."""
         return self.machines[self.topology.initiator.name]
+
+    def streams(self) -> list[Stream]:
+        """The witness streams of all machines, not connected yet."""
+        return [
+            Stream(machine.name, channel, self.folder / "ch" / f"{machine.name}-{channel}")
+            for machine in self.machines.values()
+            for channel in (Channel.CONSOLE, *map(Channel, STREAMS[machine.plan.role]))
+        ]
 
     def make_disks(self, image_key: str) -> None:
         """Fresh overlay and backing disks for every machine."""

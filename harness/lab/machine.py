@@ -189,7 +189,7 @@ class Machine:
 
 
 def in_parallel(actions: dict[str, object]) -> None:
-    """Run the named actions in threads of their own; the first failure is raised after all ended."""
+    """Run the actions in threads of their own; the first failure is raised after all ended."""
     failures: list[BaseException] = []
 
     def guarded(action: object) -> None:

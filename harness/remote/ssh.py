@@ -214,3 +214,39 @@ class Guest:
     def boot_id(self) -> str:
         """The kernel's random id of this boot."""
         return self.run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
+
+    def clock_offset(self, now_ns: Callable[[], int], samples: int = 7) -> tuple[int, int]:
+        """Guest CLOCK_REALTIME minus ``now_ns``, and its uncertainty, both in nanoseconds.
+
+        The guest's clock is asked ``samples`` times over one channel; the quickest answer counts,
+        and half its round trip is the uncertainty (Cristian's algorithm).
+
+        Raises:
+            GuestUnreachableError: no SSH connection, or no answer.
+        """
+        try:
+            channel = self._connected(20).open_session(timeout=20)
+            channel.settimeout(20)
+            channel.exec_command("/usr/local/lib/lab/clock")
+            best: tuple[int, int] | None = None
+            for _ in range(samples):
+                before = now_ns()
+                channel.sendall(b"\n")
+                answer = b""
+                while not answer.endswith(b"\n"):
+                    chunk = channel.recv(64)
+                    if not chunk:
+                        raise GuestUnreachableError(f"{self.name}: no answer from its clock")
+                    answer += chunk
+                after = now_ns()
+                seconds, _dot, micros = answer.strip().decode().partition(".")
+                guest_ns = int(seconds) * 10**9 + int(micros.ljust(6, "0")) * 1000
+                half = (after - before) // 2
+                if best is None or half < best[1]:
+                    best = (guest_ns - before - half, half)
+            channel.close()
+        except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
+            self.forget()
+            raise GuestUnreachableError(f"{self.name}: clock not measured: {error!r}") from error
+        assert best is not None
+        return best

@@ -1,0 +1,105 @@
+"""State samples for the timeline: how things stood before the fault and after the heal."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster import observe
+from harness.errors import HarnessError
+from harness.evidence.timeline import Channel
+from harness.lab.machine import in_parallel
+from harness.lab.topology import BACKING_BYTES, RESOURCES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.evidence.timeline import TimelineWriter
+    from harness.lab.lab import Lab
+    from harness.lab.machine import Machine
+
+
+def add_sample(writer: TimelineWriter, what: str, when: str, node: str, value: Any) -> None:
+    """One ``state``/``sample`` event (shapes: docs/evidence.md)."""
+    source = node if node != "cluster" else "host"
+    data = {"what": what, "when": when, "node": node, "value": value}
+    writer.add(source, Channel.STATE, "sample", data)
+
+
+def sample_cluster(lab: Lab, writer: TimelineWriter, when: str) -> None:
+    """Sample everything of the cluster; what cannot be asked is left out and noted."""
+    in_parallel({m.name: partial(_sample_node, m, writer, when) for m in lab.nodes})
+    for machine in lab.nodes:
+        try:
+            view = observe.cluster_view(machine.guest)
+            add_sample(writer, "membership", when, "cluster", view.membership)
+            instances = {
+                r: {"promoted": view.promoted[r], "unpromoted": view.unpromoted[r]}
+                for r in RESOURCES
+            }
+            add_sample(writer, "instances", when, "cluster", instances)
+            add_sample(writer, "failed_actions", when, "cluster", view.failures)
+            resources = {name: state for name, (state, _node) in view.group.items()}
+            group = {"node": view.active_node, "resources": resources}
+            add_sample(writer, "group", when, "cluster", group)
+            constraints = observe.fence_constraints(machine.guest)
+            add_sample(writer, "fence_constraints", when, "cluster", constraints)
+            history = observe.fence_history(machine.guest)
+            add_sample(writer, "fence_history", when, "cluster", history)
+            return
+        except HarnessError as error:
+            add_sample(writer, "unreachable", when, machine.name, error.message)
+
+
+def _sample_node(machine: Machine, writer: TimelineWriter, when: str) -> None:
+    try:
+        add_sample(writer, "drbd", when, machine.name, observe.drbd_state(machine.guest))
+        gi = observe.generation_identifiers(machine.guest)
+        add_sample(writer, "gi", when, machine.name, gi)
+    except HarnessError as error:
+        add_sample(writer, "unreachable", when, machine.name, error.message)
+
+
+def read_replicas(lab: Lab, folder: Path) -> None:
+    """Digests of both backing disks of every resource, read on the nodes with O_DIRECT.
+
+    Up to DRBD's own size of the device; the metadata behind it differs by nature.
+    """
+    target = folder / "replicas"
+    target.mkdir(exist_ok=True)
+
+    def read(machine: Machine) -> None:
+        for minor, resource in enumerate(RESOURCES):
+            size = int(machine.guest.run(f"cat /sys/block/drbd{minor}/size").stdout) * 512
+            if not 0 < size < BACKING_BYTES:
+                raise HarnessError(f"{machine.name}: {resource} has a size of {size} bytes")
+            command = f"/usr/local/lib/lab/digests /dev/disk/by-id/virtio-{resource} {size}"
+            data = machine.guest.read_binary(command, timeout_s=180)
+            (target / f"{resource}.{machine.name}.digests.bin").write_bytes(data)
+
+    in_parallel({machine.name: partial(read, machine) for machine in lab.nodes})
+
+
+def settle_missing(lab: Lab) -> str:
+    """What keeps the cluster from being whole after a heal; empty if nothing does."""
+    from harness.cluster.form import resources_missing
+
+    missing = []
+    for machine in lab.nodes:
+        try:
+            state = observe.drbd_state(machine.guest)
+        except HarnessError as error:
+            return error.message
+        for resource in RESOURCES:
+            seen = state.get(resource)
+            if seen is None:
+                missing.append(f"{machine.name}: {resource} is down")
+            elif (seen["cs"], seen["disk"]) != ("Connected", "UpToDate"):
+                missing.append(f"{machine.name}: {resource} is {seen['cs']}/{seen['disk']}")
+    if missing:
+        return "; ".join(missing)
+    whole = resources_missing(lab.nodes)
+    if whole:
+        return whole
+    constraints = observe.fence_constraints(lab.nodes[0].guest)
+    return f"fence constraints left: {', '.join(constraints)}" if constraints else ""

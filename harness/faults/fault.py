@@ -1,0 +1,139 @@
+"""The life of a fault: plan → inject → prove that it bit → … → heal → prove that it healed.
+
+Every stage goes to the timeline when it happens. A fault that did not bite does not stop the
+scenario; the judge makes it INCONCLUSIVE.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError
+from harness.evidence.timeline import Channel, TimelineWriter
+from harness.faults.journal import Undo, UndoJournal
+
+if TYPE_CHECKING:
+    from harness.lab.lab import Lab
+
+
+class Fault(ABC):
+    """One way to break the lab.
+
+    Attributes:
+        kind: what it does, e.g. ``cut-carrier``.
+        target: to what, in words, e.g. ``drbd link of alpha``.
+    """
+
+    kind: str
+    target: str
+
+    @abstractmethod
+    def undo(self) -> list[Undo]:
+        """How to undo it, as data for the journal."""
+
+    @abstractmethod
+    def inject(self, lab: Lab) -> None:
+        """Break it."""
+
+    @abstractmethod
+    def bitten(self, lab: Lab) -> str:
+        """The proof that it bit, in words; empty if there is none (yet)."""
+
+    @abstractmethod
+    def heal(self, lab: Lab) -> None:
+        """Undo it."""
+
+    @abstractmethod
+    def healed(self, lab: Lab) -> str:
+        """The proof that it healed, in words; empty if there is none (yet)."""
+
+    def facts(self) -> dict[str, str]:
+        """More about the fault for the timeline, e.g. the machine that lost power."""
+        return {}
+
+
+class FaultRunner:
+    """Injects and heals faults on one lab, with journal, proof and timeline.
+
+    Args:
+        bite_deadline_s, heal_deadline_s: how long to look for the proofs, in seconds.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        writer: TimelineWriter,
+        *,
+        bite_deadline_s: float = 45.0,
+        heal_deadline_s: float = 240.0,
+    ) -> None:
+        self._lab = lab
+        self._writer = writer
+        self._journal = UndoJournal(lab.folder / "undo.jsonl")
+        self._bite_deadline_s = bite_deadline_s
+        self._heal_deadline_s = heal_deadline_s
+        self._active: dict[str, Fault] = {}
+        self._count = 0
+
+    @property
+    def active(self) -> dict[str, Fault]:
+        """Faults that are injected and not healed, by id."""
+        return dict(self._active)
+
+    def inject(self, fault: Fault) -> str:
+        """Inject and look for the proof that it bit; returns the fault's id."""
+        self._count += 1
+        fault_id = f"f{self._count}-{fault.kind}"
+        self._journal.plan(fault_id, fault.undo())
+        self._say("plan", fault_id, fault, "")
+        die_here_if_asked("journal")
+        self._active[fault_id] = fault
+        self._say("inject", fault_id, fault, "")
+        fault.inject(self._lab)
+        proof = self._look_for(fault.bitten, self._bite_deadline_s)
+        self._say("bitten" if proof else "not-bitten", fault_id, fault, proof or "no proof found")
+        die_here_if_asked("fault")
+        return fault_id
+
+    def heal(self, fault_id: str) -> None:
+        """Heal one fault and look for the proof."""
+        fault = self._active[fault_id]
+        self._say("heal", fault_id, fault, "")
+        die_here_if_asked("heal")
+        fault.heal(self._lab)
+        proof = self._look_for(fault.healed, self._heal_deadline_s)
+        self._say("healed" if proof else "not-healed", fault_id, fault, proof or "no proof found")
+        if proof:
+            self._journal.done(fault_id)
+        del self._active[fault_id]
+
+    def heal_all(self) -> None:
+        """Heal whatever is still injected, last first."""
+        for fault_id in reversed(list(self._active)):
+            self.heal(fault_id)
+
+    def _say(self, kind: str, fault_id: str, fault: Fault, proof: str) -> None:
+        data = {"id": fault_id, "fault": fault.kind, "kind": fault.kind, "target": fault.target}
+        self._writer.add("host", Channel.FAULT, kind, {**data, "proof": proof, **fault.facts()})
+
+    def _look_for(self, proof: object, deadline_s: float) -> str:
+        assert callable(proof)
+        deadline = time.monotonic() + deadline_s
+        while True:
+            try:
+                found = str(proof(self._lab))
+            except HarnessError:
+                found = ""
+            if found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.25)
+
+
+def die_here_if_asked(point: str) -> None:
+    """Crash test: kill -9 this process at a named point (tests/vm/test_kill9.py)."""
+    if os.environ.get("FAILOVER_HARNESS_DIE_AT") == point:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,67 @@
+"""The undo journal: before a fault is injected, how to undo it is on disk.
+
+One JSON line per change of state, synced before the fault goes on. Whoever finds the lab after a
+kill -9 of the harness reads what is not undone yet, and undoes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How to undo a fault, as data.
+
+    Attributes:
+        op: ``carrier-up``, ``drop-table`` or ``power-on`` (harness.faults.undo).
+        arguments: what the operation needs.
+    """
+
+    op: str
+    arguments: dict[str, Any]
+
+
+class UndoJournal:
+    """The journal of one lab, at ``<lab>/undo.jsonl``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def plan(self, fault_id: str, undo: list[Undo]) -> None:
+        """Note how to undo a fault that is about to be injected; on disk when this returns."""
+        steps = [{"op": u.op, "arguments": u.arguments} for u in undo]
+        self._append({"id": fault_id, "state": "planned", "undo": steps})
+
+    def done(self, fault_id: str) -> None:
+        """Note that a fault was undone."""
+        self._append({"id": fault_id, "state": "undone"})
+
+    def open_faults(self) -> dict[str, list[Undo]]:
+        """What is not undone yet, oldest first; a torn last line counts as not written."""
+        result: dict[str, list[Undo]] = {}
+        if not self.path.exists():
+            return result
+        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
+            if not line.endswith("\n"):
+                break
+            entry = json.loads(line)
+            if entry["state"] == "planned":
+                result[entry["id"]] = [Undo(u["op"], u["arguments"]) for u in entry["undo"]]
+            else:
+                result.pop(entry["id"], None)
+        return result
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(fd, (json.dumps(entry) + "\n").encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)

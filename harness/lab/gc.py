@@ -1,0 +1,56 @@
+"""Garbage: what an aborted run left, found by what is neither owned nor kept, and removed.
+
+A lab whose lock nobody holds and that was not kept on purpose is garbage: its warden is killed, and
+with it, by the kernel, every process, mount, bridge, tap and rule of its namespaces. Half-built
+images and cache entries are garbage when nobody builds them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from harness.lab.host import kill_warden
+from harness.lab.lab import KEPT
+from harness.lab.lease import try_lease
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.lab.paths import Cache
+
+
+def collect_garbage(cache: Cache, *, kept_too: bool = False) -> list[str]:
+    """Remove all garbage below the cache root; returns what was removed, in words.
+
+    Args:
+        kept_too: also remove labs that were kept on purpose (never those in use).
+    """
+    removed = []
+    for folder in _folders(cache.labs):
+        lease = try_lease(cache.leases / f"{folder.name}.lock")
+        if lease is None:
+            continue
+        try:
+            if kept_too or not (folder / KEPT).exists():
+                kill_warden(folder)
+                shutil.rmtree(folder)
+                removed.append(f"lab {folder.name}")
+        finally:
+            lease.release()
+    # A half-built folder whose lock is held is being built right now.
+    for parent, prefix in ((cache.images, "image"), (cache.clusters, "cluster")):
+        for folder in _folders(parent):
+            if not folder.name.startswith(".building-"):
+                continue
+            key = folder.name.removeprefix(".building-").split(".")[0]
+            lease = try_lease(cache.leases / f"{prefix}-{key}.lock")
+            if lease is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(f"half-built {prefix} {key}")
+                lease.release()
+    return removed
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []

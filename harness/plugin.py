@@ -1,0 +1,163 @@
+"""The pytest plugin: one lab per run, one evidence folder per scenario, verdicts at the end.
+
+Only tests that bind a scenario (pytest-bdd) touch a lab; every other test is left alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.checks import Verdict, judge
+from harness.errors import BadInputError, HarnessError, InconclusiveError
+from harness.evidence.timeline import Channel
+from harness.progress import console
+from harness.session import LabSession, RunOptions, default_options
+from harness.steps.lint import lint_items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_bdd.parser import Feature, Step
+    from pytest_bdd.parser import Scenario as GherkinScenario
+
+    from harness.scenario import Scenario
+
+pytest_plugins = [
+    "harness.steps.cluster",
+    "harness.steps.faults",
+    "harness.steps.verdicts",
+    "harness.steps.workload",
+]
+
+OPTIONS = pytest.StashKey[RunOptions]()
+SESSION = pytest.StashKey[LabSession]()
+_GHERKIN = pytest.StashKey[tuple[Any, Any]]()
+_RUN = pytest.StashKey[Any]()
+_TROUBLE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Options for a run that was started by pytest itself rather than by ``harness run``."""
+    config.stash.setdefault(OPTIONS, default_options())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Unknown, ambiguous or misspelt steps end the run before any VM starts."""
+    problems = lint_items(items)
+    if problems:
+        raise pytest.UsageError("\n".join(problems))
+
+
+@pytest.hookimpl
+def pytest_bdd_apply_tag(tag: str, function: Any) -> bool:
+    """Every tag of a feature becomes a marker, whether pyproject.toml registers it or not."""
+    mark = pytest.Mark(tag.replace("-", "_"), (), {}, _ispytest=True)
+    pytest.MarkDecorator(mark, _ispytest=True)(function)
+    return True
+
+
+@pytest.fixture(scope="session")
+def lab_session(request: pytest.FixtureRequest) -> Iterator[LabSession]:
+    """The run's lab, started when the first scenario needs it."""
+    session = LabSession(request.config.stash[OPTIONS])
+    request.config.stash[SESSION] = session
+    try:
+        session.start()
+        yield session
+    finally:
+        session.close()
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, lab_session: LabSession) -> Scenario:
+    """The scenario that is running, as steps see it."""
+    feature, gherkin = request.node.stash[_GHERKIN]
+    lines = [f"{step.keyword} {step.name}" for step in gherkin.steps]
+    name = gherkin.name
+    callspec = getattr(request.node, "callspec", None)
+    example = callspec.params.get("_pytest_bdd_example", {}) if callspec else {}
+    if example:
+        name += " [" + ", ".join(str(value) for value in example.values()) + "]"
+    tags = sorted(set(feature.tags) | set(gherkin.tags))
+    scenario = lab_session.scenario(name, feature.name, tags, lines)
+    request.node.stash[_RUN] = scenario
+    return scenario
+
+
+@pytest.hookimpl
+def pytest_bdd_before_scenario(
+    request: pytest.FixtureRequest, feature: Feature, scenario: GherkinScenario
+) -> None:
+    """Remember the scenario's text for its evidence folder."""
+    request.node.stash[_GHERKIN] = (feature, scenario)
+    console.print(f"▶ {feature.name}: {request.node.name}", markup=False)
+
+
+def _say(request: pytest.FixtureRequest, kind: str, step: Step, error: str | None = None) -> None:
+    run = request.node.stash.get(_RUN, None)
+    if run is not None:
+        data = {"keyword": step.keyword, "text": step.name, "error": error}
+        data["status"] = "failed" if error else ("passed" if kind == "end" else "running")
+        run.writer.add("host", Channel.STEP, kind, data)
+
+
+@pytest.hookimpl
+def pytest_bdd_before_step_call(request: pytest.FixtureRequest, step: Step) -> None:
+    """Note that a step begins."""
+    _say(request, "begin", step)
+    console.print(f"  {step.keyword} {step.name}", markup=False)
+
+
+@pytest.hookimpl
+def pytest_bdd_after_step(request: pytest.FixtureRequest, step: Step) -> None:
+    """Note that a step passed."""
+    _say(request, "end", step)
+
+
+@pytest.hookimpl
+def pytest_bdd_step_error(
+    request: pytest.FixtureRequest, step: Step, exception: BaseException
+) -> None:
+    """Note that a step failed; what is neither a finding nor inconclusive is the harness's own."""
+    text = str(exception).strip().splitlines()[0] if str(exception).strip() else repr(exception)
+    _say(request, "end", step, text)
+    if not isinstance(exception, AssertionError | InconclusiveError):
+        request.node.stash[_TROUBLE] = f"{step.keyword} {step.name}: {text}"
+
+
+@pytest.hookimpl
+def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
+    """Collect, judge by all checks, and fail the test unless the verdict is VALID."""
+    run = request.node.stash.get(_RUN, None)
+    if run is None:
+        return
+    trouble = request.node.stash.get(_TROUBLE, None)
+    if trouble is None:
+        try:
+            run.finish()
+        except HarnessError as error:
+            trouble = str(error)
+    run.close(trouble)
+    verdict = judge(run.folder)
+    verdict.save(run.folder / "verdict.json")
+    session = request.config.stash[SESSION]
+    session.failed |= verdict.verdict is not Verdict.VALID
+    console.print(f"■ {verdict.verdict}: {run.info.name}", markup=False)
+    if verdict.verdict is not Verdict.VALID:
+        bad = [r for r in verdict.checks if r.verdict is not Verdict.VALID]
+        lines = [f"{r.verdict} {r.check}: expected {r.expected}; seen {r.seen}" for r in bad]
+        text = "\n".join([f"{verdict.verdict}: {run.info.name}", *lines])
+        if trouble:
+            text += f"\ntrouble of the harness: {trouble}"
+        pytest.fail(text, pytrace=False)
+
+
+def with_options(config: pytest.Config, **changes: Any) -> None:
+    """Change the run's options (``harness run`` and tests)."""
+    config.stash[OPTIONS] = dataclasses.replace(config.stash[OPTIONS], **changes)
+
+
+__all__ = ["BadInputError", "lab_session", "run", "with_options"]

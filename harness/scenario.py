@@ -1,0 +1,362 @@
+"""One scenario on a lab: fork from the healthy snapshot, break, heal, collect, judge.
+
+The evidence folder is made first and written to as things happen. Nothing here decides whether the
+cluster behaved: that is for harness.checks, which reads the folder afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from harness.checks import Verdict, judge
+from harness.cluster import observe, sampling
+from harness.errors import DeadlineError, HarnessError, InconclusiveError
+from harness.evidence.clock import now_ns
+from harness.evidence.timeline import Channel, Event, TimelineWriter
+from harness.evidence.witness import NONCE_MARK
+from harness.faults.fault import FaultRunner
+from harness.faults.undo import undo_open_faults
+from harness.lab.machine import in_parallel
+from harness.lab.topology import BACKING_BYTES, LUN_OF, RESOURCES
+from harness.waiting import wait_until
+from harness.workload.files import check_file_system, check_files, write_files
+from harness.workload.fio import FILE_JOB, RAW_JOBS, Job, Workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.faults.fault import Fault
+    from harness.lab.lab import Lab
+    from harness.timing import Timing
+    from harness.watching import LabWitnesses
+
+
+@dataclass(slots=True)
+class Expectations:
+    """What a scenario says must happen; see ``expect`` in docs/evidence.md."""
+
+    failovers: int = 0
+    fencings: int = 0
+    max_stall_s: float = 0.0
+    active: str | None = None
+    min_spanning_writes: int = 1000
+    workload: bool = False
+    fault: bool = False
+    fenced: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ScenarioInfo:
+    """What is known about a scenario before it runs."""
+
+    slug: str
+    name: str
+    feature: str
+    tags: list[str]
+    gherkin: list[str]
+    reproduce: str
+
+
+class Scenario:
+    """A scenario that is being run. ``fork`` first, ``finish`` at the end, ``close`` always."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        witnesses: LabWitnesses,
+        timing: Timing,
+        folder: Path,
+        info: ScenarioInfo,
+        *,
+        max_stall_s: float | None = None,
+    ) -> None:
+        self.lab = lab
+        self.timing = timing
+        self.folder = folder
+        self.info = info
+        self.expect = Expectations()
+        self.writer = TimelineWriter(folder / "timeline.jsonl")
+        self.faults = FaultRunner(
+            lab, self.writer, heal_deadline_s=timing.boot_deadline_s + timing.settle_deadline_s
+        )
+        self.workload: Workload | None = None
+        self.finished = False
+        self._witnesses = witnesses
+        self._user_max_stall_s = max_stall_s
+        self._files: dict[str, str] = {}
+        self._started_ns = now_ns()
+        self._roles: dict[str, str] = {}
+        self._last_io: dict[str, tuple[int, int]] = {}
+        self._seen: list[Event] = []
+        self._cancel = self.writer.subscribe(self._listen)
+        self._save("running", None)
+
+    # ------------------------------------------------------------------ before
+
+    def fork(self) -> None:
+        """Put the lab back to the healthy snapshot and start all witnesses afresh."""
+        undo_open_faults(self.lab)
+        self.lab.revert()
+        self._witnesses.switch(self.writer)
+        nonce = secrets.token_hex(8)
+        script = (
+            f"echo {nonce} > /run/lab-nonce; echo '{NONCE_MARK}{nonce}' > /dev/kmsg; "
+            f"logger -t lab '{NONCE_MARK}{nonce}'"
+        )
+        restart = "; systemctl restart lab-events2"
+        in_parallel(
+            {
+                m.name: partial(
+                    m.guest.run, script + (restart if m in self.lab.nodes else ""), timeout_s=90
+                )
+                for m in self.lab.machines.values()
+            }
+        )
+        self.measure_clocks()
+        sampling.sample_cluster(self.lab, self.writer, "before")
+        view = observe.cluster_view(self.lab.nodes[0].guest)
+        active = view.active_node
+        if active is None:
+            raise HarnessError(
+                "the snapshot's cluster has no active node after the revert",
+                hint="harness run --fresh forms it anew",
+            )
+        passive = self.lab.topology.peer(active).name
+        self._roles = {"active": active, "passive": passive}
+        self.wait_for(
+            "nonces of all witness streams", partial(self._nonces_missing, nonce), deadline_s=60
+        )
+
+    def _nonces_missing(self, nonce: str) -> str:
+        wanted = {
+            (m.name, c)
+            for m in self.lab.machines.values()
+            for c in (Channel.CONSOLE, Channel.JOURNAL)
+        }
+        wanted |= {(m.name, Channel.EVENTS2) for m in self.lab.nodes}
+        got = {
+            (e.source, e.channel)
+            for e in self._seen
+            if e.kind == "nonce" and e.data.get("nonce") == nonce
+        }
+        return ", ".join(sorted(f"{name} {channel}" for name, channel in wanted - got))
+
+    def measure_clocks(self) -> None:
+        """Measure every guest's clock against the run's; one that does not answer is left out."""
+        for machine in self.lab.machines.values():
+            try:
+                offset, uncertainty = machine.guest.clock_offset(now_ns)
+                boot_id = machine.guest.boot_id()
+            except HarnessError:
+                continue
+            self.writer.add(
+                machine.name,
+                Channel.CLOCK,
+                "offset",
+                {
+                    "node": machine.name,
+                    "boot_id": boot_id,
+                    "offset_ns": offset,
+                    "uncertainty_ns": uncertainty,
+                },
+            )
+
+    def node(self, word: str) -> str:
+        """The node meant by ``alpha``, ``bravo``, ``active`` or ``passive`` (at the fork).
+
+        Raises:
+            HarnessError: it is none of these.
+        """
+        name = self._roles.get(word, word)
+        if name not in {m.name for m in self.lab.machines.values()}:
+            raise HarnessError(f"unknown node {word!r}", hint="alpha, bravo, active or passive")
+        return name
+
+    def start_workload(self, jobs: tuple[Job, ...] = (*RAW_JOBS, FILE_JOB)) -> None:
+        """Write files of known content, then start fio and wait for its first writes."""
+        self.expect.workload = True
+        self._files = write_files(self.lab)
+        self.workload = Workload(self.lab, jobs, self.writer)
+        self._save("running", None)
+        self.workload.start()
+
+    def expectations(
+        self, failovers: int, fencings: int, tcg_stall_s: float, kvm_stall_s: float
+    ) -> None:
+        """Fix the expectations before anything is broken; a user's own bound wins."""
+        bound = kvm_stall_s if self.timing.name == "kvm" else tcg_stall_s
+        self.expect.failovers = failovers
+        self.expect.fencings = fencings
+        self.expect.max_stall_s = self._user_max_stall_s or bound
+        self._save("running", None)
+
+    # ------------------------------------------------------------------ during
+
+    def inject(self, fault: Fault) -> str:
+        """Break something; returns the fault's id."""
+        self.expect.fault = True
+        return self.faults.inject(fault)
+
+    def hold(self, seconds: float) -> None:
+        """Let the faults last ``seconds`` more: the duration is part of the fault."""
+        time.sleep(seconds)
+
+    def wait_for(self, what: str, missing: Any, deadline_s: float, interval_s: float = 0.2) -> None:
+        """Wait for a state of the timeline; ``missing`` says what is still missing.
+
+        Raises:
+            DeadlineError: with what was missing.
+        """
+        wait_until(what, missing, deadline_s=deadline_s, interval_s=interval_s)
+
+    def wait_writes_resume(self, deadline_s: float, writes: int = 200) -> None:
+        """Wait until ``writes`` more writes of every raw LUN are done than were done now.
+
+        Seen by the initiator's counters, which stream to the host: no node is asked.
+
+        Raises:
+            DeadlineError: they were not.
+        """
+        start = dict(self._last_io)
+
+        def missing() -> str:
+            lag = [
+                f"{lun} {done - start.get(lun, (0, 0))[1]}/{writes}"
+                for lun, (_t, done) in self._last_io.items()
+                if lun != "lun0" and done - start.get(lun, (0, 0))[1] < writes
+            ]
+            return "writes of " + ", ".join(lag) if lag or not self._last_io else ""
+
+        self.wait_for("the writes go on", missing, deadline_s)
+
+    def wait_member(self, node: str, deadline_s: float) -> None:
+        """Wait until ``node`` answers and is a member of the cluster again."""
+        self.lab.machines[node].guest.wait_ready(deadline_s)
+
+    def settle(self) -> str:
+        """Wait until the cluster is whole again; returns what was missing at the deadline."""
+        try:
+            wait_until(
+                "the cluster is whole",
+                partial(sampling.settle_missing, self.lab),
+                deadline_s=self.timing.settle_deadline_s,
+                interval_s=3,
+            )
+        except DeadlineError as error:
+            # A finding for the judge, not trouble of the harness.
+            self.writer.add("host", Channel.STATE, "not-settled", {"text": error.message})
+            return error.message
+        return ""
+
+    # ------------------------------------------------------------------- after
+
+    def finish(self) -> None:
+        """Heal, let the cluster settle, stop the workload, collect everything; once."""
+        if self.finished:
+            return
+        self.finished = True
+        self.faults.heal_all()
+        for machine in self.lab.nodes:
+            machine.guest.wait_ready(self.timing.boot_deadline_s)
+        self.settle()
+        if self.workload is not None:
+            self.workload.stop(self.timing.replacement_timeout_s)
+            self.measure_clocks()
+            self.workload.collect(self.folder)
+            if not self.workload.stuck:
+                fsck = check_file_system(self.lab)
+                sampling.add_sample(self.writer, "fsck", "after", "client", fsck)
+                files = check_files(self.lab, self._files)
+                sampling.add_sample(self.writer, "files", "after", "client", files)
+        self._replicas()
+        sampling.sample_cluster(self.lab, self.writer, "after")
+        self._save("finished", None)
+
+    def _replicas(self) -> None:
+        try:
+            sampling.read_replicas(self.lab, self.folder)
+        except HarnessError as error:
+            # The judge finds the files missing and says so.
+            self.writer.add("host", Channel.STATE, "replicas-unread", {"text": str(error)})
+
+    def require(self, slugs: tuple[str, ...]) -> None:
+        """Judge what was seen so far by these checks.
+
+        Raises:
+            AssertionError: one of them is INVALID, with expected and seen.
+            InconclusiveError: one could not be judged, or was not run.
+        """
+        self.finish()
+        results = {result.check: result for result in judge(self.folder).checks}
+        bad: list[str] = []
+        unclear: list[str] = []
+        for slug in slugs:
+            result = results.get(slug)
+            if result is None:
+                unclear.append(f"{slug} was not run")
+            elif result.verdict is not Verdict.VALID:
+                text = f"{result.title}: expected {result.expected}; seen {result.seen}"
+                (bad if result.verdict is Verdict.INVALID else unclear).append(text)
+        if bad:
+            raise AssertionError("\n".join(bad))
+        if unclear:
+            raise InconclusiveError("; ".join(unclear))
+
+    def close(self, error: str | None = None) -> None:
+        """End the evidence, whatever happened; ``error`` is trouble of the harness's own."""
+        if error is not None:
+            self._save("error", error)
+        for machine in self.lab.machines.values():
+            log = self.lab.folder / "console" / f"{machine.name}.log"
+            target = self.folder / "console" / f"{machine.name}.log"
+            target.parent.mkdir(exist_ok=True)
+            if log.exists():
+                # The serial log goes on over all scenarios: its last 512 KiB are enough here.
+                with log.open("rb") as file:
+                    file.seek(max(0, log.stat().st_size - (1 << 19)))
+                    target.write_bytes(file.read())
+        self._cancel()
+        self._witnesses.switch(None)
+        self.writer.close()
+
+    # ----------------------------------------------------------------- private
+
+    def _listen(self, event: Event) -> None:
+        if event.channel is Channel.PROGRESS and event.kind == "io":
+            self._last_io[str(event.data["disk"])] = (event.t_ns, int(event.data["write_ios"]))
+        elif event.kind == "nonce":
+            self._seen.append(event)
+
+    def _save(self, outcome: str, error: str | None) -> None:
+        """Write scenario.json; by rename, so that a reader never finds half of it."""
+        jobs = self.workload.jobs if self.workload is not None else ()
+        data = {
+            "slug": self.info.slug,
+            "name": self.info.name,
+            "feature": self.info.feature,
+            "tags": self.info.tags,
+            "started_ns": self._started_ns,
+            "ended_ns": None if outcome == "running" else now_ns(),
+            "outcome": outcome,
+            "error": error,
+            "reproduce": self.info.reproduce,
+            "gherkin": self.info.gherkin,
+            "expect": asdict(self.expect),
+            "jobs": [job.describe() for job in jobs],
+            "luns": {
+                lun: {"resource": resource, "bytes": BACKING_BYTES}
+                for resource, lun in LUN_OF.items()
+            },
+            "nodes": [m.name for m in self.lab.nodes],
+            "initiator": self.lab.initiator.name,
+            "resources": list(RESOURCES),
+            "vip": self.lab.topology.vip,
+        }
+        partial_path = self.folder / "scenario.json.new"
+        partial_path.write_text(json.dumps(data, indent=1), encoding="utf-8")
+        partial_path.rename(self.folder / "scenario.json")

@@ -1,0 +1,1 @@
+"""The Gherkin vocabulary, one module per noun. ``harness steps`` lists it."""

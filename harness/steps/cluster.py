@@ -1,0 +1,129 @@
+"""Steps about the cluster as a whole: the healthy start, what is expected, waiting."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_bdd import given, parsers, then, when
+
+from harness.cluster.sampling import add_sample
+from harness.errors import DeadlineError, HarnessError
+from harness.lab.topology import MTU, Link
+from harness.steps.words import NODE, machines
+
+if TYPE_CHECKING:
+    from harness.scenario import Scenario
+
+# IPv4 (20) and ICMP (8) headers, RFC 791 and RFC 792.
+_HEADERS = 28
+
+
+@given("the healthy cluster")
+def healthy_cluster(run: Scenario) -> None:
+    """Forks the scenario from the healthy snapshot; all witnesses start afresh."""
+    run.fork()
+
+
+@given(
+    parsers.re(
+        r"(?P<failovers>\d+) failovers?, (?P<fencings>\d+) fencings? and no stall above "
+        r"(?P<tcg>\d+) s \((?P<kvm>\d+) s with KVM\) are expected"
+    ),
+    converters={"failovers": int, "fencings": int, "tcg": float, "kvm": float},
+)
+def expected(run: Scenario, failovers: int, fencings: int, tcg: float, kvm: float) -> None:
+    """Fixes how many failovers and fencings must happen, and the bound of the longest stall."""
+    run.expectations(failovers, fencings, tcg, kvm)
+
+
+@given(parsers.re(f"{NODE} is the one to be fenced"))
+def to_be_fenced(run: Scenario, who: str) -> None:
+    """Says which node must be fenced; without it only the number counts."""
+    run.expect.fenced = list(machines(run, who))
+
+
+@given(parsers.re(f"{NODE} is the one that serves at the end"))
+def to_serve(run: Scenario, who: str) -> None:
+    """Says on which node the group must run at the end."""
+    run.expect.active = machines(run, who)[0]
+
+
+@when(parsers.re(r"the cluster is left alone for (?P<seconds>\d+) s"), converters={"seconds": int})
+def left_alone(run: Scenario, seconds: int) -> None:
+    """Lets time pass: the control, or a fault's duration."""
+    run.hold(seconds)
+
+
+@when("the cluster has settled")
+@when("the cluster has settled again")
+def settled(run: Scenario) -> None:
+    """Waits until both nodes are members, DRBD is connected and the group runs."""
+    for machine in run.lab.nodes:
+        machine.guest.wait_ready(run.timing.boot_deadline_s)
+    run.settle()
+
+
+@when(parsers.re(f"{NODE} is rebooted cleanly"))
+def rebooted(run: Scenario, who: str) -> None:
+    """``systemctl reboot``: everything has to stop in order; a hang is the seed's classic."""
+    (name,) = machines(run, who)
+    guest = run.lab.machines[name].guest
+    before = guest.boot_id()
+    started = time.monotonic()
+    deadline = run.timing.reboot_deadline_s
+    guest.run("systemctl reboot", check=False)
+    value = {
+        "node": name,
+        "seconds": None,
+        "boot_id_before": before,
+        "boot_id_after": "",
+        "deadline_s": deadline,
+    }
+
+    def missing() -> str:
+        try:
+            value["boot_id_after"] = guest.boot_id()
+        except HarnessError:
+            return f"{name} does not answer"
+        return "" if value["boot_id_after"] != before else f"{name} has not gone down yet"
+
+    try:
+        run.wait_for(f"{name} rebooted", missing, deadline, 1.0)
+        value["seconds"] = round(time.monotonic() - started, 1)
+    except DeadlineError:
+        # The judge says what a reboot that hangs means; the sample says that it did.
+        guest.forget()
+    add_sample(run.writer, "reboot", "after", name, value)
+
+
+@then(parsers.re(r"jumbo frames pass unfragmented on the (?P<link>data|drbd) link"))
+def jumbo(run: Scenario, link: str) -> None:
+    """``ping -M do`` with the largest payload, from each machine on the link to each other."""
+    size = MTU[Link(link)] - _HEADERS
+    plans = [m for m in run.lab.machines.values() if any(c.link == link for c in m.plan.cards)]
+    for source in plans:
+        for other in plans:
+            if other is source:
+                continue
+            address = other.plan.card(Link(link)).address
+            # The first packet may wait for ARP and for the path MTU to be learnt.
+            ping = f"ping -M do -c 3 -W 5 -s {size} -I {link} {address}"
+            result = source.guest.run(ping, check=False, timeout_s=60)
+            value = {
+                "link": link,
+                "from": source.name,
+                "to": other.name,
+                "payload_bytes": size,
+                "fragmented": False,
+                "exit_code": result.exit_code,
+                "text": (result.stdout + result.stderr)[-600:],
+            }
+            add_sample(run.writer, "jumbo", "after", source.name, value)
+
+
+@when(parsers.re(f"{NODE} is a member of the cluster again"))
+def member_again(run: Scenario, who: str) -> None:
+    """Waits until the node answers after its reboot."""
+    for name in machines(run, who):
+        run.wait_member(name, run.timing.boot_deadline_s)

@@ -1,0 +1,47 @@
+"""Checks features before any VM starts: unknown and ambiguous steps are errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_bdd.scenario import find_fixturedefs_for_step, scenario_wrapper_template_registry
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def scenario_template(item: pytest.Item) -> Any:
+    """The Gherkin scenario that a test item binds; None for an ordinary test."""
+    function = getattr(item, "obj", None)
+    try:
+        return scenario_wrapper_template_registry.get(function)
+    except TypeError:  # not weakly referable: a bound method, say
+        return None
+
+
+def lint_items(items: list[pytest.Item]) -> list[str]:
+    """What is wrong with the steps of the collected scenarios, one line each.
+
+    An unknown step names its file, line and text; an ambiguous one the definitions that match.
+    """
+    problems: dict[str, None] = {}
+    for item in items:
+        template = scenario_template(item)
+        if template is None:
+            continue
+        callspec = getattr(item, "callspec", None)
+        example = callspec.params.get("_pytest_bdd_example", {}) if callspec else {}
+        scenario = template.render(example)
+        manager: Any = item.session._fixturemanager
+        for step in scenario.steps:
+            found = list(find_fixturedefs_for_step(step, manager, item))
+            where = f"{template.feature.filename}:{step.line_number}"
+            text = f"{step.keyword} {step.name}"
+            if not found:
+                problems[
+                    f"{where}: unknown step: {text} (hint: harness steps lists the vocabulary)"
+                ] = None
+            elif len({definition.func for definition in found}) > 1:
+                names = ", ".join(sorted(d.argname for d in found))
+                problems[f"{where}: ambiguous step: {text}: {names}"] = None
+    return list(problems)

@@ -1,0 +1,57 @@
+"""Steps that judge: each names a few checks of harness.checks.
+
+The first of them ends the scenario (heal, settle, stop the writes, collect). At the end all checks
+are judged, whether a step names them or not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_bdd import then
+
+from harness.scenario import Scenario  # noqa: TC001  (pytest resolves it)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEPS = {
+    "there was no split-brain": (
+        "split-brain-messages",
+        "generation-ids",
+        "forked-generations",
+        "dual-primary",
+        "dual-vip",
+        "fence-before-promotion",
+    ),
+    "the failover was transparent": ("io-errors", "stall", "fsck", "files"),
+    "the initiator saw no error": ("io-errors",),
+    "no acknowledged write was lost": ("lost-writes", "torn-blocks", "spanning-writes"),
+    "both replicas are identical": ("replica-digests", "replicas-up-to-date"),
+    "the file system is clean and its files are intact": ("fsck", "files"),
+    "the longest stall is within its bound": ("stall",),
+    "exactly the expected failovers and fencings happened": ("failovers", "fencings"),
+    "the cluster is whole again": (
+        "connections",
+        "replicas-up-to-date",
+        "instances",
+        "fence-constraints",
+        "failed-actions",
+        "membership",
+    ),
+    "every reboot ended in time": ("reboot",),
+    "no frame was too large": ("jumbo",),
+}
+
+
+def _judges(checks: tuple[str, ...]) -> Callable[[Scenario], None]:
+    def judged(run: Scenario) -> None:
+        run.require(checks)
+
+    judged.__doc__ = "Judges: " + ", ".join(checks) + "."
+    return judged
+
+
+# At module level: pytest-bdd registers a step in the namespace that calls its decorator.
+for _text, _checks in STEPS.items():
+    then(_text)(_judges(_checks))

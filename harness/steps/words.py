@@ -1,0 +1,58 @@
+"""Words that several steps share: who, which links, how a link is cut."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.errors import BadInputError
+from harness.faults.cuts import CarrierCut, Direction, SilentCut
+from harness.lab.topology import Link
+
+if TYPE_CHECKING:
+    from harness.faults.fault import Fault
+    from harness.scenario import Scenario
+
+# As regular expressions, so that a misspelt word is an unknown step before any VM starts.
+WHO = r"(?P<who>both nodes|the (?:active|passive) node|alpha|bravo|the initiator)"
+NODE = r"(?P<who>the (?:active|passive) node|alpha|bravo)"
+LINKS = r"(?P<links>all links|the (?:data|drbd|mgmt)(?: and (?:data|drbd|mgmt))* links?)"
+HOW = r"(?P<how>by carrier|silently|silently, outbound only,|silently, inbound only,)"
+
+
+def machines(run: Scenario, who: str) -> tuple[str, ...]:
+    """The machines meant by ``both nodes``, ``the active node``, ``the initiator`` or a name."""
+    if who == "both nodes":
+        return tuple(machine.name for machine in run.lab.nodes)
+    if who == "the initiator":
+        return (run.lab.initiator.name,)
+    return (run.node(who.removeprefix("the ").removesuffix(" node")),)
+
+
+def links(text: str) -> tuple[Link, ...]:
+    """The links meant by ``all links`` or ``the drbd and mgmt links``."""
+    if text == "all links":
+        return (Link.DATA, Link.DRBD, Link.MGMT)
+    return tuple(Link(word) for word in re.findall(r"data|drbd|mgmt", text))
+
+
+def cuts(run: Scenario, which: str, who: str, how: str) -> list[Fault]:
+    """The faults that cut these links of these machines in this way.
+
+    Raises:
+        BadInputError: a machine is not on one of the links.
+    """
+    names, cut_links = machines(run, who), links(which)
+    for name in names:
+        have = {card.link for card in run.lab.topology.machine(name).cards}
+        if lacking := [link for link in cut_links if link not in have]:
+            raise BadInputError(
+                f"{name} has no {' or '.join(lacking)} link to cut",
+                hint="the initiator is on the data link only",
+            )
+    if how == "by carrier":
+        return [CarrierCut(names, link) for link in cut_links]
+    direction = (
+        Direction.OUT if "outbound" in how else Direction.IN if "inbound" in how else Direction.BOTH
+    )
+    return [SilentCut(names, cut_links, direction)]

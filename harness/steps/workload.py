@@ -1,0 +1,36 @@
+"""Steps about the initiator's writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_bdd import given, parsers, when
+
+if TYPE_CHECKING:
+    from harness.scenario import Scenario
+
+# Beyond the bound of the stall: a stall that is too long is a finding of the check, with its
+# length, so the wait has to outlast it.
+_GRACE_S = 120.0
+
+
+@given("the initiator writes to both raw LUNs and to a file")
+def writes(run: Scenario) -> None:
+    """Starts fio on both raw LUNs and on a file in the formatted LUN; waits for first writes."""
+    run.start_workload()
+
+
+@when("the writes go on")
+@when("the writes go on again")
+def writes_go_on(run: Scenario) -> None:
+    """Waits until 200 more writes of each raw LUN were acknowledged."""
+    run.wait_writes_resume(run.expect.max_stall_s + _GRACE_S)
+
+
+@when(
+    parsers.re(r"(?P<count>\d+) more writes of each raw LUN were acknowledged"),
+    converters={"count": int},
+)
+def more_writes(run: Scenario, count: int) -> None:
+    """Waits for a number of further writes, seen by the initiator's own counters."""
+    run.wait_writes_resume(run.expect.max_stall_s + _GRACE_S + count / 10, count)
