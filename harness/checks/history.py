@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 TOLERANCE_NS = 5_000_000
-_OVERLAP_NS = 1_000_000  # resolution of the log's completion times
+_RESOLUTION_NS = 1_000_000  # of the log's completion times
 _AGREE = 0.9
 _SHARP = 5  # a peak this much above the next one is the constant, whatever did not join it
 _FEW = 8
-_RANK_SLACK = 64  # the log's resolution can swap neighbours in issue order
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,15 @@ class Writes:
     Attributes:
         block: block number.
         issue_ns, done_ns: guest wall clock, ns since the epoch.
-        rank: place in the job's order of issue, from 0.
+        rank_low, rank_high: places in the job's order of issue (from 0, high excluded) that the
+            write may have, as far as the log's resolution tells.
     """
 
     block: npt.NDArray[np.int64]
     issue_ns: npt.NDArray[np.int64]
     done_ns: npt.NDArray[np.int64]
-    rank: npt.NDArray[np.int64]
+    rank_low: npt.NDArray[np.int64]
+    rank_high: npt.NDArray[np.int64]
 
     @property
     def starts(self) -> npt.NDArray[np.intp]:
@@ -99,10 +100,15 @@ def acknowledged(rows: npt.NDArray[np.void], block_size: int, blocks: int) -> Wr
     issue = done - rows["value"].astype(np.int64)
     if np.any(rows["value"] < 0) or np.any(issue <= 0):
         raise CannotJudgeError("the log has negative times")
-    rank = np.empty(len(rows), dtype=np.int64)
-    rank[np.argsort(issue, kind="stable")] = np.arange(len(rows))
     order = np.lexsort((issue, offset))
-    return Writes(offset[order] // BLOCK_SIZE, issue[order], done[order], rank[order])
+    issue, in_time = issue[order], np.sort(issue)
+    return Writes(
+        block=offset[order] // BLOCK_SIZE,
+        issue_ns=issue,
+        done_ns=done[order],
+        rank_low=np.searchsorted(in_time, issue - 2 * _RESOLUTION_NS, side="left"),
+        rank_high=np.searchsorted(in_time, issue + 2 * _RESOLUTION_NS, side="right"),
+    )
 
 
 def fates(writes: Writes, headers: Headers, *, unacknowledged: bool) -> Fate:
@@ -131,7 +137,8 @@ def fates(writes: Writes, headers: Headers, *, unacknowledged: bool) -> Fate:
     difference = stamp - writes.issue_ns
     numberio = headers.records["numberio"].astype(np.int64)[writes.block]
     candidate = usable[spread]
-    constant = _constant(difference[candidate], (writes.rank - numberio)[candidate])
+    in_sequence = (numberio - writes.rank_low) % 65536 < writes.rank_high - writes.rank_low
+    constant = _constant(difference[candidate], in_sequence[candidate])
     if constant is None:
         match = np.zeros(len(writes.block), dtype=bool)
     else:
@@ -139,7 +146,7 @@ def fates(writes: Writes, headers: Headers, *, unacknowledged: bool) -> Fate:
     index = np.arange(len(writes.block))
     found = np.maximum.reduceat(np.where(match, index, -1), starts).astype(np.int64)
     # Two writes in flight together may land in either order: both are good last writes.
-    concurrent = writes.issue_ns[last][spread] + _OVERLAP_NS < writes.done_ns
+    concurrent = writes.issue_ns[last][spread] + _RESOLUTION_NS < writes.done_ns
     final = match & ((index == last[spread]) | concurrent)
     good = np.logical_or.reduceat(final, starts)
     pending = np.zeros(len(block), dtype=bool)
@@ -164,7 +171,7 @@ def fates(writes: Writes, headers: Headers, *, unacknowledged: bool) -> Fate:
     )
 
 
-def _constant(difference: npt.NDArray[np.int64], rank_error: npt.NDArray[np.int64]) -> int | None:
+def _constant(difference: npt.NDArray[np.int64], in_sequence: npt.NDArray[np.bool_]) -> int | None:
     """The constant that most (header, write of the same block) pairs agree on.
 
     Each header pairs with every acknowledged write of its block; the true pairs agree within the
@@ -181,7 +188,7 @@ def _constant(difference: npt.NDArray[np.int64], rank_error: npt.NDArray[np.int6
     if not len(difference):
         return None
     order = np.argsort(difference, kind="stable")
-    values, errors = difference[order], rank_error[order]
+    values, sequential = difference[order], in_sequence[order]
     ends = np.searchsorted(values, values + 2 * TOLERANCE_NS, side="right")
     votes = ends - np.arange(len(values))
     best = int(votes.argmax())
@@ -195,12 +202,8 @@ def _constant(difference: npt.NDArray[np.int64], rank_error: npt.NDArray[np.int6
         near = np.abs(values - values[top]) <= 4 * TOLERANCE_NS
         remaining[near] = 0
     if len(rivals) > 1:
-        in_sequence = [
-            float(np.mean(np.abs((errors[i : ends[i]] + 32768) % 65536 - 32768) <= _RANK_SLACK))
-            for i in rivals
-        ]
-        ranked = sorted(zip(in_sequence, rivals, strict=True), reverse=True)
-        if ranked[0][0] < _AGREE or ranked[1][0] > 1 - _AGREE:
+        ranked = sorted(((float(sequential[i : ends[i]].mean()), i) for i in rivals), reverse=True)
+        if ranked[0][0] < _AGREE or ranked[1][0] > 0.5:
             raise CannotJudgeError(
                 f"the headers' clock cannot be mapped: {len(rivals)} constants fit equally well"
             )

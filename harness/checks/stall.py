@@ -106,8 +106,8 @@ def _stalls(evidence: Evidence, job: Job, clock: ClockMap | None) -> list[Stall]
 
     # The length is the guest's; a drifting offset must not change it.
     return [
-        Stall(job.name, kind, run(start), run(start) + end - start, len(rows))
-        for kind, start, end in spans
+        Stall(job.name, kind, run(start), run(start) + end - start, len(rows) if n == 0 else 0)
+        for n, (kind, start, end) in enumerate(spans)
     ]
 
 

@@ -57,8 +57,8 @@ class CheckResult:
     details: dict[str, Any] = field(default_factory=dict)
 
     def earned(self) -> CheckResult:
-        """This result, with a pass that was judged on nothing turned into INCONCLUSIVE."""
-        if self.verdict is Verdict.VALID and self.operations <= 0:
+        """This result, turned into INCONCLUSIVE where it was judged on nothing."""
+        if self.verdict is not Verdict.INCONCLUSIVE and self.operations <= 0:
             return replace(
                 self,
                 verdict=Verdict.INCONCLUSIVE,

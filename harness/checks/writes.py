@@ -71,7 +71,9 @@ def lost_writes(evidence: Evidence) -> Finding:
         seen="; ".join(problems + doubts) or f"all {writes} acknowledged writes accounted for",
         operations=writes,
         when_ns=tuple(sorted(t for one in findings.values() for t in one.when_ns)),
-        evidence=tuple(ref for one in findings.values() for ref in one.evidence),
+        evidence=tuple(
+            ref for one in findings.values() if one.problems or not problems for ref in one.evidence
+        ),
         details={name: one.details for name, one in findings.items()},
     )
 

@@ -1,0 +1,362 @@
+"""Synthetic evidence folders: a healthy failover after a power-off of alpha, to be defaced.
+
+Times are seconds after the scenario's start on the run's clock. The initiator's wall clock stands
+832 s behind it (after a revert it does), fio's header clock is another one again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.evidence.blocks import (
+    BLOCK_SIZE,
+    RECORD_DTYPE,
+    Digests,
+    Headers,
+    write_digests,
+    write_headers,
+)
+from harness.fio_parser.crc32c import crc32c
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T0_NS = 1_795_000_000_000_000_000
+OFFSET_NS = -832_000_000_000  # client's CLOCK_REALTIME minus the run's clock
+FIO_CLOCK_NS = 1_794_999_000_123_456_789  # guest wall clock minus fio's own clock
+NODES = ("alpha", "bravo")
+RESOURCES = ("r0", "r1")
+VIP = "10.77.0.10"
+MACS = {"alpha": "52:54:00:00:00:0a", "bravo": "52:54:00:00:00:0b"}
+GI = {
+    "alpha": "AAAAAAAAAAAAAAA0:0000000000000000:9999999999999990:8888888888888880:1:1:0:1:0:0:0",
+    "bravo": "AAAAAAAAAAAAAAA1:0000000000000000:9999999999999990:8888888888888880:1:1:1:1:0:0:0",
+}
+OPERATION = "Operation 'reboot' targeting {} by {} for pacemaker-controld.683@{}: OK (complete)"
+
+
+@dataclass
+class Happened:
+    """One event to be."""
+
+    t_s: float
+    source: str
+    channel: str
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass
+class Write:
+    """One acknowledged write of a job; times in seconds after the start, on the run's clock."""
+
+    block: int
+    issue_s: float
+    latency_s: float
+
+
+@dataclass
+class Folder:
+    """An evidence folder that is not written yet; change what you like, then ``save``."""
+
+    scenario: dict[str, Any]
+    events: list[Happened]
+    writes: dict[str, list[Write]]  # by job
+    blocks: int = 64
+    on_disk: dict[str, dict[int, Write | None]] = field(default_factory=dict)  # overrides
+    deface: list[Callable[[str, np.ndarray[Any, np.dtype[np.void]]], None]] = field(
+        default_factory=list
+    )
+    crcs: dict[tuple[str, str], np.ndarray[Any, np.dtype[np.uint32]]] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    total_ios: dict[str, int] = field(default_factory=dict)
+
+    def add(self, t_s: float, source: str, channel: str, kind: str, /, **data: Any) -> None:
+        """One more event."""
+        self.events.append(Happened(t_s, source, channel, kind, data))
+
+    def kernel(self, t_s: float, node: str, text: str, boot: str = "1") -> None:
+        """A kernel message, on the console and (0.2 s later) in the journal."""
+        self.add(t_s, node, "console", "line", text=f"[{t_s + 100:12.6f}] {text}\r")
+        self.journal(t_s + 0.2, node, text, identifier="kernel", transport="kernel", boot=boot)
+
+    def journal(
+        self,
+        t_s: float,
+        node: str,
+        message: str,
+        identifier: str = "pacemaker-fenced",
+        transport: str = "journal",
+        boot: str = "1",
+    ) -> None:
+        """A journal entry."""
+        self.add(
+            t_s,
+            node,
+            "journal",
+            "entry",
+            message=message,
+            identifier=identifier,
+            transport=transport,
+            priority=5,
+            unit="",
+            boot_id=f"{node}-boot-{boot}",
+            realtime_us=int((t_s + 1e9) * 1e6),
+            monotonic_us=int((t_s + 100) * 1e6),
+        )
+
+    def role(self, t_s: float, node: str, role: str, boot: str = "1") -> None:
+        """A role change of every resource, told by all three witnesses."""
+        old = "Secondary" if role == "Primary" else "Primary"
+        for minor, resource in enumerate(RESOURCES):
+            self.kernel(t_s, node, f"block drbd{minor}: role( {old} -> {role} )", boot=boot)
+            fields = {"name": resource, "role": role, "suspended": "no"}
+            self.add(t_s + 0.1, node, "events2", "change", object="resource", fields=fields, raw="")
+
+    def sample(self, t_s: float, what: str, when: str, node: str, value: Any) -> None:
+        """A state sample."""
+        self.add(t_s, "host", "state", "sample", what=what, when=when, node=node, value=value)
+
+    def drop(self, unwanted: Callable[[Happened], bool]) -> None:
+        """Remove events."""
+        self.events = [event for event in self.events if not unwanted(event)]
+
+    def value(self, what: str, when: str, node: str | None = None) -> Any:
+        """The (mutable) value of a sample."""
+        return next(
+            e.data["value"]
+            for e in self.events
+            if e.data.get("what") == what
+            and e.data.get("when") == when
+            and node in (None, e.data["node"])
+        )
+
+    def save(self, folder: Path) -> Path:
+        """Write everything; returns the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "scenario.json").write_text(json.dumps(self.scenario))
+        with (folder / "timeline.jsonl").open("w") as file:
+            for event in sorted(self.events, key=lambda e: e.t_s):
+                line = {
+                    "t_ns": stamp(event.t_s),
+                    "source": event.source,
+                    "channel": event.channel,
+                    "kind": event.kind,
+                    "data": event.data,
+                }
+                file.write(json.dumps(line) + "\n")
+        for job in self.scenario["jobs"]:
+            self._save_job(folder, job)
+        for (resource, node), crc in self.crcs.items():
+            path = folder / f"replicas/{resource}.{node}.digests.bin"
+            write_digests(path, Digests(BLOCK_SIZE, crc))
+        return folder
+
+    def _save_job(self, folder: Path, job: dict[str, Any]) -> None:
+        name, writes = job["name"], self.writes[job["name"]]
+        (folder / "fio").mkdir(exist_ok=True)
+        if job["lat_log"]:
+            rows = sorted(log_row(write) for write in writes)
+            text = "".join(f"{t}, {lat}, 1, 4096, {offset}, 0\n" for t, lat, offset in rows)
+            (folder / job["lat_log"]).write_text(text)
+        total = self.total_ios.get(name, len(writes))
+        (folder / job["json"]).write_text(fio_result(name, total, self.errors.get(name, 0)))
+        if job["headers"]:
+            records = stamped(writes, self.on_disk.get(name, {}), self.blocks)
+            for deface in self.deface:
+                deface(name, records)
+            write_headers(folder / job["headers"], Headers(BLOCK_SIZE, records))
+
+
+def stamp(t_s: float) -> int:
+    """Nanoseconds on the run's clock."""
+    return T0_NS + round(t_s * 1e9)
+
+
+def log_row(write: Write) -> tuple[int, int, int]:
+    """(completion ms, latency ns, offset) as fio logs it: the completion is truncated."""
+    latency = round(write.latency_s * 1e9)
+    done = stamp(write.issue_s) + OFFSET_NS + latency
+    return done // 1_000_000, latency, write.block * BLOCK_SIZE
+
+
+def stamped(
+    writes: list[Write], overrides: dict[int, Write | None], blocks: int
+) -> np.ndarray[Any, np.dtype[np.void]]:
+    """headers.bin's records after these writes; overrides: what a block holds instead."""
+    records = np.zeros(blocks, dtype=RECORD_DTYPE)
+    records["status"] = 2
+    on_disk: dict[int, Write | None] = {}
+    order = sorted(writes, key=lambda w: w.issue_s)
+    numbers = {id(write): n for n, write in enumerate(order)}
+    for write in order:
+        on_disk[write.block] = write
+    on_disk.update(overrides)
+    for block, there in on_disk.items():
+        if there is not None:
+            fio_ns = stamp(there.issue_s) + OFFSET_NS - FIO_CLOCK_NS
+            records[block] = (
+                0xACCA, 5, BLOCK_SIZE, 1 + block, block * BLOCK_SIZE,
+                fio_ns // 10**9, fio_ns % 10**9, 1, numbers.get(id(there), 0) % 65536, 0, 7, 1,
+            )  # fmt: skip
+    reseal(records)
+    return records
+
+
+def reseal(records: np.ndarray[Any, np.dtype[np.void]]) -> None:
+    """Set every header's own CRC."""
+    raw = np.frombuffer(records.tobytes(), dtype=np.uint8).reshape(len(records), -1)
+    records["crc32"] = crc32c(np.ascontiguousarray(raw[:, :36]))
+
+
+def fio_result(name: str, total_ios: int, error: int) -> str:
+    """A fio JSON result, reduced to what a result must have."""
+    lat = {"min": 1, "max": 2, "mean": 1.0, "stddev": 0.0, "N": total_ios}
+    empty = {"min": 0, "max": 0, "mean": 0.0, "stddev": 0.0, "N": 0}
+
+    def direction(ios: int, latency: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "io_bytes": ios * BLOCK_SIZE, "io_kbytes": ios * 4, "bw_bytes": 0, "bw": 0,
+            "iops": 0.0, "runtime": 1000, "total_ios": ios, "short_ios": 0, "drop_ios": 0,
+            "slat_ns": latency, "clat_ns": latency, "lat_ns": latency,
+        }  # fmt: skip
+
+    job = {
+        "jobname": name, "groupid": 0, "error": error, "eta": 0, "elapsed": 80,
+        "job options": {"name": name}, "read": direction(0, empty),
+        "write": direction(total_ios, lat), "trim": direction(0, empty),
+        "sync": {"total_ios": 0, "lat_ns": empty},
+    }  # fmt: skip
+    return json.dumps(
+        {"fio version": "fio-3.33", "timestamp": 1795000000, "timestamp_ms": 1795000000000,
+         "time": "Wed", "jobs": [job], "disk_util": []}
+    )  # fmt: skip
+
+
+def healthy(seed: int = 1) -> Folder:
+    """Power-off of alpha at 20 s, fenced at 28 s, bravo takes over at 31 s, healed at 60 s."""
+    folder = Folder(_scenario(), [], {f"raw{n}": _workload(seed + n) for n in range(2)})
+    rng = np.random.default_rng(seed)
+    for resource in RESOURCES:
+        crc = rng.integers(0, 2**32, size=folder.blocks, dtype=np.uint32)
+        folder.crcs |= {(resource, node): crc.copy() for node in NODES}
+    for vm in (*NODES, "client"):
+        for channel in ("console", "journal"):
+            folder.add(-5, vm, channel, "open")
+            folder.add(0, vm, channel, "nonce", nonce="n1")
+        folder.add(1, vm, "console", "line", text="[   90.000000] something else\r")
+    for node in NODES:
+        folder.add(0, node, "events2", "nonce", nonce="n1")
+        for minor, resource in enumerate(RESOURCES):
+            device = {"name": resource, "volume": "0", "minor": str(minor)}
+            folder.add(0.1, node, "events2", "exists", object="device", fields=device, raw="")
+            role = {"name": resource, "role": "Primary" if node == "alpha" else "Secondary"}
+            folder.add(0.1, node, "events2", "exists", object="resource", fields=role, raw="")
+    _samples(folder, 0.5, "before", active="alpha", fenced=0)
+    for t_s in (0.2, 85.0):
+        folder.add(
+            t_s, "host", "clock", "offset", node="client", boot_id="c",
+            offset_ns=OFFSET_NS, uncertainty_ns=400_000,
+        )  # fmt: skip
+    folder.add(1.5, "host", "workload", "start", jobs=["raw0", "raw1"], exit_code=None, text="")
+    for t_s, node in ((3, "alpha"), (10, "alpha"), (34, "bravo"), (50, "bravo"), (70, "bravo")):
+        folder.add(t_s, "host", "arp", "claim", ip=VIP, mac=MACS[node])
+    _fault(folder)
+    folder.add(81, "host", "workload", "exit", jobs=["raw0", "raw1"], exit_code=0, text="")
+    _samples(folder, 90, "after", active="bravo", fenced=1)
+    return folder
+
+
+def _fault(folder: Folder) -> None:
+    fault = {"fault": "power-off", "kind": "power-off", "target": "alpha", "id": "f1-power-off"}
+    for t_s, kind in ((20, "plan"), (20, "inject"), (20.6, "bitten"), (55, "heal"), (60, "healed")):
+        folder.add(t_s, "host", "fault", kind, **fault, proof="seen")
+    folder.add(20.3, "alpha", "domain", "lifecycle", event="stopped", detail="failed")
+    for channel in ("console", "journal", "events2"):
+        folder.add(20.4, "alpha", channel, "lost", reason="end of stream")
+        folder.add(30.5, "alpha", channel, "open")
+    folder.journal(
+        26, "bravo", "Cluster node alpha will be fenced: peer is no longer part of the cluster",
+        identifier="pacemaker-schedulerd",
+    )  # fmt: skip
+    folder.add(27, "alpha", "domain", "lifecycle", event="started", detail="booted")
+    folder.journal(28, "bravo", OPERATION.format("alpha", "bravo", "bravo"))
+    folder.role(31, "bravo", "Primary")
+    for minor in range(len(RESOURCES)):
+        folder.kernel(
+            31.1, "bravo",
+            f"block drbd{minor}: new current UUID AAAAAAAAAAAAAAA1:9999999999999990:"
+            "8888888888888880:7777777777777770",
+        )  # fmt: skip
+    folder.add(32, "alpha", "console", "line", text="[    0.000000] Linux version 6.1.0-9-cloud")
+    folder.add(45, "alpha", "events2", "nonce", nonce="boot")
+
+
+def _samples(folder: Folder, t_s: float, when: str, active: str, fenced: int) -> None:
+    passive = next(node for node in NODES if node != active)
+    for node in NODES:
+        mine = {"role": "Primary", "peer_role": "Secondary"}
+        theirs = {"role": "Secondary", "peer_role": "Primary"}
+        state = {
+            "cs": "Connected", "disk": "UpToDate", "peer_disk": "UpToDate", "suspended": False,
+            "oos_kib": 0, **(mine if node == active else theirs),
+        }  # fmt: skip
+        folder.sample(t_s, "drbd", when, node, {r: dict(state) for r in RESOURCES})
+        folder.sample(t_s, "gi", when, node, dict.fromkeys(RESOURCES, GI[node]))
+    folder.sample(
+        t_s, "instances", when, active,
+        {r: {"promoted": [active], "unpromoted": [passive]} for r in RESOURCES},
+    )  # fmt: skip
+    group = {"node": active, "resources": {"pb": "Started", "vip": "Started"}}
+    folder.sample(t_s, "group", when, active, group)
+    folder.sample(t_s, "membership", when, active, dict.fromkeys(NODES, "online"))
+    folder.sample(t_s, "failed_actions", when, active, [])
+    folder.sample(t_s, "fence_constraints", when, active, [])
+    entry = {
+        "target": "alpha", "action": "reboot", "state": "success", "delegate": "bravo",
+        "client": "pacemaker-controld.683", "completed": "2026-11-25 14:00:00Z",
+    }  # fmt: skip
+    folder.sample(t_s, "fence_history", when, active, [dict(entry) for _ in range(fenced)])
+
+
+def _workload(seed: int) -> list[Write]:
+    """About 6 writes/s from 2 s to 80 s, none completing between 20 s and 35 s."""
+    rng = np.random.default_rng(seed)
+    writes: list[Write] = []
+    free = dict.fromkeys(range(64), 0.0)  # at most one write outstanding per block
+    for issue_s in np.sort(rng.uniform(2, 80, size=500)):
+        block, done = int(rng.integers(0, 64)), float(issue_s + rng.uniform(0.001, 0.02))
+        if 20 <= done < 35:
+            done = 35 + float(rng.uniform(0, 0.5))
+        if free[block] < issue_s:
+            writes.append(Write(block, float(issue_s), done - float(issue_s)))
+            free[block] = done
+    return writes
+
+
+def _scenario() -> dict[str, Any]:
+    jobs = [
+        {
+            "name": f"raw{n}", "kind": "raw", "lun": f"lun{n}", "resource": f"r{n}",
+            "block_size": 4096, "json": f"fio/raw{n}.json", "lat_log": f"fio/raw{n}_lat.1.log",
+            "headers": f"fio/lun{n}.headers.bin",
+        }
+        for n in range(2)
+    ]  # fmt: skip
+    return {
+        "slug": "power-off-active", "name": "Power off the active node", "feature": "power.feature",
+        "tags": [], "started_ns": stamp(0), "ended_ns": stamp(95), "outcome": "finished",
+        "error": None, "reproduce": "harness run", "gherkin": [],
+        "expect": {
+            "failovers": 1, "fencings": 1, "max_stall_s": 30, "active": "bravo",
+            "min_spanning_writes": 200, "workload": True, "fault": True, "fenced": ["alpha"],
+        },
+        "jobs": jobs,
+        "luns": {f"lun{n}": {"resource": f"r{n}", "bytes": 64 * BLOCK_SIZE} for n in range(2)},
+        "nodes": list(NODES), "initiator": "client", "resources": list(RESOURCES), "vip": VIP,
+    }  # fmt: skip
