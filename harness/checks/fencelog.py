@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.checks.registry import CannotJudgeError
+from harness.checks.registry import CannotJudgeError, remember
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def parse_operation(message: str) -> tuple[str, str, str, bool, bool] | None:
     return match["action"], match["target"], match["client"], success, bool(match["merged"])
 
 
+@remember
 def fence_reports(evidence: Evidence) -> list[FenceReport]:
     """Fencing operations that the journals report, each once, in order of arrival.
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.checks.registry import remember
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class KernelMessage:
         return match["new"] if match else None
 
 
+@remember
 def kernel_lines(evidence: Evidence) -> list[tuple[Seen, str]]:
     """Every kernel line of the nodes (console and journal), with its printk decoration removed."""
     lines = []
@@ -75,6 +77,7 @@ def kernel_lines(evidence: Evidence) -> list[tuple[Seen, str]]:
     return lines
 
 
+@remember
 def kernel_messages(evidence: Evidence) -> list[KernelMessage]:
     """Every DRBD message of the nodes, once, by time of first arrival."""
     names = minor_names(evidence)

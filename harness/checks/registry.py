@@ -6,9 +6,11 @@ proof sketch and the source. The decorator ``check`` enters it in ``ALL_CHECKS``
 
 from __future__ import annotations
 
+import functools
 import inspect
+import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.checks.verdict import CheckResult, Verdict
 from harness.evidence.model import EvidenceError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.evidence.model import Evidence
+
+T = TypeVar("T")
 
 MAX_LISTED = 20  # of anything that is listed in details or evidence; counts are always complete
 
@@ -98,6 +102,19 @@ def check(
         return function
 
     return register
+
+
+def remember(function: Callable[[Evidence], T]) -> Callable[[Evidence], T]:
+    """Compute ``function`` once per evidence folder; callers must not change what it returns."""
+    known: weakref.WeakKeyDictionary[Evidence, T] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(function)
+    def remembered(evidence: Evidence) -> T:
+        if evidence not in known:
+            known[evidence] = function(evidence)
+        return known[evidence]
+
+    return remembered
 
 
 def found(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.checks.kernel import boots, kernel_messages
+from harness.checks.registry import remember
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -75,10 +76,14 @@ def deaths(evidence: Evidence, node: str) -> list[Death]:
     return sorted(found, key=lambda death: death.t_ns)
 
 
+def is_deadly(kind: str) -> bool:
+    """Whether a fault of this kind ends the run of a VM's kernel."""
+    return kind.lower().replace("-", "_") in _DEADLY_KINDS
+
+
 def kills(fault: Seen, vm: str) -> bool:
-    """Whether a fault event is of a kind that ends the run of this VM's kernel."""
-    victim = fault.text("machine") or fault.text("target")
-    return victim == vm and fault.text("kind").lower().replace("-", "_") in _DEADLY_KINDS
+    """Whether a fault event ends the run of this VM's kernel."""
+    return (fault.text("machine") or fault.text("target")) == vm and is_deadly(fault.text("kind"))
 
 
 def revived(evidence: Evidence, node: str, from_ns: int, to_ns: int) -> bool:
@@ -89,6 +94,7 @@ def revived(evidence: Evidence, node: str, from_ns: int, to_ns: int) -> bool:
     return any(from_ns <= t_ns <= to_ns for t_ns in starts)
 
 
+@remember
 def primary_intervals(evidence: Evidence) -> dict[str, list[Interval]]:
     """By resource: Primary intervals of both nodes, by start. Open ones last to the end."""
     messages = defaultdict(list)
@@ -110,6 +116,7 @@ def primary_intervals(evidence: Evidence) -> dict[str, list[Interval]]:
     return intervals
 
 
+@remember
 def signals_judged(evidence: Evidence) -> int:
     """How many role reports there are at all, samples included."""
     return sum(

@@ -113,7 +113,15 @@ def _stalls(evidence: Evidence, job: Job, clock: ClockMap | None) -> list[Stall]
 
 def _progress_stalls(evidence: Evidence, job: Job) -> list[Stall]:
     """Longest time in which a busy disk's counter of writes did not change, from samples."""
-    samples = _progress(evidence, job.lun)
+    others = {other.lun for other in evidence.scenario.jobs if other.lun is not None}
+    samples = [
+        seen
+        for seen in _progress(evidence, job.lun)
+        # A file job names no LUN: its disk is the one that no other job writes to.
+        if job.lun is not None or seen.text("disk") not in others
+    ]
+    if len({seen.text("disk") for seen in samples}) > 1:
+        raise CannotJudgeError(f"{job.name}: which disk it writes to is not known")
     starts = evidence.select(Channel.WORKLOAD, "start")
     exits = evidence.select(Channel.WORKLOAD, "exit")
     samples = [
@@ -144,18 +152,33 @@ def _progress(evidence: Evidence, lun: str | None) -> list[Seen]:
 
 
 def _stuck_since(evidence: Evidence) -> tuple[Seen, int] | None:
-    """(the event, when the last write completed) of a workload that never ended."""
+    """(the event, when the last write completed) of a workload that never ended.
+
+    fio writes its log when a job ends, so a log is the proof that it did; an ``exit`` event may
+    only say that nobody waited any longer.
+    """
     stuck = evidence.select(Channel.WORKLOAD, "stuck")
-    if not stuck or any(s.line > stuck[-1].line for s in evidence.select(Channel.WORKLOAD, "exit")):
+    if not stuck:
+        return None
+    exited = any(seen.line > stuck[-1].line for seen in evidence.select(Channel.WORKLOAD, "exit"))
+    if exited and all(_left_a_log(evidence, job) for job in evidence.scenario.jobs):
         return None
     last: dict[str, Seen] = {}
-    changed_ns: list[int] = []
+    changed_ns: dict[str, int] = {}
     for seen in _progress(evidence, None):
-        before = last.get(seen.text("disk"))
+        disk, before = seen.text("disk"), last.get(seen.text("disk"))
         if before is not None and seen.integer("write_ios") != before.integer("write_ios"):
-            changed_ns.append(seen.t_ns)
-        last[seen.text("disk")] = seen
-    return stuck[-1], max(changed_ns, default=stuck[-1].t_ns)
+            changed_ns[disk] = seen.t_ns
+        last[disk] = seen
+    hanging = [t_ns for disk, t_ns in changed_ns.items() if last[disk].integer("in_flight") > 0]
+    return stuck[-1], min(hanging or changed_ns.values(), default=stuck[-1].t_ns)
+
+
+def _left_a_log(evidence: Evidence, job: Job) -> bool:
+    if job.lat_log is None:
+        return False
+    path = evidence.path(job.lat_log)
+    return path.exists() and path.stat().st_size > 0
 
 
 def _spans(evidence: Evidence) -> bool:

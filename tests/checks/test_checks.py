@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from build import GI, MACS, NODES, OPERATION, RESOURCES, VIP, Folder, healthy, reseal, stamp
+from build import GI, MACS, OPERATION, VIP, Folder, healthy, reseal, stamp
 
 from harness.checks import ALL_CHECKS, Verdict, judge, judge_one
 
@@ -570,14 +570,39 @@ def _progress(folder: Folder, stop_s: float) -> None:
             )  # fmt: skip
 
 
-def test_a_stuck_workload_is_invalid_since_its_last_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said_exit", [False, True])
+def test_a_stuck_workload_is_invalid_since_its_last_write(tmp_path: Path, said_exit: bool) -> None:
     folder = healthy()
     folder.drop(lambda e: e.channel == "workload" and e.kind == "exit")
     folder.add(93, "host", "workload", "stuck", jobs=["raw0"], exit_code=None, text="")
+    if said_exit:  # of a job that was given up
+        folder.add(93.5, "host", "workload", "exit", jobs=["raw0"], exit_code=0)
     _progress(folder, stop_s=40)
-    result = judge_one(folder.save(tmp_path), "stall")
+    folder.save(tmp_path)
+    (tmp_path / "fio/raw0_lat.1.log").unlink()
+    result = judge_one(tmp_path, "stall")
     assert result.verdict is INVALID
     assert result.details["blackout"]["start_ns"] == stamp(40)
+    assert judge(tmp_path).verdict is INVALID
+
+
+def test_a_workload_that_was_slow_to_end_is_judged_by_its_logs(tmp_path: Path) -> None:
+    folder = healthy()
+    folder.add(80.5, "host", "workload", "stuck", jobs=["raw0"], exit_code=None, text="")
+    assert outcome(folder, tmp_path) == {}
+
+
+def test_a_file_jobs_disk_is_the_one_left(tmp_path: Path) -> None:
+    folder = healthy()
+    folder.scenario["jobs"] = [
+        {"name": "file", "kind": "file", "lun": None, "resource": None, "block_size": 4096,
+         "json": "fio/file.json", "lat_log": None, "headers": None},
+        folder.scenario["jobs"][1] | {"lat_log": None},
+    ]  # fmt: skip
+    folder.writes["file"] = []
+    _progress(folder, stop_s=40)
+    result = judge_one(folder.save(tmp_path), "stall")
+    assert [s["seconds"] for s in result.details["per_job"]] == [41.0, 41.0]
 
 
 def test_without_a_log_progress_tells_the_stall(tmp_path: Path) -> None:
@@ -613,8 +638,3 @@ def test_resources_are_named_by_their_minor(tmp_path: Path) -> None:
             fields["minor"] = str(1 - int(fields["minor"]))
     split_brain_unresolved(folder)
     assert "alpha r1:" in judge_one(folder.save(tmp_path), "split-brain-messages").seen
-
-
-def test_constants_agree_with_the_contract() -> None:
-    assert set(GI) == set(NODES)
-    assert len(RESOURCES) == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from build import Write, log_row, stamped
+from build import Write, log_row, reseal, stamped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -130,8 +130,6 @@ def test_without_sequence_numbers_a_periodic_workload_cannot_be_judged() -> None
     writes = periodic_writes(3)
     records = stamped(writes, {}, BLOCKS)
     records["numberio"] = 60000
-    from build import reseal
-
     reseal(records)
     with pytest.raises(CannotJudgeError, match="fit equally well"):
         judged(writes, records=records)
@@ -203,8 +201,6 @@ def test_an_old_block_of_fio_is_flagged() -> None:
     records = headers.records.copy()
     old_ns = int(writes.issue_ns[index[-3]]) + fate.constant_ns
     records["time_sec"][9], records["time_nsec"][9] = divmod(old_ns, 10**9)
-    from build import reseal
-
     reseal(records)
     lost = fates(writes, Headers(BLOCK_SIZE, records), unacknowledged=False)
     assert (lost.lost[9], lost.lost.sum()) == (2, 2)
