@@ -6,16 +6,17 @@ Only tests that bind a scenario (pytest-bdd) touch a lab; every other test is le
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.checks import Verdict, judge
-from harness.errors import BadInputError, HarnessError, InconclusiveError
+from harness.errors import HarnessError, InconclusiveError
 from harness.evidence.timeline import Channel
 from harness.progress import console
 from harness.session import LabSession, RunOptions, default_options
-from harness.steps.lint import lint_items
+from harness.steps.lint import lint_items, scenario_name, scenario_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     problems = lint_items(items)
     if problems:
         raise pytest.UsageError("\n".join(problems))
+    options = config.stash[OPTIONS]
+    if not (options.only or options.tags):
+        return
+    chosen = [item for item in items if scenario_template(item) and _wanted(item, options)]
+    names = {scenario_name(item) for item in chosen}
+    for only in options.only:
+        if not any(name == only or name.startswith(f"{only} [") for name in names):
+            known = sorted({scenario_name(i) for i in items if scenario_template(i)})
+            near = difflib.get_close_matches(only, known, n=1, cutoff=0.3)
+            raise pytest.UsageError(
+                f"no scenario called {only!r} (hint: {near[0] if near else 'harness run --list'})"
+            )
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def _wanted(item: pytest.Item, options: RunOptions) -> bool:
+    name = scenario_name(item)
+    named = any(name == only or name.startswith(f"{only} [") for only in options.only)
+    tagged = any(item.get_closest_marker(tag.replace("-", "_")) for tag in options.tags)
+    return (named or not options.only) and (tagged or not options.tags)
 
 
 @pytest.hookimpl
@@ -65,7 +87,11 @@ def lab_session(request: pytest.FixtureRequest) -> Iterator[LabSession]:
     session = LabSession(request.config.stash[OPTIONS])
     request.config.stash[SESSION] = session
     try:
-        session.start()
+        try:
+            session.start()
+        except HarnessError as error:
+            # Trouble before the first scenario: one line, and no scenario can be run.
+            pytest.exit(str(error), returncode=int(error.exit_code))
         yield session
     finally:
         session.close()
@@ -76,12 +102,8 @@ def run(request: pytest.FixtureRequest, lab_session: LabSession) -> Scenario:
     """The scenario that is running, as steps see it."""
     feature, gherkin = request.node.stash[_GHERKIN]
     lines = [f"{step.keyword} {step.name}" for step in gherkin.steps]
-    name = gherkin.name
-    callspec = getattr(request.node, "callspec", None)
-    example = callspec.params.get("_pytest_bdd_example", {}) if callspec else {}
-    if example:
-        name += " [" + ", ".join(str(value) for value in example.values()) + "]"
     tags = sorted(set(feature.tags) | set(gherkin.tags))
+    name = scenario_name(request.node)
     scenario = lab_session.scenario(name, feature.name, tags, lines)
     request.node.stash[_RUN] = scenario
     return scenario
@@ -93,7 +115,7 @@ def pytest_bdd_before_scenario(
 ) -> None:
     """Remember the scenario's text for its evidence folder."""
     request.node.stash[_GHERKIN] = (feature, scenario)
-    console.print(f"▶ {feature.name}: {request.node.name}", markup=False)
+    console.print(f"▶ {feature.name}: {scenario_name(request.node)}", markup=False)
 
 
 def _say(request: pytest.FixtureRequest, kind: str, step: Step, error: str | None = None) -> None:
@@ -160,4 +182,4 @@ def with_options(config: pytest.Config, **changes: Any) -> None:
     config.stash[OPTIONS] = dataclasses.replace(config.stash[OPTIONS], **changes)
 
 
-__all__ = ["BadInputError", "lab_session", "run", "with_options"]
+__all__ = ["lab_session", "run", "with_options"]

@@ -16,7 +16,6 @@ from harness.cluster.config import load_config
 from harness.cluster.formed import bring_up, open_formed, qemu_version
 from harness.errors import BadInputError
 from harness.evidence.clock import now_ns
-from harness.faults.fault import die_here_if_asked
 from harness.lab.accelerator import probe_kvm
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
@@ -55,6 +54,8 @@ class RunOptions:
         keep: whether the lab outlives the run.
         max_stall_s: a bound on the longest stall that replaces every scenario's own, in seconds.
         folder: where the run lands; None for a new folder under reports/.
+        only: names of scenarios (with or without their example) to run; empty for all.
+        tags: run only scenarios with one of these tags; empty for all.
     """
 
     cache: Cache
@@ -66,6 +67,8 @@ class RunOptions:
     keep: Keep = Keep.NEVER
     max_stall_s: float | None = None
     folder: Path | None = None
+    only: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 def default_options() -> RunOptions:
@@ -240,6 +243,3 @@ class LabSession:
         ):
             (target / path.name).write_bytes(path.read_bytes()[-(1 << 20) :])
         console.print(f"• What was seen is in {target}", markup=False)
-
-
-__all__ = ["Keep", "LabSession", "RunOptions", "die_here_if_asked"]

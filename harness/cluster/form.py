@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.cluster import observe
 from harness.cluster.render import lun_link, render_seeds, write_seed_image
+from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.evidence.witness import Witnesses
 from harness.lab.machine import Machine, in_parallel
@@ -54,6 +55,7 @@ def form_cluster(
     lab.start_fence_device()
     note("booting alpha, bravo and client")
     lab.power_on_all()
+    die_here_if_asked("boot")
     deadline = config.timing.boot_deadline_s
     in_parallel({m.name: partial(m.guest.wait_ready, deadline) for m in lab.machines.values()})
     # Somebody has to read the witness streams meanwhile, else their writers in the guests would
@@ -151,6 +153,7 @@ def _cluster_services(lab: Lab, config: ClusterConfig, note: Callable[[str], Non
             away.append(f"only {len(view.membership)} node(s) known")
         return ", ".join(away) or ("" if view.dc else "no DC elected")
 
+    die_here_if_asked("forming")
     wait_until("both nodes online", nodes_missing, deadline_s=deadline, note=note, interval_s=2)
     note("loading the resources")
     first.guest.run("crm configure load update /etc/lab/cluster.crm", timeout_s=deadline)

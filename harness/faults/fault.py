@@ -6,12 +6,11 @@ scenario; the judge makes it INCONCLUSIVE.
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel, TimelineWriter
 from harness.faults.journal import Undo, UndoJournal
@@ -131,9 +130,3 @@ class FaultRunner:
             if found or time.monotonic() > deadline:
                 return found
             time.sleep(0.25)
-
-
-def die_here_if_asked(point: str) -> None:
-    """Crash test: kill -9 this process at a named point (tests/vm/test_kill9.py)."""
-    if os.environ.get("FAILOVER_HARNESS_DIE_AT") == point:
-        os.kill(os.getpid(), signal.SIGKILL)

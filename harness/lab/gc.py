@@ -15,16 +15,24 @@ from harness.lab.lab import KEPT
 from harness.lab.lease import try_lease
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.lab.paths import Cache
 
 
-def collect_garbage(cache: Cache, *, kept_too: bool = False) -> list[str]:
+def _nothing() -> None:
+    pass
+
+
+def collect_garbage(
+    cache: Cache, *, kept_too: bool = False, between: Callable[[], None] = _nothing
+) -> list[str]:
     """Remove all garbage below the cache root; returns what was removed, in words.
 
     Args:
         kept_too: also remove labs that were kept on purpose (never those in use).
+        between: called between the end of a lab's processes and of its files (crash tests).
     """
     removed = []
     for folder in _folders(cache.labs):
@@ -34,6 +42,7 @@ def collect_garbage(cache: Cache, *, kept_too: bool = False) -> list[str]:
         try:
             if kept_too or not (folder / KEPT).exists():
                 kill_warden(folder)
+                between()
                 shutil.rmtree(folder)
                 removed.append(f"lab {folder.name}")
         finally:

@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError, MissingEnvironmentError
 from harness.lab.lease import locked
 from harness.lab.paths import VAGRANT, Cache
@@ -152,6 +153,7 @@ def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -
                 assert process.stdout is not None
                 for line in process.stdout:
                     progress.note(line.strip())
+                    die_here_if_asked("image")
                 code = process.wait()
             finally:
                 process.kill()

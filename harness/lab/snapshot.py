@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
+from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.lab.machine import Machine, in_parallel
 
@@ -44,6 +45,7 @@ def take(machines: Sequence[Machine], name: str) -> None:
     """
     xml = f"<domainsnapshot><name>{name}</name></domainsnapshot>"
     pause_all(machines)
+    die_here_if_asked("snapshot")
     try:
         in_parallel({m.name: partial(m.domain.snapshotCreateXML, xml) for m in machines})
     except libvirt.libvirtError as error:
@@ -70,6 +72,7 @@ def revert(machines: Sequence[Machine], name: str) -> None:
         in_parallel({m.name: partial(back, m) for m in machines})
     except libvirt.libvirtError as error:
         raise HarnessError(f"cannot revert to snapshot {name!r}: {error}") from error
+    die_here_if_asked("revert")
     resume_all(machines)
 
 

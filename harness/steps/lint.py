@@ -12,11 +12,24 @@ if TYPE_CHECKING:
 
 def scenario_template(item: pytest.Item) -> Any:
     """The Gherkin scenario that a test item binds; None for an ordinary test."""
-    function = getattr(item, "obj", None)
+    function: Any = getattr(item, "obj", None)
     try:
         return scenario_wrapper_template_registry.get(function)
     except TypeError:  # not weakly referable: a bound method, say
         return None
+
+
+def scenario_name(item: pytest.Item) -> str:
+    """The scenario's name, with the values of its example in brackets if it is an outline."""
+    template = scenario_template(item)
+    values = scenario_example(item).values()
+    return str(template.name) + (f" [{', '.join(map(str, values))}]" if values else "")
+
+
+def scenario_example(item: pytest.Item) -> dict[str, Any]:
+    """The row of the outline's table that a test item stands for; empty if it is no outline."""
+    callspec = getattr(item, "callspec", None)
+    return dict(callspec.params.get("_pytest_bdd_example", {})) if callspec else {}
 
 
 def lint_items(items: list[pytest.Item]) -> list[str]:
@@ -29,9 +42,7 @@ def lint_items(items: list[pytest.Item]) -> list[str]:
         template = scenario_template(item)
         if template is None:
             continue
-        callspec = getattr(item, "callspec", None)
-        example = callspec.params.get("_pytest_bdd_example", {}) if callspec else {}
-        scenario = template.render(example)
+        scenario = template.render(scenario_example(item))
         manager: Any = item.session._fixturemanager
         for step in scenario.steps:
             found = list(find_fixturedefs_for_step(step, manager, item))

@@ -1,0 +1,343 @@
+"""The command line: ``harness`` and its commands. Each command's own help teaches it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import BadInputError, ExitCode, HarnessError
+from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
+from harness.progress import console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.lab.lab import Lab
+    from harness.lab.topology import MachinePlan
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Breaks a two-node DRBD/iSCSI cluster on real VMs while an initiator writes, and proves "
+    "from evidence that there was no split-brain and that the failover was transparent.",
+    epilog="Exit codes: 0 valid, 1 invalid, 10 inconclusive, 20 error of the harness, "
+    "21 something is missing.",
+)
+
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", help="Where images, formed clusters and labs live.", show_default=False
+    ),
+]
+LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab.")]
+
+
+def _cache(root: Path | None) -> Cache:
+    return Cache(root.resolve()) if root is not None else default_cache()
+
+
+@app.command()
+def doctor(cache: CacheOption = None) -> None:
+    """Check this host: virtualisation that truly works, tools, rights, memory, disk."""
+    from harness.lab.doctor import exit_code, render, run_doctor
+
+    place = _cache(cache)
+    images = sorted(place.images.glob("*/vmlinuz"))
+    findings = run_doctor(place.root, images[-1] if images else None)
+    render(findings, console)
+    raise typer.Exit(int(exit_code(findings)))
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Scenarios to run; all acceptance ones by default.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", help="A scenario's name; may be repeated.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")] = None,
+    keep: Annotated[str, typer.Option(help="Keep the lab: never, on-failure or always.")] = "never",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
+    lab: LabOption = None,
+    max_stall: Annotated[
+        float | None, typer.Option(help="Your bound on the longest stall, in seconds.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file that overrides the cluster's configuration.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+    mirror: Annotated[str, typer.Option(help="Debian mirror for the guest image.")] = "",
+    proxy: Annotated[str, typer.Option(help="HTTP proxy for the guest image's packages.")] = "",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Use only packages downloaded before.")
+    ] = False,
+    suite: Annotated[Path, typer.Option(help="File or folder that binds the features.")] = PROJECT
+    / "scenarios",
+    folder: Annotated[Path | None, typer.Option(help="Where the run lands.")] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the scenarios and stop.")] = False,
+    cache: CacheOption = None,
+) -> None:
+    """Run scenarios on a lab and write the failover report."""
+    from harness.lab.image import ImageOptions
+    from harness.running import list_scenarios, run_scenarios
+    from harness.session import Keep, RunOptions, new_run_folder
+
+    if accelerator not in ("auto", "kvm", "tcg"):
+        raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
+    if keep not in list(Keep):
+        raise BadInputError(f"--keep {keep!r}?", hint="never, on-failure or always")
+    if not suite.exists():
+        raise BadInputError(f"no such file or folder: {suite}", hint="--suite names a test module")
+    only = (*(names or ()), *(scenario or ()))
+    options = RunOptions(
+        cache=_cache(cache),
+        image=ImageOptions(mirror=mirror, proxy=proxy, offline=offline),
+        config=config,
+        accelerator=accelerator,
+        lab=lab,
+        fresh=fresh,
+        keep=Keep(keep),
+        max_stall_s=max_stall,
+        only=only,
+        tags=tuple(tag or ()),
+    )
+    if list_only:
+        raise typer.Exit(list_scenarios(options, suite))
+    import dataclasses
+
+    target = folder.resolve() if folder is not None else new_run_folder()
+    raise typer.Exit(run_scenarios(dataclasses.replace(options, folder=target), suite))
+
+
+@app.command()
+def up(
+    fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
+    config: Annotated[Path | None, typer.Option(help="TOML file with overrides.")] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg.")] = "auto",
+    cache: CacheOption = None,
+) -> None:
+    """Start a lab with a healthy cluster and keep it, for working with it by hand."""
+    from harness.session import Keep, LabSession, RunOptions
+
+    session = LabSession(
+        RunOptions(
+            cache=_cache(cache),
+            config=config,
+            accelerator=accelerator,
+            fresh=fresh,
+            keep=Keep.ALWAYS,
+        )
+    )
+    try:
+        session.start()
+    finally:
+        session.close()
+
+
+@app.command()
+def status(cache: CacheOption = None) -> None:
+    """List the labs on this host and what their machines do."""
+    from harness.lab.host import read_warden
+    from harness.lab.lab import KEPT
+    from harness.lab.lease import is_held
+
+    place = _cache(cache)
+    labs = sorted(place.labs.iterdir()) if place.labs.is_dir() else []
+    if not labs:
+        console.print("No labs. Start one with: harness up")
+    for folder in labs:
+        warden = read_warden(folder)
+        alive = warden is not None and warden.alive()
+        if is_held(place.leases / f"{folder.name}.lock"):
+            state = "in use"
+        elif (folder / KEPT).exists():
+            state = "kept" if alive else "kept, but not running"
+        else:
+            state = "abandoned (harness gc removes it)"
+        console.print(f"{folder.name}: {state}", markup=False)
+        if state == "kept":
+            with _lab(place, folder.name) as lab:
+                for machine in lab.machines.values():
+                    power = "running" if machine.running() else "off"
+                    console.print(f"  {machine.name:8} {power}", markup=False)
+                console.print(f"  libvirt: {lab.host.uri}", markup=False)
+
+
+@app.command()
+def ssh(
+    node: Annotated[str, typer.Argument(help="alpha, bravo or client")],
+    command: Annotated[list[str] | None, typer.Argument(help="Command; a shell if none.")] = None,
+    lab: LabOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """A shell in a guest, or one command."""
+    from harness.lab.host import PrivateHost
+    from harness.lab.topology import Link
+
+    place = _cache(cache)
+    folder = place.labs / _lab_name(place, lab)
+    warden = PrivateHost.attach(folder).warden
+    address = _plan(node).card(Link.CONTROL).address
+    arguments = ["nsenter", "-t", str(warden.pid), "-n", "--", "ssh", "-q"]
+    arguments += ["-i", str(folder / "ssh_key"), "-o", "StrictHostKeyChecking=no"]
+    arguments += ["-o", "UserKnownHostsFile=/dev/null", f"root@{address}", *(command or [])]
+    os.execvp(arguments[0], arguments)
+
+
+@app.command(name="console")
+def console_command(
+    node: Annotated[str, typer.Argument(help="alpha, bravo or client")],
+    lines: Annotated[int, typer.Option(help="How many lines to show first.")] = 40,
+    lab: LabOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """Follow a guest's serial console."""
+    place = _cache(cache)
+    path = place.labs / _lab_name(place, lab) / "console" / f"{_plan(node).name}.log"
+    os.execvp("tail", ["tail", "-n", str(lines), "-F", str(path)])
+
+
+@app.command()
+def snapshot(
+    name: Annotated[str, typer.Argument(help="A name; an existing one is gone back to.")],
+    revert: Annotated[bool, typer.Option("--revert", help="Go back to it.")] = False,
+    lab: LabOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """Take a snapshot of a kept lab's running VMs, or go back to one ("healthy" always exists)."""
+    from harness.lab import snapshot as snapshots
+
+    place = _cache(cache)
+    with _lab(place, _lab_name(place, lab)) as opened:
+        machines = list(opened.machines.values())
+        if revert:
+            snapshots.revert(machines, name)
+        else:
+            snapshots.take(machines, name)
+
+
+@app.command()
+def down(lab: LabOption = None, cache: CacheOption = None) -> None:
+    """End a kept lab and remove everything of it."""
+    from harness.lab.lab import Lab
+
+    place = _cache(cache)
+    Lab.attach(place, _lab_name(place, lab)).destroy()
+
+
+@app.command()
+def gc(
+    kept_too: Annotated[bool, typer.Option("--all", help="Kept labs as well.")] = False,
+    cache: CacheOption = None,
+) -> None:
+    """Find and remove what an aborted run left: VMs, namespaces, daemons, files."""
+    from harness.crashpoints import die_here_if_asked
+    from harness.lab.gc import collect_garbage
+
+    removed = collect_garbage(
+        _cache(cache), kept_too=kept_too, between=lambda: die_here_if_asked("gc")
+    )
+    for what in removed:
+        console.print(f"removed {what}", markup=False)
+    if not removed:
+        console.print("nothing to remove")
+
+
+@app.command()
+def steps() -> None:
+    """List the Gherkin vocabulary with what each step does."""
+    from harness.running import list_steps
+
+    for line in list_steps():
+        print(line)
+
+
+@app.command()
+def recheck(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
+    """Judge a stored run again and rewrite its report; no VM is needed."""
+    from harness.running import judge_again, report
+
+    _needs_run(run_folder)
+    judge_again(run_folder)
+    raise typer.Exit(report(run_folder))
+
+
+@app.command(name="report")
+def report_command(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
+    """Write a stored run's report again from its evidence and verdicts."""
+    from harness.running import report
+
+    _needs_run(run_folder)
+    raise typer.Exit(report(run_folder))
+
+
+def _needs_run(folder: Path) -> None:
+    if not (folder / "evidence").is_dir():
+        runs = sorted(path.name for path in REPORTS.glob("*/evidence/.."))
+        raise BadInputError(
+            f"{folder} is not the folder of a run",
+            hint=f"the last one is reports/{runs[-1]}" if runs else "there is none yet",
+        )
+
+
+def _plan(node: str) -> MachinePlan:
+    from harness.lab.topology import Topology
+
+    try:
+        return Topology(0).machine(node)
+    except KeyError:
+        raise BadInputError(f"no machine called {node!r}", hint="alpha, bravo or client") from None
+
+
+def _lab_name(place: Cache, lab: str | None) -> str:
+    if lab is not None:
+        return lab
+    labs = sorted(p.name for p in place.labs.iterdir()) if place.labs.is_dir() else []
+    if len(labs) != 1:
+        raise BadInputError(
+            f"{len(labs)} labs on this host", hint="name one with --lab; harness status lists them"
+        )
+    return labs[0]
+
+
+@contextlib.contextmanager
+def _lab(place: Cache, name: str) -> Iterator[Lab]:
+    """A kept lab, opened and kept again."""
+    from harness.cluster.formed import open_formed
+    from harness.lab.lab import KEPT, Lab
+
+    lab = Lab.attach(place, name)
+    why = json.loads((lab.folder / KEPT).read_text(encoding="utf-8"))["why"]
+    try:
+        open_formed(lab)
+        yield lab
+    finally:
+        lab.keep(why)
+
+
+def main() -> None:
+    """Entry point: errors that a user can meet are one line, with a hint and an exit code."""
+    # SIGTERM unwinds like Ctrl-C does, so that a lab is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(ExitCode.HARNESS_ERROR)))
+    try:
+        app()
+    except HarnessError as error:
+        console.print(f"error: {error.message}", markup=False, style="bold red")
+        if error.hint:
+            console.print(f"hint: {error.hint}", markup=False)
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing is left behind")
+        sys.exit(int(ExitCode.HARNESS_ERROR))
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,106 @@
+"""Runs scenarios through pytest, judges, reports; what ``harness run`` does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.checks import ScenarioVerdict, Verdict, judge
+from harness.crashpoints import die_here_if_asked
+from harness.errors import ExitCode
+from harness.lab.paths import PROJECT
+from harness.plugin import OPTIONS
+from harness.report import summary_lines, write_junit, write_report
+from harness.steps.lint import scenario_name, scenario_template
+from harness.steps.vocabulary import vocabulary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.session import RunOptions
+
+
+class _WithOptions:
+    """Hands the command line's options to the plugin."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Before harness.plugin sets its defaults."""
+        config.stash[OPTIONS] = self._options
+
+
+class _Collected:
+    """Remembers the names of the collected scenarios."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """After the selection."""
+        self.names = [scenario_name(item) for item in items if scenario_template(item)]
+
+
+def _pytest(options: RunOptions, suite: Path, *more: str, plugins: tuple[object, ...] = ()) -> int:
+    arguments = [str(suite), f"--rootdir={PROJECT}", f"-c{PROJECT}/pyproject.toml", *more]
+    arguments += ["-p", "harness.plugin", "-p", "no:cacheprovider"]
+    return int(pytest.main(arguments, plugins=[_WithOptions(options), *plugins]))
+
+
+def list_scenarios(options: RunOptions, suite: Path) -> int:
+    """Print the names of the scenarios that would run."""
+    collected = _Collected()
+    code = _pytest(options, suite, "--collect-only", "-qq", "--no-summary", plugins=(collected,))
+    for name in collected.names:
+        print(name)
+    return 0 if code == 0 else int(ExitCode.MISSING_ENVIRONMENT)
+
+
+def list_steps() -> list[str]:
+    """The vocabulary, one step with its meaning a line."""
+    return vocabulary()
+
+
+def run_scenarios(options: RunOptions, suite: Path) -> int:
+    """Run, report, print verdicts and the report's path; returns the exit code."""
+    assert options.folder is not None
+    code = _pytest(options, suite, "-q", "--no-header", "--tb=short", "-rN", "-s")
+    if not (options.folder / "evidence").is_dir():
+        # Nothing was run: a bad feature (usage error) or a lab that did not come up.
+        return code if code in {int(c) for c in ExitCode if c >= 10} else 21 if code == 4 else 20
+    die_here_if_asked("report")
+    return report(options.folder)
+
+
+def judge_again(folder: Path) -> None:
+    """Judge every scenario of a stored run again."""
+    for evidence in sorted((folder / "evidence").iterdir()):
+        if (evidence / "scenario.json").exists():
+            judge(evidence).save(evidence / "verdict.json")
+
+
+def report(folder: Path) -> int:
+    """Write HTML and JUnit of a run, print its verdicts, return the exit code it stands for."""
+    path = write_report(folder)
+    write_junit(folder)
+    print()
+    for line in summary_lines(folder):
+        print(line)
+    print(f"Report: {path}")
+    verdicts = []
+    errors = 0
+    for evidence in sorted((folder / "evidence").iterdir()):
+        stored = evidence / "verdict.json"
+        if not stored.exists():
+            errors += 1
+            continue
+        verdicts.append(ScenarioVerdict.load(stored).verdict)
+    if Verdict.INVALID in verdicts:
+        return int(ExitCode.INVALID)
+    if errors or not verdicts:
+        return int(ExitCode.HARNESS_ERROR)
+    return int(ExitCode.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else ExitCode.VALID)
