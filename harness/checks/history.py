@@ -199,7 +199,7 @@ def _constant(difference: npt.NDArray[np.int64], in_sequence: npt.NDArray[np.boo
         if remaining[top] < max(_AGREE * votes[best], 1):
             break
         rivals.append(top)
-        near = np.abs(values - values[top]) <= 4 * TOLERANCE_NS
+        near = np.abs(values - values[top]) <= 2 * TOLERANCE_NS
         remaining[near] = 0
     if len(rivals) > 1:
         ranked = sorted(((float(sequential[i : ends[i]].mean()), i) for i in rivals), reverse=True)

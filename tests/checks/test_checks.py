@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from build import GI, MACS, OPERATION, VIP, Folder, healthy, reseal, stamp
 
 from harness.checks import ALL_CHECKS, Verdict, judge, judge_one
+from tests.checks.build import GI, MACS, OPERATION, VIP, Folder, healthy, reseal, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

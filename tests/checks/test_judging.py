@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from build import healthy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from harness.checks import (
     judge,
     judge_one,
 )
+from tests.checks.build import healthy
 
 if TYPE_CHECKING:
     from pathlib import Path
