@@ -17,6 +17,7 @@ from harness.checks import Verdict, judge
 from harness.cluster import observe, sampling
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.clock import now_ns
+from harness.evidence.livestate import LiveDrbd
 from harness.evidence.timeline import Channel, Event, TimelineWriter
 from harness.evidence.witness import NONCE_MARK
 from harness.faults.fault import FaultRunner
@@ -93,6 +94,7 @@ class Scenario:
         self._roles: dict[str, str] = {}
         self._last_io: dict[str, tuple[int, int]] = {}
         self._seen: list[Event] = []
+        self._drbd = LiveDrbd()
         self._cancel = self.writer.subscribe(self._listen)
         self._save("running", None)
 
@@ -240,12 +242,20 @@ class Scenario:
 
     def settle(self) -> str:
         """Wait until the cluster is whole again; returns what was missing at the deadline."""
+        nodes = [m.name for m in self.lab.nodes]
         try:
+            # First by what the nodes stream, then by what they are asked: asking slows them down.
+            spent = wait_until(
+                "DRBD is connected and up to date",
+                lambda: self._drbd.missing(nodes, RESOURCES),
+                deadline_s=self.timing.settle_deadline_s,
+                interval_s=0.3,
+            )
             wait_until(
                 "the cluster is whole",
                 partial(sampling.settle_missing, self.lab),
-                deadline_s=self.timing.settle_deadline_s,
-                interval_s=3,
+                deadline_s=max(60.0, self.timing.settle_deadline_s - spent),
+                interval_s=5,
             )
         except DeadlineError as error:
             # A finding for the judge, not trouble of the harness.
@@ -327,6 +337,7 @@ class Scenario:
     # ----------------------------------------------------------------- private
 
     def _listen(self, event: Event) -> None:
+        self._drbd.feed(event)
         if event.channel is Channel.PROGRESS and event.kind == "io":
             self._last_io[str(event.data["disk"])] = (event.t_ns, int(event.data["write_ios"]))
         elif event.kind == "nonce":

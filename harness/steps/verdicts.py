@@ -26,7 +26,7 @@ STEPS = {
     ),
     "the failover was transparent": ("io-errors", "stall", "fsck", "files"),
     "the initiator saw no error": ("io-errors",),
-    "no acknowledged write was lost": ("lost-writes", "torn-blocks", "spanning-writes"),
+    "no acknowledged write was lost": ("lost-writes", "torn-blocks"),
     "both replicas are identical": ("replica-digests", "replicas-up-to-date"),
     "the file system is clean and its files are intact": ("fsck", "files"),
     "the longest stall is within its bound": ("stall",),

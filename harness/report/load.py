@@ -1,0 +1,263 @@
+"""Reads a run folder as it is: whole, half-written or damaged.
+
+The judges are strict; a report must show what there is. So everything that cannot be read becomes
+a note on the page, and the verdict of what could not be judged is INCONCLUSIVE.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict, VerdictError
+from harness.evidence.model import (
+    TIMELINE,
+    WITNESS_CHANNELS,
+    Evidence,
+    EvidenceError,
+    Expect,
+    RunInfo,
+    Scenario,
+    Seen,
+)
+from harness.evidence.timeline import Channel, Event
+from harness.report.text import one_line, plural
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEVERITY = {Verdict.INVALID: 0, Verdict.INCONCLUSIVE: 1, Verdict.VALID: 2}
+# Beyond this (year 2200) a stamp is damage, not a time.
+_LAST_NS = 7_258_118_400_000_000_000
+
+
+class LenientEvidence(Evidence):
+    """An evidence folder of which nothing has to be whole.
+
+    Attributes:
+        notes: what could not be read, one line each; complete once everything was read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.notes: list[str] = []
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """scenario.json, or what can be guessed from the timeline where that is not readable."""
+        try:
+            return Scenario.load(self.folder / "scenario.json")
+        except FileNotFoundError:
+            self.notes.append("scenario.json is missing: names and expectations are not known")
+        except (EvidenceError, OSError) as error:
+            self.notes.append(one_line(str(error)))
+        sources = {seen.source for seen in self.timeline}
+        nodes = sorted(
+            {s.source for s in self.timeline if s.event.channel is Channel.EVENTS2} - {"host"}
+        )
+        names = {
+            str(fields.get("name"))
+            for seen in self.timeline
+            if seen.event.channel is Channel.EVENTS2
+            and isinstance(fields := seen.event.data.get("fields"), dict)
+            and "name" in fields
+        }
+        return Scenario(
+            slug=self.folder.name,
+            name=self.folder.name,
+            feature="(not known)",
+            started_ns=self.timeline[0].t_ns if self.timeline else 0,
+            outcome="running",
+            expect=Expect(failovers=0, fencings=0, max_stall_s=0, workload=False, fault=False),
+            nodes=nodes[:8],
+            initiator=next(iter(sorted(sources - {*nodes, "host"})), "client"),
+            resources=sorted(names)[:16],
+            vip="",
+        )
+
+    @cached_property
+    def timeline(self) -> tuple[Seen, ...]:
+        """Every event that can be read; empty where there is no timeline."""
+        try:
+            data = (self.folder / TIMELINE).read_bytes()
+        except OSError:
+            self.notes.append(f"{TIMELINE} is missing: nothing was witnessed")
+            return ()
+        *lines, torn = data.split(b"\n")
+        found, bad = [], 0
+        for number, line in enumerate(lines, start=1):
+            event = _event(line)
+            if event is None:
+                bad += 1
+            else:
+                found.append(Seen(event, number))
+        if torn:
+            self.notes.append(f"the last line of {TIMELINE} is torn: the harness was stopped")
+        if bad:
+            self.notes.append(f"{plural(bad, 'line')} of {TIMELINE} could not be read")
+        return tuple(found)
+
+    @cached_property
+    def nonces(self) -> dict[tuple[str, Channel], Seen]:
+        """As the judges have it, but a stream without a nonce is shown from its beginning."""
+        first: dict[tuple[str, Channel], Seen] = {}
+        streams: dict[tuple[str, Channel], Seen] = {}
+        for seen in self.timeline:
+            if seen.event.channel not in WITNESS_CHANNELS:
+                continue
+            key = seen.source, seen.event.channel
+            streams.setdefault(key, Seen(seen.event, 0))
+            if seen.event.kind == "nonce":
+                first.setdefault(key, seen)
+        without = sorted(f"{source} {channel}" for source, channel in streams.keys() - first.keys())
+        if without:
+            self.notes.append(
+                f"no nonce in {', '.join(without)}: what is shown of it may be older than "
+                "this scenario"
+            )
+        return streams | first
+
+    @cached_property
+    def by_line(self) -> dict[int, Seen]:
+        """Every event by the number of its line in the timeline, from 1."""
+        return {seen.line: seen for seen in self.timeline}
+
+    @property
+    def zero_ns(self) -> int:
+        """Zero of all relative times: the first inject, else the workload's, else the start."""
+        for channel, kind in ((Channel.FAULT, "inject"), (Channel.WORKLOAD, "start")):
+            events = self.select(channel, kind)
+            if events:
+                return events[0].t_ns
+        return self.scenario.started_ns
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScenario:
+    """One scenario of a run.
+
+    Attributes:
+        judged: there is a verdict.json.
+    """
+
+    evidence: LenientEvidence
+    verdict: ScenarioVerdict
+    judged: bool
+
+    @property
+    def scenario(self) -> Scenario:
+        """scenario.json, or a guess."""
+        return self.evidence.scenario
+
+    @property
+    def results(self) -> list[CheckResult]:
+        """Every check's result, the loudest first; a pass judged on nothing is none."""
+        earned = [result.earned() for result in self.verdict.checks]
+        return sorted(earned, key=lambda result: SEVERITY[result.verdict])
+
+    @property
+    def failing(self) -> list[CheckResult]:
+        """Checks that are not VALID, INVALID ones first."""
+        return [result for result in self.results if result.verdict is not Verdict.VALID]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run folder."""
+
+    folder: Path
+    name: str
+    info: RunInfo | None
+    scenarios: tuple[LoadedScenario, ...]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        """INVALID if any scenario is; else INCONCLUSIVE if any is or there is none."""
+        found = {scenario.verdict.verdict for scenario in self.scenarios}
+        return min(found, key=SEVERITY.__getitem__) if found else Verdict.INCONCLUSIVE
+
+    def count(self, verdict: Verdict) -> int:
+        """How many scenarios came to ``verdict``."""
+        return sum(scenario.verdict.verdict is verdict for scenario in self.scenarios)
+
+    @property
+    def started_ns(self) -> int | None:
+        """Start of the run, ns on its clock; None where nothing says."""
+        if self.info is not None:
+            return self.info.started_ns
+        return min((s.scenario.started_ns for s in self.scenarios), default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """From the start of the run to the last thing known of it, in seconds."""
+        if self.started_ns is None or not self.scenarios:
+            return None
+        end_ns = max(scenario.evidence.end_ns for scenario in self.scenarios)
+        return max(end_ns - self.started_ns, 0) / 1e9
+
+
+def load_run(folder: Path) -> LoadedRun:
+    """Everything that can be read of ``reports/<run>``; nothing is raised for what cannot."""
+    notes: list[str] = []
+    info: RunInfo | None = None
+    try:
+        info = RunInfo.load(folder / "run.json")
+    except FileNotFoundError:
+        notes.append("run.json is missing: accelerator, timing and versions are not known")
+    except (EvidenceError, OSError) as error:
+        notes.append(one_line(str(error)))
+    root = folder / "evidence"
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    if not folders:
+        notes.append("no scenario left evidence: nothing was tested")
+    scenarios = [_load_scenario(path) for path in folders]
+    scenarios.sort(key=lambda s: (SEVERITY[s.verdict.verdict], s.scenario.started_ns))
+    return LoadedRun(folder, info.run if info else folder.name, info, tuple(scenarios), notes)
+
+
+def _load_scenario(folder: Path) -> LoadedScenario:
+    evidence = LenientEvidence(folder)
+    path = folder / "verdict.json"
+    try:
+        return LoadedScenario(evidence, ScenarioVerdict.load(path), True)
+    except FileNotFoundError:
+        why = "not judged: there is no verdict.json"
+        if evidence.scenario.outcome == "running":
+            why += ", and the scenario never ended (it is still running, or was stopped)"
+        elif evidence.scenario.error:
+            why = f"{evidence.scenario.error} ({why})"
+        return LoadedScenario(evidence, ScenarioVerdict(folder.name, (), why), False)
+    except (VerdictError, OSError) as error:
+        # What can be read of it is shown: a failed check must not disappear behind damage.
+        results = _readable_checks(path)
+        why = one_line(f"verdict.json cannot be trusted: {error}")
+        return LoadedScenario(evidence, ScenarioVerdict(folder.name, results, why), True)
+
+
+def _readable_checks(path: Path) -> tuple[CheckResult, ...]:
+    results = []
+    try:
+        raw = json.loads(path.read_bytes())
+        items = raw["checks"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    for item in items if isinstance(items, list) else ():
+        try:
+            results.append(CheckResult.from_json(item))
+        except VerdictError:
+            continue
+    return tuple(results)
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        raw = json.loads(line)
+        t_ns, data = raw["t_ns"], raw["data"]
+        if not isinstance(t_ns, int) or not 0 <= t_ns <= _LAST_NS or not isinstance(data, dict):
+            return None
+        return Event(t_ns, str(raw["source"]), Channel(raw["channel"]), str(raw["kind"]), data)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

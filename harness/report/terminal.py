@@ -1,0 +1,69 @@
+"""The run in plain lines, for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.checks.verdict import Verdict
+from harness.report.facts import facts
+from harness.report.load import load_run
+from harness.report.text import count, one_line, plural
+from harness.report.view import stall_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.report.load import LoadedScenario
+
+
+def summary_lines(run_folder: Path) -> list[str]:
+    """One line per scenario, the loudest first; below each that is not VALID, what failed.
+
+    Guests' text in it carries no terminal sequences and no control characters.
+    """
+    run = load_run(run_folder)
+    lines: list[str] = []
+    for loaded in run.scenarios:
+        lines.append(_scenario_line(loaded))
+        lines += [f"    {line}" for line in _why(loaded)]
+    counts = ", ".join(
+        f"{run.count(verdict)} {verdict}"
+        for verdict in (Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.VALID)
+    )
+    lines += [one_line(note) for note in run.notes]
+    return [*lines, f"{run.verdict}: {plural(len(run.scenarios), 'scenario')} ({counts})"]
+
+
+def _scenario_line(loaded: LoadedScenario) -> str:
+    known = facts(loaded)
+    expect = loaded.scenario.expect
+    writes = "? writes" if known.writes.total is None else f"{count(known.writes.total)} writes"
+    parts = (
+        f"{known.stall_name} {stall_text(known)}",
+        f"failovers {_of(known.failovers, expect.failovers)}",
+        f"fencings {_of(known.fencings, expect.fencings)}",
+        writes,
+        plural(len(loaded.verdict.checks), "check"),
+    )
+    return (
+        f"{loaded.verdict.verdict:<12}  {one_line(loaded.scenario.name, 100)}: {', '.join(parts)}"
+    )
+
+
+def _of(seen: int | None, expected: int) -> str:
+    number = "?" if seen is None else str(seen)
+    return number if seen == expected else f"{number} (expected {expected})"
+
+
+def _why(loaded: LoadedScenario) -> list[str]:
+    lines = []
+    if loaded.verdict.error:
+        lines.append(one_line(loaded.verdict.error))
+    for result in loaded.failing:
+        lines.append(
+            f"{result.verdict} {one_line(result.title, 80)}: expected "
+            f"{one_line(result.expected)}; seen {one_line(result.seen)}"
+        )
+    if loaded.verdict.verdict is not Verdict.VALID and not lines:
+        lines.append("no check ran")
+    return lines
