@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.checks import Verdict, judge
-from harness.cluster import observe, sampling
+from harness.cluster import sampling
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.clock import now_ns
 from harness.evidence.livestate import LiveDrbd
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from harness.faults.fault import Fault
     from harness.lab.lab import Lab
+    from harness.lab.machine import Machine
     from harness.timing import Timing
     from harness.watching import LabWitnesses
 
@@ -120,9 +121,8 @@ class Scenario:
             }
         )
         self.measure_clocks()
-        sampling.sample_cluster(self.lab, self.writer, "before")
-        view = observe.cluster_view(self.lab.nodes[0].guest)
-        active = view.active_node
+        view = sampling.sample_cluster(self.lab, self.writer, "before")
+        active = view.active_node if view is not None else None
         if active is None:
             raise HarnessError(
                 "the snapshot's cluster has no active node after the revert",
@@ -150,23 +150,22 @@ class Scenario:
 
     def measure_clocks(self) -> None:
         """Measure every guest's clock against the run's; one that does not answer is left out."""
-        for machine in self.lab.machines.values():
+
+        def measure(machine: Machine) -> None:
             try:
                 offset, uncertainty = machine.guest.clock_offset(now_ns)
                 boot_id = machine.guest.boot_id()
             except HarnessError:
-                continue
-            self.writer.add(
-                machine.name,
-                Channel.CLOCK,
-                "offset",
-                {
-                    "node": machine.name,
-                    "boot_id": boot_id,
-                    "offset_ns": offset,
-                    "uncertainty_ns": uncertainty,
-                },
-            )
+                return
+            data = {
+                "node": machine.name,
+                "boot_id": boot_id,
+                "offset_ns": offset,
+                "uncertainty_ns": uncertainty,
+            }
+            self.writer.add(machine.name, Channel.CLOCK, "offset", data)
+
+        in_parallel({m.name: partial(measure, m) for m in self.lab.machines.values()})
 
     def node(self, word: str) -> str:
         """The node meant by ``alpha``, ``bravo``, ``active`` or ``passive`` (at the fork).

@@ -26,8 +26,11 @@ def add_sample(writer: TimelineWriter, what: str, when: str, node: str, value: A
     writer.add(source, Channel.STATE, "sample", data)
 
 
-def sample_cluster(lab: Lab, writer: TimelineWriter, when: str) -> None:
-    """Sample everything of the cluster; what cannot be asked is left out and noted."""
+def sample_cluster(lab: Lab, writer: TimelineWriter, when: str) -> observe.ClusterView | None:
+    """Sample everything of the cluster; what cannot be asked is left out and noted.
+
+    Returns the view of the first node that answered, None if none did.
+    """
     in_parallel({m.name: partial(_sample_node, m, writer, when) for m in lab.nodes})
     for machine in lab.nodes:
         try:
@@ -46,9 +49,10 @@ def sample_cluster(lab: Lab, writer: TimelineWriter, when: str) -> None:
             add_sample(writer, "fence_constraints", when, "cluster", constraints)
             history = observe.fence_history(machine.guest)
             add_sample(writer, "fence_history", when, "cluster", history)
-            return
+            return view
         except HarnessError as error:
             add_sample(writer, "unreachable", when, machine.name, error.message)
+    return None
 
 
 def _sample_node(machine: Machine, writer: TimelineWriter, when: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checks.fencelog import fence_reports
 from harness.checks.roles import holders, primary_intervals
+from harness.checks.stall import stall as measured_stall
 from harness.report.writes import load_writes, longest_pause, slowest
 
 if TYPE_CHECKING:
@@ -56,17 +57,27 @@ class Facts:
     @property
     def over_bound(self) -> bool:
         """Whether the longest stall exceeds its bound."""
-        return bool(self.stall and self.bound_s and self.stall.seconds > self.bound_s)
+        if self.stall is None or self.bound_s is None:
+            return False
+        return self.stall.seconds > self.bound_s
+
+    @property
+    def percent(self) -> float | None:
+        """The longest stall as a percentage of its bound; None without either."""
+        if self.stall is None or self.bound_s is None:
+            return None
+        return 100 * self.stall.seconds / self.bound_s if self.bound_s else 100.0
 
 
 def facts(loaded: LoadedScenario) -> Facts:
     """The numbers of ``loaded``: the judges' where they found any, else straight from evidence."""
     evidence = loaded.evidence
     writes = load_writes(evidence)
-    # A bound of zero stands for none: scenario.json always has the field.
+    expect = evidence.scenario.expect
     return Facts(
         stall=_stall(loaded, writes),
-        bound_s=evidence.scenario.expect.max_stall_s or None,
+        # scenario.json always has the field; without a workload it bounds nothing.
+        bound_s=expect.max_stall_s if expect.workload or expect.max_stall_s else None,
         failovers=_failovers(loaded),
         fencings=_fencings(loaded),
         writes=writes,
@@ -80,12 +91,14 @@ def _details(loaded: LoadedScenario, check: str) -> dict[str, Any]:
 
 def _stall(loaded: LoadedScenario, writes: Writes) -> Stall | None:
     details = _details(loaded, "stall")
-    for found in (details, details.get("blackout"), details.get("longest")):
-        if not isinstance(found, dict):
-            continue
+    if not details:
+        with suppress(Exception):  # not judged (yet): the judge's own measure all the same
+            details = measured_stall(loaded.evidence).details
+    found = details.get("blackout")
+    if isinstance(found, dict):
         start, end = found.get("start_ns"), found.get("end_ns")
         if isinstance(start, int) and isinstance(end, int) and end >= start > 0:
-            return Stall(start, end, "the stall check")
+            return Stall(start, end, f"the stall check ({found.get('kind', 'longest')})")
     if (write := slowest(writes)) is not None:
         return Stall(*write, "the slowest write in fio's logs")
     if (pause := longest_pause(writes)) is not None:

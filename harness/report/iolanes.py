@@ -117,6 +117,9 @@ def stall_lane(facts: Facts, axis: Axis, y: float) -> tuple[Markup, float]:
     text = f"{facts.stall_name} {seconds(stall.seconds)}"
     bound = "no bound stated"
     parts = [label(LEFT - 8, y + 22, "stall", "t lane", "end")]
+    if not axis.overlaps(stall.start_ns, stall.end_ns):
+        where = f"{text}, on the initiator's own clock: it cannot be placed"
+        return parts[0] + label(LEFT + 4, y + 22, where, "t empty"), 30
     if facts.bound_s is not None:
         bound = f"bound {seconds(facts.bound_s)}" + (", exceeded" if facts.over_bound else "")
         xb = axis.x(stall.start_ns + facts.bound_s * 1e9)
@@ -140,7 +143,7 @@ def stall_lane(facts: Facts, axis: Axis, y: float) -> tuple[Markup, float]:
 
 def stall_guides(facts: Facts, axis: Axis, top: float, bottom: float) -> Markup:
     """The bracket's ends as dashed lines over the lanes of I/O."""
-    if facts.stall is None:
+    if facts.stall is None or not axis.overlaps(facts.stall.start_ns, facts.stall.end_ns):
         return Markup("")
     ends = (axis.x(facts.stall.start_ns), axis.x(facts.stall.end_ns))
     return Markup("").join(line(x, top, x, bottom, "guide") for x in ends)
@@ -171,7 +174,7 @@ def latency_lane(facts: Facts, axis: Axis, y: float) -> tuple[Markup, float]:
         level = height(10**power)
         parts.append(line(LEFT, level, RIGHT, level, "grid"))
         parts.append(label(LEFT - 8, level + 3, latency(10**power), "t tick", "end"))
-    if facts.bound_s is not None:
+    if facts.bound_s:
         level = height(round(facts.bound_s * 1e9))
         parts.append(line(LEFT, level, RIGHT, level, "bound-line"))
         text = f"bound {seconds(facts.bound_s)}"

@@ -162,7 +162,8 @@ def _lines(evidence: Evidence) -> Iterator[Moment]:
 def _streams(evidence: Evidence) -> Iterator[Moment]:
     for channel in (Channel.CONSOLE, Channel.JOURNAL, Channel.EVENTS2, Channel.PROGRESS):
         for seen in evidence.select(channel, "lost"):
-            yield Moment(seen.t_ns, seen.source, WITNESS, f"{channel}: {seen.text('reason')}")
+            reason = seen.text("reason")
+            yield Moment(seen.t_ns, seen.source, WITNESS, f"streams of {seen.source}: {reason}")
     for seen in evidence.select(Channel.WORKLOAD):
         yield Moment(seen.t_ns, seen.source, WORKLOAD, _workload(seen))
 

@@ -92,10 +92,14 @@ class Axis:
         """Whether a time lies in the plot."""
         return self.start_ns <= t_ns <= self.end_ns
 
+    def overlaps(self, start_ns: int, end_ns: int) -> bool:
+        """Whether any of a stretch of time lies in the plot."""
+        return start_ns <= self.end_ns and end_ns >= self.start_ns
+
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """(x, label) of round seconds, about a dozen."""
+        """(x, label) of round seconds, 7 to 18 of them."""
         span_s = (self.end_ns - self.start_ns) / 1e9
-        step = nice_step(span_s / 14)
+        step = nice_step(span_s / 18)
         number = -int((self.zero_ns - self.start_ns) / 1e9 // step)
         while (t_ns := self.zero_ns + number * step * 1e9) <= self.end_ns:
             value = abs(number * step)

@@ -64,12 +64,6 @@ class ScenarioView:
         """The checks that are not VALID."""
         return [check for check in self.checks if check.verdict is not Verdict.VALID]
 
-    @property
-    def bar_share(self) -> float:
-        """Longest stall as a percentage of its bound, at most 100."""
-        stall, bound = self.facts.stall, self.facts.bound_s
-        return min(100.0, 100 * stall.seconds / bound) if stall and bound else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class RunView:

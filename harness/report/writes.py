@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.checks.clocks import clock_map
 from harness.evidence.model import EvidenceError
 from harness.evidence.timeline import Channel
 from harness.fio_parser import FioParseError, read_log, read_result
@@ -169,25 +170,15 @@ def _on_run_clock(evidence: LenientEvidence, time_ms: Times, notes: list[str]) -
         notes.append("the latency logs count from the job's start: placed by the workload's start")
         base = starts[0].t_ns if starts else evidence.scenario.started_ns
         return base + time_ms * 1_000_000
-    guest: list[int] = []
-    offsets: list[int] = []
-    for seen in evidence.select(Channel.CLOCK, "offset"):
-        offset = seen.event.data.get("offset_ns")
-        if seen.text("node") == evidence.scenario.initiator and isinstance(offset, int):
-            guest.append(seen.t_ns + offset)
-            offsets.append(offset)
-    if not offsets:
+    try:
+        clock = clock_map(evidence, evidence.scenario.initiator)
+    except EvidenceError as error:
+        notes.append(one_line(str(error)))
+        clock = None
+    if clock is None:
         notes.append("the initiator's clock was never measured: its writes may lie apart in time")
         return time_ms * 1_000_000
-    order = np.argsort(guest)
-    # Relative to the first sample: nanoseconds since the epoch do not fit a float.
-    base = offsets[int(order[0])]
-    drift = np.interp(
-        (time_ms - guest[int(order[0])] // 1_000_000).astype(np.float64),
-        (np.array(guest)[order] - guest[int(order[0])]) / 1e6,
-        (np.array(offsets)[order] - base).astype(np.float64),
-    )
-    return time_ms * 1_000_000 - base - drift.astype(np.int64)
+    return clock.to_run(time_ms * 1_000_000)
 
 
 def _counted(evidence: LenientEvidence) -> list[tuple[int, int]]:

@@ -35,20 +35,23 @@ class Job:
         name: job and unit name.
         kind: ``raw`` (a whole LUN, with history) or ``file`` (in the formatted file system).
         lun, resource: what it writes to; None for the file.
-        rate_iops: writes per second that it aims at.
+        burst, pause_ms: so many writes, then a pause. Not rate_iops: after a stall fio would try to
+            catch up with the rate, and starve an emulated node that has just taken over.
     """
 
     name: str
     kind: str
     lun: str | None
     resource: str | None
-    rate_iops: int
+    burst: int
+    pause_ms: int
 
     def command(self, lab: Lab) -> str:
         """The fio command line in the guest."""
         common = (
             f"fio --name={self.name} --ioengine=libaio --direct=1 --rw=randwrite --bs={_BLOCK} "
-            f"--time_based=1 --runtime={_RUNTIME_S} --rate_iops={self.rate_iops} --thread=1 "
+            f"--time_based=1 --runtime={_RUNTIME_S} --thread=1 "
+            f"--thinktime={self.pause_ms}ms --thinktime_blocks={self.burst} "
             f"--verify=crc32c --do_verify=0 --serialize_overlap=1 "
             f"--write_lat_log={self.name} --log_offset=1 --log_unix_epoch=1 "
             f"--output-format=json --output={self.name}.json "
@@ -77,10 +80,10 @@ class Job:
 
 
 RAW_JOBS = (
-    Job("raw1", "raw", "lun1", "r1", 50),
-    Job("raw2", "raw", "lun2", "r2", 50),
+    Job("raw1", "raw", "lun1", "r1", 4, 60),
+    Job("raw2", "raw", "lun2", "r2", 4, 60),
 )
-FILE_JOB = Job("file0", "file", None, None, 8)
+FILE_JOB = Job("file0", "file", None, None, 1, 150)
 
 
 class Workload:

@@ -131,7 +131,7 @@ def power_off(
         operations=11_840,
         expected="at most 180 s",
         seen="98.6 s",
-        details={"start_ns": at(0.0), "end_ns": at(98.6), "seconds": 98.6},
+        details={"blackout": {"kind": "latency", "start_ns": at(0.0), "end_ns": at(98.6)}},
     )
     f.check(
         "failovers",

@@ -150,7 +150,8 @@ def test_the_clock_may_drift(run: Path) -> None:
     folder = scenes.green(run)
     before = load_writes(LenientEvidence(folder.path)).done_ns
     drift = build.OFFSET_NS + 300_000_000
-    folder.add(260, "host", Channel.CLOCK, "offset", node="client", boot_id="b", offset_ns=drift)
+    more = {"node": "client", "boot_id": "b", "offset_ns": drift, "uncertainty_ns": 1}
+    folder.add(260, "host", Channel.CLOCK, "offset", **more)
     folder.save()
     moved = before - load_writes(LenientEvidence(folder.path)).done_ns
     assert 0 <= int(moved[0]) < 20_000_000
@@ -198,3 +199,24 @@ def test_junit(run: Path) -> None:
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert "Never two Primaries" in failure.get("message", "")
+
+
+def test_writes_that_cannot_be_placed_are_said_to_be_so(run: Path) -> None:
+    folder = scenes.green(run)
+    folder.events = [event for event in folder.events if event[1]["channel"] != Channel.CLOCK]
+    folder.save(judged=False)
+    (folder.path / "verdict.json").unlink()
+    text, _ = page_of(run)
+    assert "clock was never measured" in text
+    assert "it cannot be placed" in text
+
+
+def test_a_scenario_without_fault_and_workload(run: Path) -> None:
+    expect = {"failovers": 0, "fencings": 0, "max_stall_s": 0.0, "workload": False}
+    folder = build.Folder(run, "control", "Nothing happens", fault=False, fenced=[], **expect)
+    folder.check("faults", "Every fault bit and healed")
+    folder.save()
+    text, _ = page_of(run)
+    assert "seconds; 0 is the scenario&#39;s start" in text
+    assert "not measured" in text
+    assert "no bound stated" not in text
