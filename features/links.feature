@@ -11,9 +11,9 @@ Feature: Links are cut and the servers do not split-brain
     Given the healthy cluster
     And 0 failovers, 0 fencings and no stall above 45 s (12 s with KVM) are expected
     And the initiator writes to both raw LUNs and to a file
-    When 300 more writes of each raw LUN were acknowledged
+    When 100 more writes of each raw LUN were acknowledged
     And the drbd link of both nodes is cut <how> for 45 s
-    And 300 more writes of each raw LUN were acknowledged
+    And 100 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the initiator saw no error
     And no acknowledged write was lost
@@ -33,9 +33,9 @@ Feature: Links are cut and the servers do not split-brain
     Given the healthy cluster
     And 0 failovers, 0 fencings and no stall above 15 s (3 s with KVM) are expected
     And the initiator writes to both raw LUNs and to a file
-    When 300 more writes of each raw LUN were acknowledged
+    When 100 more writes of each raw LUN were acknowledged
     And the mgmt link of both nodes is cut <how> for 30 s
-    And 300 more writes of each raw LUN were acknowledged
+    And 100 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the initiator saw no error
     And no acknowledged write was lost
@@ -57,11 +57,11 @@ Feature: Links are cut and the servers do not split-brain
     And 1 failover, 0 fencings and no stall above 180 s (45 s with KVM) are expected
     And the passive node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file
-    When 300 more writes of each raw LUN were acknowledged
+    When 100 more writes of each raw LUN were acknowledged
     And the data link of the active node is cut <how> until healed
     And the writes go on again
     And everything is healed
-    And 300 more writes of each raw LUN were acknowledged
+    And 100 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the failover was transparent
     And no acknowledged write was lost
@@ -83,9 +83,9 @@ Feature: Links are cut and the servers do not split-brain
     And the passive node is the one to be fenced
     And the active node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file
-    When 300 more writes of each raw LUN were acknowledged
+    When 100 more writes of each raw LUN were acknowledged
     And the drbd and mgmt links of the passive node are cut <how> for 60 s
-    And 300 more writes of each raw LUN were acknowledged
+    And 100 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the initiator saw no error
     And no acknowledged write was lost
@@ -107,9 +107,9 @@ Feature: Links are cut and the servers do not split-brain
     And the passive node is the one to be fenced
     And the active node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file
-    When 300 more writes of each raw LUN were acknowledged
+    When 100 more writes of each raw LUN were acknowledged
     And all links of the passive node are cut <how> for 60 s
-    And 300 more writes of each raw LUN were acknowledged
+    And 100 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the initiator saw no error
     And no acknowledged write was lost

@@ -12,7 +12,7 @@ Feature: A clean reboot of each node does not hang
     And the cluster has settled
     And the active node is rebooted cleanly
     And the cluster has settled again
-    And 300 more writes of each raw LUN were acknowledged
+    And 100 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And every reboot ended in time
     And the failover was transparent

@@ -12,7 +12,7 @@ Feature: Power is cut during writes and the client hardly notices
     And the active node is the one to be fenced
     And the passive node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file
-    When 500 more writes of each raw LUN were acknowledged
+    When 200 more writes of each raw LUN were acknowledged
     And the active node loses power
     And the writes go on again
     And the lost node is powered on again
@@ -31,11 +31,11 @@ Feature: Power is cut during writes and the client hardly notices
     And the passive node is the one to be fenced
     And the active node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file
-    When 500 more writes of each raw LUN were acknowledged
+    When 200 more writes of each raw LUN were acknowledged
     And the passive node loses power
     And the writes go on again
     And the lost node is powered on again
-    And 300 more writes of each raw LUN were acknowledged
+    And 100 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the initiator saw no error
     And no acknowledged write was lost

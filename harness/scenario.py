@@ -6,6 +6,7 @@ cluster behaved: that is for harness.checks, which reads the folder afterwards.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -215,7 +216,7 @@ class Scenario:
         """
         wait_until(what, missing, deadline_s=deadline_s, interval_s=interval_s)
 
-    def wait_writes_resume(self, deadline_s: float, writes: int = 200) -> None:
+    def wait_writes_resume(self, deadline_s: float, writes: int = 100) -> None:
         """Wait until ``writes`` more writes of every raw LUN are done than were done now.
 
         Seen by the initiator's counters, which stream to the host: no node is asked.
@@ -270,20 +271,25 @@ class Scenario:
             return
         self.finished = True
         self.faults.heal_all()
+        if self.workload is not None:
+            # Some writes have to be acknowledged after the heal; then the initiator rests, which
+            # lets emulated nodes settle sooner.
+            with contextlib.suppress(DeadlineError):
+                self.wait_writes_resume(self.timing.replacement_timeout_s, 20)
+            self.workload.stop(self.timing.replacement_timeout_s)
+            self.measure_clocks()
         for machine in self.lab.nodes:
             machine.guest.wait_ready(self.timing.boot_deadline_s)
         self.settle()
         if self.workload is not None:
-            self.workload.stop(self.timing.replacement_timeout_s)
-            self.measure_clocks()
             self.workload.collect(self.folder)
             if not self.workload.stuck:
                 fsck = check_file_system(self.lab)
                 sampling.add_sample(self.writer, "fsck", "after", "client", fsck)
                 files = check_files(self.lab, self._files)
                 sampling.add_sample(self.writer, "files", "after", "client", files)
-        self._replicas()
         sampling.sample_cluster(self.lab, self.writer, "after")
+        self._replicas()
         self._save("finished", None)
 
     def _replicas(self) -> None:

@@ -68,7 +68,16 @@ def read_replicas(lab: Lab, folder: Path) -> None:
     """Digests of both backing disks of every resource, read on the nodes with O_DIRECT.
 
     Up to DRBD's own size of the device; the metadata behind it differs by nature.
+
+    Raises:
+        HarnessError: a resource is not in sync, so that a difference would mean nothing.
     """
+    for machine in lab.nodes:
+        for resource, seen in observe.drbd_state(machine.guest).items():
+            if (seen["cs"], seen["disk"]) != ("Connected", "UpToDate"):
+                raise HarnessError(
+                    f"{machine.name}: {resource} is {seen['cs']}/{seen['disk']}, not in sync"
+                )
     target = folder / "replicas"
     target.mkdir(exist_ok=True)
 

@@ -23,7 +23,7 @@ def writes(run: Scenario) -> None:
 @when("the writes go on")
 @when("the writes go on again")
 def writes_go_on(run: Scenario) -> None:
-    """Waits until 200 more writes of each raw LUN were acknowledged."""
+    """Waits until 100 more writes of each raw LUN were acknowledged."""
     run.wait_writes_resume(run.expect.max_stall_s + _GRACE_S)
 
 

@@ -26,7 +26,11 @@ def write_files(lab: Lab) -> dict[str, str]:
 def check_files(lab: Lab, expected: dict[str, str]) -> dict[str, Any]:
     """Read the files past the page cache, after an unmount; shape of the ``files`` sample."""
     disk = f"{lun_link(lab.topology, 'lun0')}-part1"
-    script = f"mount {disk} {MOUNT_POINT} && cd {MOUNT_POINT} && sha256sum known/*"
+    # Read-only and without the journal: the replicas are compared next, nothing may be written.
+    script = (
+        f"mount -o ro,noload {disk} {MOUNT_POINT} && cd {MOUNT_POINT} && sha256sum known/*; "
+        f"code=$?; cd /; umount {MOUNT_POINT}; exit $code"
+    )
     result = lab.initiator.guest.run(script, check=False, timeout_s=120)
     return {"expected": expected, "seen": _sums(result.stdout)}
 

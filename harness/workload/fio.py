@@ -60,7 +60,8 @@ class Job:
             assert self.lun is not None
             # allow_file_create=0: with the LUN gone, fio would make a regular file and test that.
             return common + (
-                f"--filename={lun_link(lab.topology, self.lun)} --iodepth=4 --allow_file_create=0"
+                f"--filename={lun_link(lab.topology, self.lun)} --size=4M --iodepth=4 "
+                f"--allow_file_create=0"
             )
         return common + f"--directory={MOUNT_POINT} --size=16M --iodepth=1 --fsync=16"
 
@@ -80,10 +81,10 @@ class Job:
 
 
 RAW_JOBS = (
-    Job("raw1", "raw", "lun1", "r1", 4, 60),
-    Job("raw2", "raw", "lun2", "r2", 4, 60),
+    Job("raw1", "raw", "lun1", "r1", 4, 150),
+    Job("raw2", "raw", "lun2", "r2", 4, 150),
 )
-FILE_JOB = Job("file0", "file", None, None, 1, 150)
+FILE_JOB = Job("file0", "file", None, None, 1, 300)
 
 
 class Workload:
