@@ -1,0 +1,315 @@
+"""A fault's life: journal first, then the fault, then its proof; each stage in the timeline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.evidence.timeline import Channel, TimelineWriter, read_timeline
+from harness.faults.cuts import CarrierCut
+from harness.faults.fault import Fault, FaultRunner
+from harness.faults.journal import Undo, UndoJournal
+from harness.faults.power import PowerOff, Reset
+from harness.lab.topology import Link, Topology
+from harness.remote.ssh import GuestUnreachableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.lab.lab import Lab
+
+
+class FakeFault(Fault):
+    """A fault whose proofs are given in advance, one for each time it is asked."""
+
+    def __init__(self, name: str, log: list[str], bites: list[object], heals: list[object]) -> None:
+        self.kind, self.target = name, f"target of {name}"
+        self._log, self._bites, self._heals = log, bites, heals
+
+    def undo(self) -> list[Undo]:
+        return [Undo("power-on", {"machine": self.kind})]
+
+    def inject(self, lab: Lab) -> None:
+        open_faults = UndoJournal(lab.folder / "undo.jsonl").open_faults()
+        assert self.undo() in open_faults.values(), "broken before the journal knew how to undo it"
+        self._log.append(f"inject {self.kind}")
+
+    def heal(self, lab: Lab) -> None:
+        self._log.append(f"heal {self.kind}")
+
+    def bitten(self, lab: Lab) -> str:
+        return self._next(self._bites)
+
+    def healed(self, lab: Lab) -> str:
+        return self._next(self._heals)
+
+    @staticmethod
+    def _next(proofs: list[object]) -> str:
+        proof = proofs.pop(0) if proofs else ""
+        if isinstance(proof, Exception):
+            raise proof
+        return str(proof)
+
+    def facts(self) -> dict[str, str]:
+        return {"machine": self.kind}
+
+
+class Bench:
+    """A runner on a lab that is only a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.writer = TimelineWriter(folder / "timeline.jsonl")
+        self.journal = UndoJournal(folder / "undo.jsonl")
+        self.log: list[str] = []
+        self.runner = FaultRunner(
+            cast("Lab", SimpleNamespace(folder=folder)),
+            self.writer,
+            bite_deadline_s=0.3,
+            heal_deadline_s=0.3,
+        )
+
+    def fault(
+        self, name: str, bites: tuple[object, ...] = ("bit",), heals: tuple[object, ...] = ("ok",)
+    ) -> FakeFault:
+        return FakeFault(name, self.log, list(bites), list(heals))
+
+    def said(self) -> list[tuple[str, str, str]]:
+        events = [e for e in read_timeline(self.writer.path) if e.channel is Channel.FAULT]
+        return [(e.kind, e.data["id"], e.data["proof"]) for e in events]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_fault_from_plan_to_healed(bench: Bench) -> None:
+    fault_id = bench.runner.inject(bench.fault("x", ("it bit",), ("it healed",)))
+    assert list(bench.runner.active) == [fault_id] == list(bench.journal.open_faults())
+    bench.runner.heal(fault_id)
+    assert bench.said() == [
+        ("plan", fault_id, ""),
+        ("inject", fault_id, ""),
+        ("bitten", fault_id, "it bit"),
+        ("heal", fault_id, ""),
+        ("healed", fault_id, "it healed"),
+    ]
+    assert bench.runner.active == {}
+    assert bench.journal.open_faults() == {}
+    (event,) = [e for e in read_timeline(bench.writer.path) if e.kind == "bitten"]
+    assert (event.source, event.data["fault"], event.data["target"], event.data["machine"]) == (
+        "host", "x", "target of x", "x",
+    )  # fmt: skip
+
+
+def test_a_fault_that_does_not_bite_is_said_and_goes_on(bench: Bench) -> None:
+    fault_id = bench.runner.inject(bench.fault("x", bites=()))
+    assert bench.said()[-1] == ("not-bitten", fault_id, "no proof found")
+    bench.runner.heal(fault_id)
+    assert bench.said()[-1] == ("healed", fault_id, "ok")
+
+
+def test_a_proof_may_take_time_and_a_guest_that_does_not_answer_is_no_proof(bench: Bench) -> None:
+    fault_id = bench.runner.inject(bench.fault("x", ("", "bit at last"), ()))
+    assert bench.said()[-1] == ("bitten", fault_id, "bit at last")
+    other = bench.runner.inject(bench.fault("y", (HarnessError("no answer"), "bit"), ()))
+    assert bench.said()[-1] == ("bitten", other, "bit")
+
+
+def test_without_proof_of_healing_the_journal_stays_open(bench: Bench) -> None:
+    fault_id = bench.runner.inject(bench.fault("x", heals=(HarnessError("no answer"),)))
+    bench.runner.heal(fault_id)
+    assert bench.said()[-1] == ("not-healed", fault_id, "no proof found")
+    assert bench.runner.active == {}
+    assert list(bench.journal.open_faults()) == [fault_id], "the next fork has to undo it"
+
+
+def test_a_fault_that_fails_half_way_is_healed_with_the_rest_last_first(bench: Bench) -> None:
+    class Half(FakeFault):
+        def inject(self, lab: Lab) -> None:
+            super().inject(lab)
+            raise HarnessError("half of it is broken")
+
+    bench.runner.inject(bench.fault("a"))
+    with pytest.raises(HarnessError, match="half of it"):
+        bench.runner.inject(Half("b", bench.log, ["bit"], ["ok"]))
+    bench.runner.inject(bench.fault("c"))
+    bench.runner.heal_all()
+    assert bench.log == [
+        "inject a", "inject b", "inject c", "heal c", "heal b", "heal a",
+    ]  # fmt: skip
+    assert bench.journal.open_faults() == {}
+    assert bench.runner.active == {}
+
+
+def test_the_same_kind_of_fault_twice_has_two_ids(bench: Bench) -> None:
+    first = bench.runner.inject(bench.fault("x"))
+    second = bench.runner.inject(bench.fault("x"))
+    assert first != second
+    bench.runner.heal(first)
+    assert list(bench.runner.active) == [second] == list(bench.journal.open_faults())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from harness.evidence.timeline import TimelineWriter
+from harness.faults.fault import Fault, FaultRunner
+from harness.faults.journal import Undo
+
+folder = Path(sys.argv[1])
+
+class Real(Fault):
+    kind, target = "x", "y"
+    def undo(self): return [Undo("power-on", {"machine": "alpha"})]
+    def inject(self, lab): (folder / "broken").write_text("")
+    def bitten(self, lab): return "bit"
+    def heal(self, lab): (folder / "broken").unlink()
+    def healed(self, lab): return "ok"
+
+runner = FaultRunner(SimpleNamespace(folder=folder), TimelineWriter(folder / "timeline.jsonl"))
+runner.heal(runner.inject(Real()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("point", "broken", "said"),
+    [
+        ("journal", False, ["plan"]),
+        ("fault", True, ["plan", "inject", "bitten"]),
+        ("heal", True, ["plan", "inject", "bitten", "heal"]),
+        ("", False, ["plan", "inject", "bitten", "heal", "healed"]),
+    ],
+)
+def test_killed_at_any_point_the_journal_knows_what_may_be_broken(
+    tmp_path: Path, point: str, broken: bool, said: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        env={**os.environ, "FAILOVER_HARNESS_DIE_AT": point},
+        check=False,
+    )
+    assert done.returncode == (-signal.SIGKILL if point else 0)
+    assert (tmp_path / "broken").exists() == broken
+    expected = {"f1-x": [Undo("power-on", {"machine": "alpha"})]} if point else {}
+    assert UndoJournal(tmp_path / "undo.jsonl").open_faults() == expected
+    assert [e.kind for e in read_timeline(tmp_path / "timeline.jsonl")] == said
+
+
+# ------------------------------------------------------------------- the faults' own proofs
+
+
+class FakeGuest:
+    """A guest that answers with a boot id, or not at all, and with what files contain."""
+
+    def __init__(self, boot_id: str | Exception = "old", carrier: str = "1") -> None:
+        self.now = boot_id
+        self.carrier = carrier
+        self.pings = True
+
+    def boot_id(self) -> str:
+        if isinstance(self.now, Exception):
+            raise self.now
+        return self.now
+
+    def run(self, command: str, **_options: Any) -> SimpleNamespace:
+        if command.startswith("ping"):
+            return SimpleNamespace(stdout="", exit_code=0 if self.pings else 1)
+        assert command.startswith("cat /sys/class/net/"), command
+        return SimpleNamespace(stdout=f"{self.carrier}\n", exit_code=0)
+
+
+class FakeMachine:
+    def __init__(self) -> None:
+        self.guest = FakeGuest()
+        self.on = True
+        self.pid = 0
+        self.carrier: list[tuple[Link, bool]] = []
+
+    def running(self) -> bool:
+        return self.on
+
+    def kill(self) -> int:
+        return self.pid
+
+    def reset(self) -> None:
+        self.guest.now = GuestUnreachableError("alpha does not answer")
+
+    def set_carrier(self, link: Link, up: bool) -> None:
+        self.carrier.append((link, up))
+
+
+def lab_of(machine: FakeMachine) -> Lab:
+    machines = {"alpha": machine, "bravo": machine}
+    return cast("Lab", SimpleNamespace(machines=machines, topology=Topology()))
+
+
+def test_power_is_off_when_the_process_is_gone_and_libvirt_knows_it() -> None:
+    machine = FakeMachine()
+    process = subprocess.Popen(["sleep", "60"])
+    machine.pid = process.pid
+    fault, lab = PowerOff("alpha"), lab_of(machine)
+    fault.inject(lab)
+    machine.on = False
+    assert fault.bitten(lab) == "", "the process still runs"
+    process.kill()
+    process.wait()
+    machine.on = True
+    assert fault.bitten(lab) == "", "libvirt does not know yet"
+    machine.on = False
+    assert str(process.pid) in fault.bitten(lab)
+    assert fault.facts() == {"machine": "alpha"}
+
+
+@pytest.mark.parametrize("fault", [PowerOff("alpha"), Reset("alpha")], ids=["off", "reset"])
+def test_a_machine_is_healed_when_it_runs_another_boot(fault: PowerOff | Reset) -> None:
+    machine = FakeMachine()
+    lab = lab_of(machine)
+    fault.inject(lab)
+    machine.guest.now = "old"
+    assert fault.healed(lab) == "", "it never went down"
+    machine.guest.now = ""
+    assert fault.healed(lab) == ""
+    machine.guest.now = "new"
+    proof = fault.healed(lab)
+    assert "new" in proof
+    assert "old" in proof
+
+
+def test_a_reset_bit_when_the_old_boot_does_not_answer() -> None:
+    machine = FakeMachine()
+    fault, lab = Reset("alpha"), lab_of(machine)
+    fault.inject(lab)
+    assert "no longer answers" in fault.bitten(lab)
+    machine.guest.now = "old"
+    assert fault.bitten(lab) == ""
+    machine.guest.now = "new"
+    assert "boot id new" in fault.bitten(lab)
+
+
+def test_a_cable_is_pulled_when_every_guest_sees_no_carrier() -> None:
+    machine = FakeMachine()
+    fault, lab = CarrierCut(("alpha", "bravo"), Link.DRBD), lab_of(machine)
+    fault.inject(lab)
+    assert machine.carrier == [(Link.DRBD, False)] * 2
+    assert fault.bitten(lab) == ""
+    machine.guest.carrier = "0"
+    proof = fault.bitten(lab)
+    assert proof.count("/sys/class/net/drbd/carrier is 0") == 2
+    machine.carrier.clear()
+    fault.heal(lab)
+    assert machine.carrier == [(Link.DRBD, True)] * 2
+    assert fault.healed(lab) == "", "the guests see no carrier yet"
+    machine.guest.carrier, machine.guest.pings = "1", False
+    assert fault.healed(lab) == "", "nobody answers yet"
+    machine.guest.pings = True
+    assert "alpha pings 10.77.2.12 over drbd; bravo pings 10.77.2.11" in fault.healed(lab)
+    assert fault.target == "drbd link of alpha and bravo"

@@ -1,0 +1,155 @@
+"""The image's key, the recipe's packages, and what a failed build says."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ExitCode, HarnessError, MissingEnvironmentError
+from harness.lab import image as module
+from harness.lab.image import Image, ImageOptions, ensure_image, recipe_key, recipe_packages
+from harness.lab.paths import Cache
+
+BOOKWORM = ImageOptions()
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the recipe, to change."""
+    copy = tmp_path / "recipe"
+    shutil.copytree(module.RECIPE, copy)
+    monkeypatch.setattr(module, "RECIPE", copy)
+    return copy
+
+
+def test_the_key_is_that_of_the_recipe_wherever_it_lies(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = recipe_key(BOOKWORM)
+    assert len(here) == 16
+    assert recipe_key(BOOKWORM) == here
+    monkeypatch.setattr(module, "RECIPE", recipe.rename(recipe.with_name("moved")))
+    assert recipe_key(BOOKWORM) == here
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: (r / "packages.txt").write_text("systemd\n"),
+        lambda r: (r / "build.sh").write_bytes((r / "build.sh").read_bytes() + b"\n"),
+        lambda r: (r / "build.sh").chmod(0o644),
+        lambda r: (r / "overlay/usr/local/lib/lab/clock").chmod(0o600),
+        lambda r: (r / "overlay/etc/sysctl.d/lab.conf").rename(r / "overlay/etc/sysctl.d/z.conf"),
+        lambda r: (r / "overlay/etc/sysctl.d/lab.conf").unlink(),
+        lambda r: (r / "overlay/etc/new").write_bytes(b""),
+    ],
+    ids=["content", "newline", "mode", "mode-in-overlay", "renamed", "removed", "empty-file"],
+)
+def test_any_change_of_the_recipe_changes_the_key(recipe: Path, change: object) -> None:
+    before = recipe_key(BOOKWORM)
+    assert callable(change)
+    change(recipe)
+    assert recipe_key(BOOKWORM) != before
+
+
+def test_what_is_not_the_recipe_does_not_change_the_key(recipe: Path) -> None:
+    before = recipe_key(BOOKWORM)
+    (recipe / "__pycache__").mkdir()
+    (recipe / "__pycache__" / "seed.cpython-311.pyc").write_bytes(b"x")
+    assert recipe_key(BOOKWORM) == before
+    # Where packages come from is not what they are.
+    assert recipe_key(ImageOptions(mirror="http://m", proxy="http://p", offline=True)) == before
+    assert recipe_key(ImageOptions(suite="trixie")) != before
+
+
+def test_swapping_two_files_contents_changes_the_key(recipe: Path) -> None:
+    before = recipe_key(BOOKWORM)
+    lab = recipe / "overlay/usr/local/lib/lab"
+    clock, seed = (lab / "clock").read_bytes(), (lab / "seed").read_bytes()
+    (lab / "clock").write_bytes(seed)
+    (lab / "seed").write_bytes(clock)
+    assert recipe_key(BOOKWORM) != before
+
+
+def test_packages_are_names_without_comments(recipe: Path) -> None:
+    (recipe / "packages.txt").write_text("# why\nfio \n\n  drbd-utils\n#off\n")
+    assert recipe_packages() == ["fio", "drbd-utils"]
+
+
+def test_the_real_recipe_names_each_package_once_and_nothing_else() -> None:
+    packages = recipe_packages()
+    assert len(packages) == len(set(packages))
+    assert {"drbd-utils", "corosync", "pacemaker", "fio", "fence-virt", "open-iscsi"} <= set(
+        packages
+    )
+    for package in packages:
+        # They are joined by commas on mmdebstrap's command line.
+        assert set(package) <= set("abcdefghijklmnopqrstuvwxyz0123456789+-."), package
+
+
+def test_versions_of_an_image(tmp_path: Path) -> None:
+    image = Image(tmp_path / "0123456789abcdef")
+    image.folder.mkdir()
+    (image.folder / "packages.txt").write_text("fio 3.33-3\nnoversion\nadduser 3.134 extra\n")
+    assert image.key == "0123456789abcdef"
+    assert image.package_versions() == {"fio": "3.33-3", "adduser": "3.134 extra"}
+
+
+def test_a_built_image_is_taken_from_the_cache_without_building(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("it was built")
+
+    monkeypatch.setattr(module, "_build", refuse)
+    # Not tmp_path: it is too long for the sockets below a cache.
+    with tempfile.TemporaryDirectory(prefix="fh-", dir="/tmp") as root:
+        cache = Cache(Path(root))
+        folder = cache.images / recipe_key(BOOKWORM)
+        folder.mkdir(parents=True)
+        # Without recipe.json, which is written last, it is not complete.
+        with pytest.raises(AssertionError, match="it was built"):
+            ensure_image(cache, BOOKWORM)
+        (folder / "recipe.json").write_text("{}")
+        assert ensure_image(cache, BOOKWORM).folder == folder
+
+
+@pytest.mark.parametrize(
+    ("log", "kind", "says"),
+    [
+        (
+            "Get:1 …\nErr:1 http://mirror bookworm InRelease\n  Could not resolve 'mirror'\n",
+            MissingEnvironmentError,
+            "the package mirror does not answer: Err:1 http://mirror bookworm InRelease",
+        ),
+        (
+            "E: Unable to connect to mirror:http\nE: second\nI: done\n",
+            MissingEnvironmentError,
+            "the package mirror does not answer: E: Unable to connect to mirror:http",
+        ),
+        (
+            "I: chroot\nportblock: cannot patch line 17\nE: hook failed\n",
+            HarnessError,
+            "the guest image build failed: portblock: cannot patch line 17",
+        ),
+        ("I: one\nmke2fs: no space\n\n", HarnessError, "build failed: mke2fs: no space"),
+        ("", HarnessError, "build failed: no output"),
+        ("E: " + "x" * 900, HarnessError, "build failed: E: xxx"),
+    ],
+)
+def test_a_failed_build_is_explained_in_one_line(
+    tmp_path: Path, log: str, kind: type[HarnessError], says: str
+) -> None:
+    path = tmp_path / "build.log"
+    path.write_text(log)
+    error = module._explain(path)
+    assert type(error) is kind
+    assert says in error.message
+    assert len(error.message) < 300
+    assert "\n" not in str(error)
+    assert str(path) in error.hint
+    expected = ExitCode.MISSING_ENVIRONMENT if kind is MissingEnvironmentError else 20
+    assert error.exit_code == expected
