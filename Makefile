@@ -69,7 +69,9 @@ unit: install
 vm: install
 	$(PYTEST_AS_ROOT) tests/vm -m "vm and not nightly" $(ARGS)
 
+# Both parts can be run again after an interruption: the run goes on where it was, at the same code.
 nightly: install
+	@$(AS_ROOT) $(BIN)/harness run --resume reports/nightly
 	$(PYTEST_AS_ROOT) tests/vm -m vm $(ARGS)
 
 bench: install

@@ -84,6 +84,9 @@ def run(
     suite: Annotated[Path, typer.Option(help="File or folder that binds the features.")] = PROJECT
     / "scenarios",
     folder: Annotated[Path | None, typer.Option(help="Where the run lands.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder (or begin it).")
+    ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="List the scenarios and stop.")] = False,
     cache: CacheOption = None,
 ) -> None:
@@ -115,8 +118,12 @@ def run(
         raise typer.Exit(list_scenarios(options, suite))
     import dataclasses
 
-    target = folder.resolve() if folder is not None else new_run_folder()
-    raise typer.Exit(run_scenarios(dataclasses.replace(options, folder=target), suite))
+    if resume is not None:
+        target = resume.resolve()
+    else:
+        target = folder.resolve() if folder is not None else new_run_folder()
+    options = dataclasses.replace(options, folder=target, resume=resume is not None)
+    raise typer.Exit(run_scenarios(options, suite))
 
 
 @app.command()
@@ -327,8 +334,9 @@ def _lab(place: Cache, name: str) -> Iterator[Lab]:
 
 def main() -> None:
     """Entry point: errors that a user can meet are one line, with a hint and an exit code."""
-    # SIGTERM unwinds like Ctrl-C does, so that a lab is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(ExitCode.HARNESS_ERROR)))
+    # SIGTERM and SIGHUP unwind like Ctrl-C does, so that a lab is removed.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         app()
     except HarnessError as error:

@@ -15,7 +15,7 @@ from harness.checks import Verdict, judge
 from harness.errors import HarnessError, InconclusiveError
 from harness.evidence.timeline import Channel
 from harness.progress import console
-from harness.session import LabSession, RunOptions, default_options
+from harness.session import LabSession, RunOptions, default_options, done_before
 from harness.steps.lint import lint_items, scenario_name, scenario_template
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if problems:
         raise pytest.UsageError("\n".join(problems))
     options = config.stash[OPTIONS]
-    if not (options.only or options.tags):
+    if not (options.only or options.tags or options.resume):
         return
     chosen = [item for item in items if scenario_template(item) and _wanted(item, options)]
     names = {scenario_name(item) for item in chosen}
@@ -62,6 +62,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(
                 f"no scenario called {only!r} (hint: {near[0] if near else 'harness run --list'})"
             )
+    try:
+        done = done_before(options)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from error
+    if done:
+        console.print(f"• {len(done)} scenarios are VALID already and not run again", markup=False)
+        chosen = [item for item in chosen if scenario_name(item) not in done]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
 

@@ -47,7 +47,7 @@ class _Collected:
 
 def _pytest(options: RunOptions, suite: Path, *more: str, plugins: tuple[object, ...] = ()) -> int:
     arguments = [str(suite), f"--rootdir={PROJECT}", f"-c{PROJECT}/pyproject.toml", *more]
-    arguments += ["-p", "harness.plugin", "-p", "no:cacheprovider"]
+    arguments += ["-p", "harness.plugin", "-p", "no:cacheprovider", "-p", "no:warnings"]
     return int(pytest.main(arguments, plugins=[_WithOptions(options), *plugins]))
 
 
@@ -69,6 +69,8 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
     """Run, report, print verdicts and the report's path; returns the exit code."""
     assert options.folder is not None
     code = _pytest(options, suite, "-q", "--no-header", "--tb=short", "-rN", "-s")
+    if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and options.resume:
+        return report(options.folder)
     if not (options.folder / "evidence").is_dir():
         # Nothing was run: a bad feature (usage error) or a lab that did not come up.
         return code if code in {int(c) for c in ExitCode if c >= 10} else 21 if code == 4 else 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness import __version__
+from harness.checks import ScenarioVerdict, Verdict
 from harness.cluster.config import load_config
 from harness.cluster.formed import bring_up, open_formed, qemu_version
 from harness.errors import BadInputError
@@ -20,7 +22,7 @@ from harness.lab.accelerator import probe_kvm
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.lab import Lab
-from harness.lab.paths import REPORTS, default_cache
+from harness.lab.paths import PROJECT, REPORTS, default_cache
 from harness.progress import console
 from harness.scenario import Scenario, ScenarioInfo
 from harness.timing import PROFILES
@@ -54,6 +56,7 @@ class RunOptions:
         keep: whether the lab outlives the run.
         max_stall_s: a bound on the longest stall that replaces every scenario's own, in seconds.
         folder: where the run lands; None for a new folder under reports/.
+        resume: go on with the run in ``folder``: what is VALID there already is not run again.
         only: names of scenarios (with or without their example) to run; empty for all.
         tags: run only scenarios with one of these tags; empty for all.
     """
@@ -67,6 +70,7 @@ class RunOptions:
     keep: Keep = Keep.NEVER
     max_stall_s: float | None = None
     folder: Path | None = None
+    resume: bool = False
     only: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
@@ -95,6 +99,46 @@ def choose_accelerator(options: RunOptions, kernel: Path) -> str:
             f"• No usable KVM ({found.reason}): emulation, 5 to 10 times slower", markup=False
         )
     return found.kind
+
+
+def code_hash() -> str:
+    """Hash of everything that a result depends on: results of other code are never merged."""
+    digest = hashlib.sha256()
+    for top in ("harness", "features", "scenarios", "vagrant"):
+        for path in sorted((PROJECT / top).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def done_before(options: RunOptions) -> set[str]:
+    """Names of the scenarios that the run to be resumed has judged VALID.
+
+    Others are set aside below ``superseded/``: nothing is lost, and they run again.
+
+    Raises:
+        BadInputError: the run was made by other code, or cannot be read.
+    """
+    folder = options.folder
+    if not options.resume or folder is None or not (folder / "run.json").exists():
+        return set()
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if facts.get("code") != code_hash():
+        raise BadInputError(
+            f"{folder} holds results of other code than this",
+            hint="start a new run, or check out the code of that one",
+        )
+    done = set()
+    for evidence in sorted((folder / "evidence").glob("*/scenario.json")):
+        name = json.loads(evidence.read_text(encoding="utf-8"))["name"]
+        stored = evidence.with_name("verdict.json")
+        if stored.exists() and ScenarioVerdict.load(stored).verdict is Verdict.VALID:
+            done.add(name)
+            continue
+        aside = folder / "superseded"
+        aside.mkdir(exist_ok=True)
+        evidence.parent.rename(aside / f"{evidence.parent.name}-{now_ns()}")
+    return done
 
 
 def new_run_folder() -> Path:
@@ -171,6 +215,7 @@ class LabSession:
             "seed": None,
             "command": shlex.join(["harness", *sys.argv[1:]]),
             "kept": None,
+            "code": code_hash(),
             "cluster": {"how": how, "seconds": round(seconds, 1)},
             "config": config.model_dump(mode="json", exclude={"timing"}),
         }

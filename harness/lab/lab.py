@@ -138,6 +138,8 @@ class Lab:
                     self.host.run(
                         "qemu-img", "create", "-q", "-f", "qcow2", path, str(BACKING_BYTES)
                     )
+        for disk in (self.folder / "disks").iterdir():
+            disk.chmod(0o600)
 
     def define(self, accelerator: str, image_key: str) -> None:
         """Define all domains, persistent: fencing has to find a domain that was killed."""

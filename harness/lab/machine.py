@@ -61,7 +61,7 @@ def domain_xml(plan: MachinePlan, topology: Topology, accelerator: str, image_ke
     return environment.get_template("domain.xml.j2").render(
         plan=plan,
         accelerator="kvm" if accelerator == "kvm" else "qemu",
-        vcpus=1,
+        vcpus=2 if plan.role is Role.NODE else 1,
         image=f"/run/cache/images/{image_key}",
         disks=disks,
         bridge=topology.bridge,
