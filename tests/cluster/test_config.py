@@ -123,9 +123,9 @@ def test_the_edges_of_what_is_allowed_are_allowed(tmp_path: Path, text: str) -> 
 
 
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="cannot read the configuration .*No such file"):
+    with pytest.raises(BadInputError, match=r"cannot read the configuration .*No such file"):
         load_config(tmp_path / "missing.toml", TCG)
-    with pytest.raises(BadInputError, match="cannot read the configuration .*Is a directory"):
+    with pytest.raises(BadInputError, match=r"cannot read the configuration .*Is a directory"):
         load_config(tmp_path, TCG)
 
 
@@ -157,12 +157,12 @@ def variants() -> Iterator[tuple[str, ClusterConfig]]:
         part = getattr(reference, name)
         if not isinstance(part, BaseModel):
             for value in other_values(info.annotation, part):
-                yield f"{name}={value}", ClusterConfig(**{name: value})
+                yield f"{name}={value}", ClusterConfig.model_validate({name: value})
             continue
         for key, inner in type(part).model_fields.items():
             for value in other_values(inner.annotation, getattr(part, key)):
-                changed = type(part)(**{**part.model_dump(), key: value})
-                yield f"{name}.{key}={value}", ClusterConfig(**{name: changed})
+                changed = {**part.model_dump(), key: value}
+                yield f"{name}.{key}={value}", ClusterConfig.model_validate({name: changed})
 
 
 def test_the_key_of_a_formed_cluster_changes_with_every_single_value() -> None:

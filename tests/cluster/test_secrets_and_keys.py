@@ -1,0 +1,124 @@
+"""Secrets are fresh, private and survive the disk; a formed cluster's key is all it depends on."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.cluster import formed
+from harness.cluster.formed import FormedKey, qemu_version
+from harness.cluster.secrets import Secrets, new_secrets
+from harness.errors import HarnessError, MissingEnvironmentError
+from harness.lab.topology import Topology
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Secrets, Secrets]:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("needs ssh-keygen")
+    folder = tmp_path_factory.mktemp("keys")
+    made = new_secrets(Topology(), folder), new_secrets(Topology(), folder)
+    assert list(folder.iterdir()) == [], "no key may be left lying about"
+    return made
+
+
+def test_two_clusters_share_no_secret(pair: tuple[Secrets, Secrets]) -> None:
+    first, second = pair
+    for name in ("drbd", "fence", "corosync", "ssh_private", "ssh_public"):
+        assert getattr(first, name) != getattr(second, name), name
+    keys = [key for s in pair for keys in s.host_keys.values() for key in keys]
+    assert len(keys) == len(set(keys)) == 2 * 2 * 3
+    assert set(first.host_keys) == {"alpha", "bravo", "client"}
+
+
+def test_secrets_have_the_sizes_that_their_daemons_take(pair: tuple[Secrets, Secrets]) -> None:
+    secrets = pair[0]
+    assert 32 <= len(secrets.drbd) <= 64
+    assert secrets.drbd.isalnum()  # it stands in quotes in drbd.conf
+    assert 128 <= len(base64.b64decode(secrets.corosync)) <= 4096
+    assert len(base64.b64decode(secrets.fence)) >= 128
+    assert secrets.ssh_private.startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert secrets.ssh_private.endswith("-----END OPENSSH PRIVATE KEY-----\n")
+
+
+def test_secrets_come_back_from_their_file_which_is_private(
+    pair: tuple[Secrets, Secrets], tmp_path: Path
+) -> None:
+    secrets = pair[0]
+    secrets.save(tmp_path / "secrets.json")
+    assert Secrets.load(tmp_path / "secrets.json") == secrets
+    pair[1].save(tmp_path / "secrets.json")
+    assert Secrets.load(tmp_path / "secrets.json") == pair[1]
+    secrets.write_files(tmp_path)
+    for name in ("secrets.json", "ssh_key", "fence.key"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600, name
+    assert (tmp_path / "fence.key").read_bytes() == base64.b64decode(secrets.fence)
+    # The private key that is written is the one whose public half opens the guests.
+    done = subprocess.run(
+        ["ssh-keygen", "-y", "-f", str(tmp_path / "ssh_key")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split()[:2] == secrets.ssh_public.split()[:2]
+
+
+def test_the_key_of_a_formed_cluster_changes_with_each_part() -> None:
+    key = FormedKey("image", "config", "QEMU emulator version 7.2", "tcg", "maximum")
+    digests = {key.digest()}
+    for field in fields(FormedKey):
+        value = getattr(key, field.name)
+        other: Any = value + 1 if isinstance(value, int) else value + "x"
+        digests.add(replace(key, **{field.name: other}).digest())
+    # Parts do not run into one another.
+    digests.add(FormedKey("imagec", "onfig", key.qemu, "tcg", "maximum").digest())
+    assert len(digests) == len(fields(FormedKey)) + 2
+    assert all(len(digest) == 16 for digest in digests)
+    assert replace(key).digest() == key.digest()
+
+
+def test_without_qemu_the_user_is_told_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingEnvironmentError, match="qemu-system-x86_64 does not run") as error:
+        qemu_version()
+    assert error.value.hint
+    fake = tmp_path / "qemu-system-x86_64"
+    fake.write_text("#!/bin/sh\necho QEMU emulator version 9.9\necho Copyright\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert qemu_version() == "QEMU emulator version 9.9"
+
+
+def test_disks_are_copied_sparse_and_unchanged(tmp_path: Path) -> None:
+    source, target = tmp_path / "disks", tmp_path / "copy"
+    source.mkdir()
+    with (source / "alpha-r0.qcow2").open("wb") as file:
+        file.write(b"QFI\xfb" + bytes(range(256)))
+        file.truncate(64 << 20)
+        file.seek(0, 2)
+        file.write(b"end")
+    (source / "alpha-seed.img").write_bytes(b"seed")
+    (source / "alpha-seed.img").chmod(0o600)
+    formed._copy(source, target)
+    assert sorted(p.name for p in target.iterdir()) == ["alpha-r0.qcow2", "alpha-seed.img"]
+    assert target.stat().st_mode & 0o777 == 0o700
+    assert (target / "alpha-seed.img").stat().st_mode & 0o777 == 0o600
+    for path in source.iterdir():
+        assert (target / path.name).read_bytes() == path.read_bytes()
+    assert (target / "alpha-r0.qcow2").stat().st_blocks * 512 < 4 << 20, "not sparse"
+
+
+def test_a_copy_that_fails_says_why(tmp_path: Path) -> None:
+    source = tmp_path / "disks"
+    source.mkdir()
+    (source / "disk").symlink_to(tmp_path / "gone")
+    with pytest.raises(HarnessError, match=r"copying disk images failed: .*disks/disk.*No such"):
+        formed._copy(source, tmp_path / "copy")
