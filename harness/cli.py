@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -116,8 +117,7 @@ def run(
     )
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
-    import dataclasses
-
+    _check_host(options.cache)
     if resume is not None:
         target = resume.resolve()
     else:
@@ -136,9 +136,11 @@ def up(
     """Start a lab with a healthy cluster and keep it, for working with it by hand."""
     from harness.session import Keep, LabSession, RunOptions
 
+    place = _cache(cache)
+    _check_host(place)
     session = LabSession(
         RunOptions(
-            cache=_cache(cache),
+            cache=place,
             config=config,
             accelerator=accelerator,
             fresh=fresh,
@@ -286,6 +288,17 @@ def report_command(run_folder: Annotated[Path, typer.Argument(help="reports/<run
 
     _needs_run(run_folder)
     raise typer.Exit(report(run_folder))
+
+
+def _check_host(place: Cache) -> None:
+    """Stop, with every failing line and its remedy, on a host that cannot run a lab."""
+    from harness.lab.doctor import exit_code, render, run_doctor
+
+    images = sorted(place.images.glob("*/vmlinuz"))
+    findings = run_doctor(place.root, images[-1] if images else None)
+    if exit_code(findings) is not ExitCode.VALID:
+        render([finding for finding in findings if finding.ok == "fail"], console)
+        raise typer.Exit(int(ExitCode.MISSING_ENVIRONMENT))
 
 
 def _needs_run(folder: Path) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import subprocess
 from typing import TYPE_CHECKING, Any
 
+import libvirt
 import pytest
 
 from harness.checks import Verdict, judge
-from harness.errors import HarnessError, InconclusiveError
+from harness.errors import ExitCode, HarnessError, InconclusiveError
 from harness.evidence.timeline import Channel
 from harness.progress import console
 from harness.session import LabSession, RunOptions, default_options, done_before
@@ -99,6 +101,9 @@ def lab_session(request: pytest.FixtureRequest) -> Iterator[LabSession]:
         except HarnessError as error:
             # Trouble before the first scenario: one line, and no scenario can be run.
             pytest.exit(str(error), returncode=int(error.exit_code))
+        except (libvirt.libvirtError, OSError, subprocess.SubprocessError) as error:
+            text = f"the lab did not come up: {error}"
+            pytest.exit(text, returncode=int(ExitCode.HARNESS_ERROR))
         yield session
     finally:
         session.close()

@@ -173,6 +173,8 @@ class LabSession:
             HarnessError: something is missing or did not come up; nothing is left behind.
         """
         options = self.options
+        # A malformed configuration is told now, not after minutes of building.
+        load_config(options.config, PROFILES["tcg"])
         collect_garbage(options.cache)
         image = ensure_image(options.cache, options.image)
         accelerator = choose_accelerator(options, image.kernel)
