@@ -238,10 +238,20 @@ def snapshot(
 @app.command()
 def down(lab: LabOption = None, cache: CacheOption = None) -> None:
     """End a kept lab and remove everything of it."""
+    from harness.lab.gc import remove_lab
+    from harness.lab.host import read_warden
     from harness.lab.lab import Lab
 
     place = _cache(cache)
-    Lab.attach(place, _lab_name(place, lab)).destroy()
+    name = _lab_name(place, lab)
+    warden = read_warden(place.labs / name)
+    if not (place.labs / name).is_dir():
+        raise HarnessError(f"no lab called {name}", hint="harness status lists the labs")
+    if warden is None or not warden.alive():
+        # Kept, but its processes are gone (a reboot, say): only its files are left.
+        remove_lab(place, name)
+        return
+    Lab.attach(place, name).destroy()
 
 
 @app.command()
@@ -303,7 +313,7 @@ def _check_host(place: Cache) -> None:
 
 def _needs_run(folder: Path) -> None:
     if not (folder / "evidence").is_dir():
-        runs = sorted(path.name for path in REPORTS.glob("*/evidence/.."))
+        runs = sorted(path.parent.name for path in REPORTS.glob("*/evidence"))
         raise BadInputError(
             f"{folder} is not the folder of a run",
             hint=f"the last one is reports/{runs[-1]}" if runs else "there is none yet",

@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 f"no scenario called {only!r} (hint: {near[0] if near else 'harness run --list'})"
             )
     try:
-        done = done_before(options)
+        done = done_before(options, names)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from error
     if done:
@@ -82,7 +82,7 @@ def _wanted(item: pytest.Item, options: RunOptions) -> bool:
     return (named or not options.only) and (tagged or not options.tags)
 
 
-@pytest.hookimpl
+@pytest.hookimpl(tryfirst=True)
 def pytest_bdd_apply_tag(tag: str, function: Any) -> bool:
     """Every tag of a feature becomes a marker, whether pyproject.toml registers it or not."""
     mark = pytest.Mark(tag.replace("-", "_"), (), {}, _ispytest=True)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,11 +51,11 @@ def stage(title: str) -> Iterator[Stage]:
     current = Stage(title)
     done = threading.Event()
     if console.is_terminal:
-        status = console.status(current.line())
+        status = console.status(escape(current.line()))
 
         def tick() -> None:
             while not done.wait(0.5):
-                status.update(current.line())
+                status.update(escape(current.line()))
 
         status.start()
     else:

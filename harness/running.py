@@ -71,6 +71,11 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
     code = _pytest(options, suite, "-q", "--no-header", "--tb=short", "-rN", "-s")
     if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and options.resume:
         return report(options.folder)
+    if code in (int(pytest.ExitCode.USAGE_ERROR), int(pytest.ExitCode.INTERNAL_ERROR)):
+        return int(ExitCode.MISSING_ENVIRONMENT if code == 4 else ExitCode.HARNESS_ERROR)
+    if code == int(pytest.ExitCode.NO_TESTS_COLLECTED):
+        print("error: no scenario matches (hint: harness run --list)")
+        return int(ExitCode.MISSING_ENVIRONMENT)
     if not (options.folder / "evidence").is_dir():
         # Nothing was run: a bad feature (usage error) or a lab that did not come up.
         return code if code in {int(c) for c in ExitCode if c >= 10} else 21 if code == 4 else 20

@@ -194,7 +194,8 @@ class Scenario:
         bound = kvm_stall_s if self.timing.name == "kvm" else tcg_stall_s
         self.expect.failovers = failovers
         self.expect.fencings = fencings
-        self.expect.max_stall_s = self._user_max_stall_s or bound
+        own = self._user_max_stall_s
+        self.expect.max_stall_s = bound if own is None else own
         self._save("running", None)
 
     # ------------------------------------------------------------------ during

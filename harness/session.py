@@ -111,10 +111,10 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def done_before(options: RunOptions) -> set[str]:
+def done_before(options: RunOptions, chosen: set[str]) -> set[str]:
     """Names of the scenarios that the run to be resumed has judged VALID.
 
-    Others are set aside below ``superseded/``: nothing is lost, and they run again.
+    Others of the ``chosen`` are set aside below ``superseded/``: nothing is lost, they run again.
 
     Raises:
         BadInputError: the run was made by other code, or cannot be read.
@@ -134,6 +134,8 @@ def done_before(options: RunOptions) -> set[str]:
         stored = evidence.with_name("verdict.json")
         if stored.exists() and ScenarioVerdict.load(stored).verdict is Verdict.VALID:
             done.add(name)
+            continue
+        if name not in chosen:
             continue
         aside = folder / "superseded"
         aside.mkdir(exist_ok=True)

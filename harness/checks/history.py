@@ -150,7 +150,9 @@ def fates(writes: Writes, headers: Headers, *, unacknowledged: bool) -> Fate:
         match = candidate & (deviation <= TOLERANCE_NS) & (deviation >= -LATE_NS)
     index = np.arange(len(writes.block))
     several = np.add.reduceat(match.astype(np.int64), starts) > 1
-    match &= _nearest_in_sequence(match, several, spread, numberio, writes)
+    if constant is not None:
+        away_ns = np.abs(difference - constant)
+        match &= _nearest(match, several, spread, numberio, writes, away_ns)
     found = np.maximum.reduceat(np.where(match, index, -1), starts).astype(np.int64)
     # Two writes in flight together may land in either order: both are good last writes.
     concurrent = writes.issue_ns[last][spread] + _RESOLUTION_NS < writes.done_ns
@@ -178,24 +180,28 @@ def fates(writes: Writes, headers: Headers, *, unacknowledged: bool) -> Fate:
     )
 
 
-def _nearest_in_sequence(
+def _nearest(
     match: npt.NDArray[np.bool_],
     several: npt.NDArray[np.bool_],
     spread: npt.NDArray[np.intp],
     numberio: npt.NDArray[np.int64],
     writes: Writes,
+    away_ns: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
-    """Which of several fitting writes of a block the header's sequence number belongs to.
+    """Which of several fitting writes of a block its header belongs to.
 
-    ``numberio`` counts a job's writes in order of issue, modulo 2**16 (struct verify_header); the
-    log gives that order to within a few places. All True for blocks with one fitting write.
+    By the sequence number first: ``numberio`` counts a job's writes in order of issue, modulo
+    2**16 (struct verify_header), and the log gives that order to within a few places. By the time
+    where that does not decide. All True for blocks with at most one fitting write.
     """
-    rank = (writes.rank_low + writes.rank_high) // 2
-    away = np.abs((numberio - rank + 32768) % 65536 - 32768)
+    middle = (writes.rank_low + writes.rank_high) // 2
+    off = np.abs((numberio - middle + 32768) % 65536 - 32768)
+    off = np.maximum(off - (writes.rank_high - writes.rank_low + 1) // 2, 0)
     keep = np.ones(len(match), dtype=bool)
     for block in np.flatnonzero(several):
         own = np.flatnonzero((spread == block) & match)
-        keep[own] = away[own] == away[own].min()
+        best = own[np.lexsort((away_ns[own], off[own]))[0]]
+        keep[own] = own == best
     return keep
 
 

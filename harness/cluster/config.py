@@ -133,6 +133,10 @@ class ClusterConfig(_Part):
             raise ValueError("fence_dc_timeout_s must not exceed fence_handler_timeout_s")
         if timing.fence_handler_timeout_s >= timing.promote_timeout_s:
             raise ValueError("promote_timeout_s must be above fence_handler_timeout_s")
+        if any(value <= 0 for value in timing.model_dump(exclude={"name"}).values()):
+            raise ValueError("timeouts must be positive")
+        if unknown := set(self.files) - {"nodes", "initiator", "alpha", "bravo", "client"}:
+            raise ValueError(f"files: no machine called {', '.join(sorted(unknown))}")
         if self.initiator.noop_timeout_s + self.initiator.noop_interval_s > 60:
             raise ValueError("noop interval and timeout above 60 s never notice a dead portal")
         return self
@@ -148,13 +152,18 @@ def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterC
     if path is not None:
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise BadInputError(f"{path} is not UTF-8 text: {error}") from error
         except OSError as error:
             raise BadInputError(
                 f"cannot read the configuration {path}: {error.strerror}"
             ) from error
         except tomllib.TOMLDecodeError as error:
             raise BadInputError(f"{path} is not TOML: {error}") from error
-    timing_data = {**timing.model_dump(), **data.pop("timing", {})}
+    own_timing = data.pop("timing", {})
+    if not isinstance(own_timing, dict):
+        raise BadInputError(f"{path}: timing must be a table", hint="write [timing]")
+    timing_data = {**timing.model_dump(), **own_timing}
     try:
         return ClusterConfig(timing=Timing(**timing_data), **{**data, **overrides})
     except ValidationError as error:

@@ -106,6 +106,8 @@ def bring_up(
     started = time.monotonic()
     with locked(lab.cache.leases / f"cluster-{entry.name}.lock"):
         if fresh and entry.exists():
+            # The mark of a whole entry first: a kill in between must not leave half of one.
+            (entry / "key.json").unlink(missing_ok=True)
             shutil.rmtree(entry)
         if (entry / "key.json").exists():
             with stage("Restoring the formed cluster from the cache"):

@@ -25,7 +25,7 @@ class ObservationError(HarnessError):
 # /proc/drbd of 8.4 (drivers/block/drbd/drbd_proc.c): " 0: cs:Connected ro:Primary/Secondary …"
 _MINOR = re.compile(
     r"^\s*(?P<minor>\d+): cs:(?P<cs>\w+)"
-    r"(?: ro:(?P<ro>\w+)/(?P<pro>\w+) ds:(?P<ds>\w+)/(?P<pds>\w+) \w? ?(?P<flags>[\w-]+))?"
+    r"(?: ro:(?P<ro>\w+)/(?P<pro>\w+) ds:(?P<ds>\w+)/(?P<pds>\w+) [ABC ]? ?(?P<flags>[\w-]+))?"
 )
 _OOS = re.compile(r"\boos:(\d+)")
 
@@ -41,6 +41,8 @@ def parse_proc_drbd(text: str) -> dict[str, dict[str, Any]]:
     for line in text.splitlines():
         match = _MINOR.match(line)
         if match:
+            if current is not None and current["cs"] != "Unconfigured":
+                raise ObservationError(f"/proc/drbd: a minor without counters: {text[-200:]!r}")
             number = int(match["minor"])
             name = RESOURCES[number] if number < len(RESOURCES) else f"minor{number}"
             current = {
@@ -103,6 +105,10 @@ class ClusterView:
         return next(iter(nodes)) if started and len(nodes) == 1 and self.group else None
 
 
+# Ids of the resources in vagrant/cluster/cluster.crm.j2.
+_DRBD_IDS = {f"d{number}": name for number, name in enumerate(RESOURCES)}
+
+
 def parse_crm_mon(text: str) -> ClusterView:
     """``crm_mon --output-as=xml -1 -r -f`` (Pacemaker 2.1, crm_mon.rng).
 
@@ -111,7 +117,7 @@ def parse_crm_mon(text: str) -> ClusterView:
     """
     try:
         root = ET.fromstring(text)
-    except ET.ParseError as error:
+    except (ET.ParseError, UnicodeError) as error:
         raise ObservationError(f"crm_mon printed no XML: {error}: {text[:200]!r}") from error
     if root.find("nodes") is None:
         status = root.find("status")
@@ -124,7 +130,9 @@ def parse_crm_mon(text: str) -> ClusterView:
     for resource in root.iterfind("resources/clone//resource"):
         if resource.get("resource_agent") != "ocf:linbit:drbd":
             continue
-        name = RESOURCES[int(resource.get("id", "d0").split(":")[0].removeprefix("d"))]
+        name = _DRBD_IDS.get(resource.get("id", "").split(":")[0])
+        if name is None:
+            raise ObservationError(f"crm_mon shows an unknown DRBD resource: {resource.attrib}")
         node = resource.find("node")
         if node is None:
             continue
@@ -192,7 +200,7 @@ def parse_fence_history(text: str) -> list[dict[str, str]]:
     """
     try:
         root = ET.fromstring(text)
-    except ET.ParseError as error:
+    except (ET.ParseError, UnicodeError) as error:
         raise ObservationError(f"stonith_admin printed no XML: {error}: {text[:200]!r}") from error
     return [
         {

@@ -137,7 +137,7 @@ def read_timeline(path: Path) -> list[Event]:
 
 
 def _iter_events(path: Path) -> Iterator[Event]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith("\n"):
                 return
@@ -150,5 +150,5 @@ def _iter_events(path: Path) -> Iterator[Event]:
                     kind=str(raw["kind"]),
                     data=dict(raw["data"]),
                 )
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise TimelineError(f"{path}:{number}: not an event: {error}") from error

@@ -7,6 +7,7 @@ that ends (its VM died) is said to be lost, and taken up again when its socket a
 from __future__ import annotations
 
 import json
+import re
 import selectors
 import socket
 import threading
@@ -34,6 +35,7 @@ _JOURNAL_FIELDS = {
     "boot_id": "_BOOT_ID",
 }
 NONCE_MARK = "lab-nonce:"
+_NUMBER = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(slots=True)
@@ -137,14 +139,14 @@ def parse_line(channel: Channel, line: bytes) -> list[tuple[str, dict[str, Any]]
 
 def _nonce(text: str) -> tuple[str, dict[str, Any]] | None:
     if NONCE_MARK in text:
-        return "nonce", {"nonce": text.split(NONCE_MARK, 1)[1].split()[0] if text else ""}
+        return "nonce", {"nonce": "".join(text.split(NONCE_MARK, 1)[1].split()[:1])}
     return None
 
 
 def _journal(text: str) -> tuple[str, dict[str, Any]]:
     try:
         raw = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "garbled", {"text": text[:500]}
     if not isinstance(raw, dict):
         return "garbled", {"text": text[:500]}
@@ -157,7 +159,7 @@ def _journal(text: str) -> tuple[str, dict[str, Any]]:
         ("monotonic_us", "__MONOTONIC_TIMESTAMP"),
     ):
         value = raw.get(key)
-        data[name] = int(value) if isinstance(value, str) and value.isdigit() else None
+        data[name] = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
     return "entry", data
 
 

@@ -51,7 +51,10 @@ class UndoJournal:
         for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
             if not line.endswith("\n"):
                 break
-            entry = json.loads(line)
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # torn: the fault it was about had not been injected yet
             if entry["state"] == "planned":
                 result[entry["id"]] = [Undo(u["op"], u["arguments"]) for u in entry["undo"]]
             else:
@@ -59,9 +62,12 @@ class UndoJournal:
         return result
 
     def _append(self, entry: dict[str, Any]) -> None:
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(fd, (json.dumps(entry) + "\n").encode())
+            size = os.fstat(fd).st_size
+            # A kill -9 in the middle of a line: end it, so that this one stands by itself.
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            os.write(fd, (("\n" if torn else "") + json.dumps(entry) + "\n").encode())
             os.fsync(fd)
         finally:
             os.close(fd)

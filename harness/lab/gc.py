@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from harness.errors import HarnessError
 from harness.lab.host import kill_warden
 from harness.lab.lab import KEPT
 from harness.lab.lease import try_lease
@@ -59,6 +60,23 @@ def collect_garbage(
                 removed.append(f"half-built {prefix} {key}")
                 lease.release()
     return removed
+
+
+def remove_lab(cache: Cache, name: str) -> None:
+    """Remove one lab, kept or not.
+
+    Raises:
+        HarnessError: there is none of that name, or it is in use.
+    """
+    folder = cache.labs / name
+    lease = try_lease(cache.leases / f"{name}.lock")
+    if lease is None or not folder.is_dir():
+        raise HarnessError(f"no lab {name} that could be removed", hint="harness status")
+    try:
+        kill_warden(folder)
+        shutil.rmtree(folder)
+    finally:
+        lease.release()
 
 
 def _folders(parent: Path) -> list[Path]:

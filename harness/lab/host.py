@@ -250,10 +250,16 @@ def kill_warden(folder: Path) -> None:
     warden = read_warden(folder)
     pids = [warden.pid] if warden is not None and warden.alive() else []
     launcher = folder / "unshare.pid"
-    if launcher.exists():
-        pid = int(launcher.read_text(encoding="ascii"))
-        if _is_launcher(pid, folder):
-            pids.append(pid)
+    noted = launcher.read_text(encoding="ascii") if launcher.exists() else ""
+    if noted.isdigit():
+        pids += [int(noted)] if _is_launcher(int(noted), folder) else []
+    elif not pids:
+        # Killed before it could note the launcher: find it by its command line.
+        pids += [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and _is_launcher(int(entry.name), folder)
+        ]
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)

@@ -80,6 +80,8 @@ class MachinePlan:
         raise KeyError(f"{self.name} has no card on the {link} link")
 
 
+# Bounded by the byte of the MAC address that is the slot's.
+SLOTS = 16
 RESOURCES = ("r0", "r1", "r2")
 # Bytes of each backing disk; DRBD's internal metadata takes the last 100 KiB or so of it.
 BACKING_BYTES = 65 << 20
@@ -92,6 +94,10 @@ class Topology:
     """The whole plan for one slot."""
 
     slot: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.slot < SLOTS:
+            raise ValueError(f"slots are 0 to {SLOTS - 1}")
 
     def subnet(self, link: Link) -> str:
         """The first three octets of the link's subnet, e.g. ``10.77.3``."""

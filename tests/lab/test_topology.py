@@ -36,14 +36,14 @@ def test_labs_in_one_network_never_share(kind: str) -> None:
     assert len(values) == len(set(values))
 
 
-@pytest.mark.parametrize("slot", [*SLOTS, 99, 178])
+@pytest.mark.parametrize("slot", [*SLOTS, 9, 15])
 def test_device_names_fit_the_kernel(slot: int) -> None:
     devices = names(Topology(slot))["device"]
     assert max(map(len, devices)) <= IFNAMSIZ
     assert not [name for name in devices if set(name) & set("/: \t")]
 
 
-@pytest.mark.parametrize("slot", [*SLOTS, 178])
+@pytest.mark.parametrize("slot", [*SLOTS, 15])
 def test_addresses_lie_in_their_link_s_subnet(slot: int) -> None:
     topology = Topology(slot)
     for link in Link:
