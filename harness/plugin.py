@@ -40,6 +40,7 @@ SESSION = pytest.StashKey[LabSession]()
 _GHERKIN = pytest.StashKey[tuple[Any, Any]]()
 _RUN = pytest.StashKey[Any]()
 _TROUBLE = pytest.StashKey[str]()
+_UNPROVED = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -158,8 +159,8 @@ def pytest_bdd_step_error(
     """Note that a step failed; what is neither a finding nor inconclusive is the harness's own."""
     text = str(exception).strip().splitlines()[0] if str(exception).strip() else repr(exception)
     _say(request, "end", step, text)
-    if not isinstance(exception, AssertionError | InconclusiveError):
-        request.node.stash[_TROUBLE] = f"{step.keyword} {step.name}: {text}"
+    known = isinstance(exception, AssertionError | InconclusiveError)
+    request.node.stash[_UNPROVED if known else _TROUBLE] = f"{step.keyword} {step.name}: {text}"
 
 
 @pytest.hookimpl
@@ -174,6 +175,10 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
             run.finish()
         except HarnessError as error:
             trouble = str(error)
+    unproved = request.node.stash.get(_UNPROVED, None)
+    if trouble is None and unproved and judge(run.folder).verdict is Verdict.VALID:
+        # A step could not be proved although every check that was run holds: never a pass.
+        trouble = unproved
     run.close(trouble)
     verdict = judge(run.folder)
     verdict.save(run.folder / "verdict.json")

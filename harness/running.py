@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,7 +69,9 @@ def list_steps() -> list[str]:
 def run_scenarios(options: RunOptions, suite: Path) -> int:
     """Run, report, print verdicts and the report's path; returns the exit code."""
     assert options.folder is not None
-    code = _pytest(options, suite, "-q", "--no-header", "--tb=short", "-rN", "-s")
+    collected = _Collected()
+    arguments = ("-q", "--no-header", "--tb=short", "-rN", "-s")
+    code = _pytest(options, suite, *arguments, plugins=(collected,))
     if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and options.resume:
         return report(options.folder)
     if code in (int(pytest.ExitCode.USAGE_ERROR), int(pytest.ExitCode.INTERNAL_ERROR)):
@@ -80,7 +83,22 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
         # Nothing was run: a bad feature (usage error) or a lab that did not come up.
         return code if code in {int(c) for c in ExitCode if c >= 10} else 21 if code == 4 else 20
     die_here_if_asked("report")
-    return report(options.folder)
+    meant = report(options.folder)
+    missing = set(collected.names) - _judged(options.folder)
+    for name in sorted(missing):
+        print(f"not judged: {name}")
+    if meant in (ExitCode.VALID, ExitCode.INCONCLUSIVE) and (missing or (code and not meant)):
+        print("error: the run was cut short (hint: harness run --resume FOLDER goes on)")
+        return int(ExitCode.HARNESS_ERROR)
+    return meant
+
+
+def _judged(folder: Path) -> set[str]:
+    """Names of the scenarios of a run that have a verdict."""
+    return {
+        str(json.loads(path.with_name("scenario.json").read_text(encoding="utf-8"))["name"])
+        for path in (folder / "evidence").glob("*/verdict.json")
+    }
 
 
 def judge_again(folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checks import Verdict, judge
 from harness.cluster import sampling
+from harness.cluster.form import view_missing
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.clock import now_ns
 from harness.evidence.livestate import LiveDrbd
@@ -108,6 +109,29 @@ class Scenario:
         self.lab.revert()
         self._witnesses.switch(self.writer)
         nonce = secrets.token_hex(8)
+        self._send_nonce(nonce)
+        self.measure_clocks()
+        view = sampling.sample_cluster(self.lab, self.writer, "before")
+        active = view.active_node if view is not None else None
+        if active is None:
+            raise HarnessError(
+                "the snapshot's cluster has no active node after the revert",
+                hint="harness run --fresh forms it anew",
+            )
+        assert view is not None
+        if unwell := view_missing(view, [m.name for m in self.lab.nodes]):
+            raise HarnessError(
+                f"the snapshot's cluster is not healthy after the revert: {unwell}",
+                hint="harness run --fresh forms it anew",
+            )
+        passive = self.lab.topology.peer(active).name
+        self._roles = {"active": active, "passive": passive}
+        self.wait_for(
+            "nonces of all witness streams", partial(self._nonces_missing, nonce), deadline_s=60
+        )
+
+    def _send_nonce(self, nonce: str) -> None:
+        """Send a nonce down every stream of every machine."""
         script = (
             f"echo {nonce} > /run/lab-nonce; echo '{NONCE_MARK}{nonce}' > /dev/kmsg; "
             f"logger -t lab '{NONCE_MARK}{nonce}'"
@@ -121,19 +145,15 @@ class Scenario:
                 for m in self.lab.machines.values()
             }
         )
-        self.measure_clocks()
-        view = sampling.sample_cluster(self.lab, self.writer, "before")
-        active = view.active_node if view is not None else None
-        if active is None:
-            raise HarnessError(
-                "the snapshot's cluster has no active node after the revert",
-                hint="harness run --fresh forms it anew",
-            )
-        passive = self.lab.topology.peer(active).name
-        self._roles = {"active": active, "passive": passive}
-        self.wait_for(
-            "nonces of all witness streams", partial(self._nonces_missing, nonce), deadline_s=60
-        )
+
+    def _last_nonce(self) -> None:
+        """Every stream has to carry a second nonce, else it had fallen silent: the judge looks."""
+        nonce = f"end-{secrets.token_hex(8)}"
+        try:
+            self._send_nonce(nonce)
+            self.wait_for("the last nonce", partial(self._nonces_missing, nonce), deadline_s=60)
+        except HarnessError as error:
+            self.writer.add("host", Channel.STATE, "no-last-nonce", {"text": error.message})
 
     def _nonces_missing(self, nonce: str) -> str:
         wanted = {
@@ -142,11 +162,7 @@ class Scenario:
             for c in (Channel.CONSOLE, Channel.JOURNAL)
         }
         wanted |= {(m.name, Channel.EVENTS2) for m in self.lab.nodes}
-        got = {
-            (e.source, e.channel)
-            for e in self._seen
-            if e.kind == "nonce" and e.data.get("nonce") == nonce
-        }
+        got = {(e.source, e.channel) for e in self._seen if e.data.get("nonce") == nonce}
         return ", ".join(sorted(f"{name} {channel}" for name, channel in wanted - got))
 
     def measure_clocks(self) -> None:
@@ -291,6 +307,7 @@ class Scenario:
                 sampling.add_sample(self.writer, "files", "after", "client", files)
         sampling.sample_cluster(self.lab, self.writer, "after")
         self._replicas()
+        self._last_nonce()
         self._save("finished", None)
 
     def _replicas(self) -> None:
@@ -346,7 +363,7 @@ class Scenario:
         self._drbd.feed(event)
         if event.channel is Channel.PROGRESS and event.kind == "io":
             self._last_io[str(event.data["disk"])] = (event.t_ns, int(event.data["write_ios"]))
-        elif event.kind == "nonce":
+        elif event.kind in ("nonce", "end-nonce"):
             self._seen.append(event)
 
     def _save(self, outcome: str, error: str | None) -> None:

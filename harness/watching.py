@@ -51,6 +51,7 @@ class LabWitnesses:
             lab.host,
             lab.topology,
             lambda ip, mac: self._add("host", Channel.ARP, "claim", {"ip": ip, "mac": mac}),
+            lambda reason: self._add("host", Channel.ARP, "witness-died", {"reason": reason}),
         )
         self._tail = threading.Thread(target=self._fence_log, name="fence-log", daemon=True)
         self._tail.start()

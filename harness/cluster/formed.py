@@ -22,6 +22,7 @@ from harness.cluster.secrets import Secrets, new_secrets
 from harness.errors import HarnessError, MissingEnvironmentError
 from harness.lab import snapshot
 from harness.lab.lease import locked
+from harness.lab.machine import domain_xml
 from harness.progress import stage
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class FormedKey:
     qemu: str
     accelerator: str
     cpu: str
+    domains: str
     snapshot_format: int = 1
 
     def digest(self) -> str:
@@ -72,6 +74,9 @@ def _host_cpu() -> str:
 
 def formed_key(image: Image, config: ClusterConfig, lab: Lab, accelerator: str) -> FormedKey:
     """The key of the formed cluster that this lab would have."""
+    domains = hashlib.sha256()
+    for plan in lab.topology.machines:
+        domains.update(domain_xml(plan, lab.topology, accelerator, image.key).encode())
     return FormedKey(
         image=image.key,
         config=config_key(config, lab.topology),
@@ -79,6 +84,7 @@ def formed_key(image: Image, config: ClusterConfig, lab: Lab, accelerator: str) 
         accelerator=accelerator,
         # Emulation offers the same CPU everywhere.
         cpu=_host_cpu() if accelerator == "kvm" else "maximum",
+        domains=domains.hexdigest()[:16],
     )
 
 

@@ -147,7 +147,7 @@ def parse_crm_mon(text: str) -> ClusterView:
         good = resource.get("failed") == "false" and resource.get("blocked", "false") == "false"
         role = resource.get("role", "?") if good else "Failed"
         group[resource.get("id", "?")] = (role, where)
-    failures = [
+    failures = _not_running(root) + [
         f"{f.get('op_key', f.get('id', '?'))} on {f.get('node')}: {f.get('exitstatus')} "
         f"{f.get('exitreason', '')}".strip()
         for f in root.iterfind("failures/failure")
@@ -161,6 +161,18 @@ def parse_crm_mon(text: str) -> ClusterView:
         group=group,
         failures=failures,
     )
+
+
+def _not_running(root: ET.Element) -> list[str]:
+    """Resources outside of the group and the clone (fence devices, the ping clone) that failed."""
+    wrong = []
+    for resource in root.iterfind("resources//resource"):
+        name, role = resource.get("id", "?"), resource.get("role", "?")
+        if resource.get("failed") == "true" or resource.get("blocked") == "true":
+            wrong.append(f"{name} is failed or blocked")
+        elif resource.get("resource_agent", "").startswith("stonith:") and role != "Started":
+            wrong.append(f"fence device {name} is {role}")
+    return wrong
 
 
 def _membership(node: ET.Element) -> str:
@@ -188,7 +200,9 @@ _CONSTRAINT = re.compile(r'id="(drbd-fence-by-handler-[\w.-]+)"')
 
 def fence_constraints(guest: Guest) -> list[str]:
     """Ids of the constraints that crm-fence-peer.sh left in the CIB."""
-    text = guest.run("cibadmin -Q --scope constraints", timeout_s=60, check=False).stdout
+    text = guest.run("cibadmin -Q --scope constraints", timeout_s=60).stdout
+    if "<constraints" not in text:
+        raise ObservationError(f"cibadmin shows no constraints: {text[:200]!r}")
     return sorted({i for i in _CONSTRAINT.findall(text) if "-rule-" not in i and "-expr-" not in i})
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.fio_parser import HEADER_DTYPE
+from harness.fio_parser import HEADER_DTYPE, check_payloads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,20 @@ def read_headers(path: Path) -> Headers:
         first = int(np.argmax(records["status"] > STATUS_UNCHECKED))
         raise BlocksError(f"{path.name}:{first}: status byte {int(records['status'][first])}")
     return Headers(block_size, records)
+
+
+def with_payloads(headers: Headers, data: bytes) -> Headers:
+    """The headers with the status of the first blocks told by their payloads.
+
+    Args:
+        headers: as read back; the given object stays as it is.
+        data: the LUN's first bytes, whole blocks.
+    """
+    good = check_payloads(data, block_size=headers.block_size)
+    records = headers.records.copy()
+    there = records["status"][: len(good)] != STATUS_NO_HEADER
+    records["status"][: len(good)][there] = np.where(good, STATUS_GOOD, STATUS_TORN)[there]
+    return Headers(headers.block_size, records)
 
 
 def write_digests(path: Path, digests: Digests) -> None:

@@ -75,6 +75,14 @@ class Witnesses:
         self._selector.close()
 
     def _loop(self) -> None:
+        try:
+            self._read_all()
+        except Exception as error:
+            # A witness that died must not look like one that had nothing to tell.
+            self._add("host", Channel.CONSOLE, "witness-died", {"reason": repr(error)})
+            raise
+
+    def _read_all(self) -> None:
         while not self._stop.is_set():
             for stream in self._streams:
                 if stream.sock is None and time.monotonic() >= stream.next_try:
@@ -139,8 +147,13 @@ def parse_line(channel: Channel, line: bytes) -> list[tuple[str, dict[str, Any]]
 
 def _nonce(text: str) -> tuple[str, dict[str, Any]] | None:
     if NONCE_MARK in text:
-        return "nonce", {"nonce": "".join(text.split(NONCE_MARK, 1)[1].split()[:1])}
+        return _nonce_event("".join(text.split(NONCE_MARK, 1)[1].split()[:1]))
     return None
+
+
+def _nonce_event(nonce: str) -> tuple[str, dict[str, Any]]:
+    """A stream that still carries the last nonce was told everything until then."""
+    return ("end-nonce" if nonce.startswith("end-") else "nonce"), {"nonce": nonce}
 
 
 def _journal(text: str) -> tuple[str, dict[str, Any]]:
@@ -176,7 +189,7 @@ def _events2(text: str) -> tuple[str, dict[str, Any]]:
     """A line of ``drbdsetup events2 --timestamps`` (drbdsetup(8)); see tests/evidence/fixtures."""
     words = text.split()
     if words[0] == "nonce":
-        return "nonce", {"nonce": words[1] if len(words) > 1 else ""}
+        return _nonce_event(words[1] if len(words) > 1 else "")
     # 2026-11-25T13:45:01.123456+00:00 change resource name:r0 role:Primary
     stamp = words.pop(0) if words[0][:1].isdigit() else ""
     kind = words[0] if words else "line"

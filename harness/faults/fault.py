@@ -101,6 +101,7 @@ class FaultRunner:
     def heal(self, fault_id: str) -> None:
         """Heal one fault and look for the proof."""
         fault = self._active[fault_id]
+        self._still_bitten(fault_id, fault)
         self._say("heal", fault_id, fault, "")
         die_here_if_asked("heal")
         fault.heal(self._lab)
@@ -109,6 +110,15 @@ class FaultRunner:
         if proof:
             self._journal.done(fault_id)
         del self._active[fault_id]
+
+    def _still_bitten(self, fault_id: str, fault: Fault) -> None:
+        """Was it there until the end? A cut that ended by itself was shorter than it says."""
+        try:
+            proof = fault.bitten(self._lab)
+        except HarnessError as error:
+            self._say("still-unknown", fault_id, fault, error.message)
+            return
+        self._say("still-bitten" if proof else "no-longer-bitten", fault_id, fault, proof)
 
     def heal_all(self) -> None:
         """Heal whatever is still injected, last first."""

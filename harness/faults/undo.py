@@ -28,9 +28,7 @@ def _undo(lab: Lab, step: Undo) -> None:
     match step.op:
         case "carrier-up":
             machine = lab.machines[step.arguments["machine"]]
-            # A machine that is off gets its carrier from its definition when it starts.
-            if machine.running():
-                machine.set_carrier(Link(step.arguments["link"]), up=True)
+            machine.set_carrier(Link(step.arguments["link"]), up=True)
         case "drop-table":
             table = step.arguments["table"]
             if f"table bridge {table}\n" in lab.host.run("nft", "list", "tables") + "\n":

@@ -29,7 +29,11 @@ class VipWatch:
     """Watches the data bridge until ``close``; tells ``claim`` the MAC of every claim."""
 
     def __init__(
-        self, host: PrivateHost, topology: Topology, claim: Callable[[str, str], None]
+        self,
+        host: PrivateHost,
+        topology: Topology,
+        claim: Callable[[str, str], None],
+        died: Callable[[str], None] = lambda _reason: None,
     ) -> None:
         bridge = topology.bridge(Link.DATA)
 
@@ -44,6 +48,7 @@ class VipWatch:
         self._vip = topology.vip
         self._own = topology.host_address(Link.DATA)
         self._claim = claim
+        self._died = died
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="vip-watch", daemon=True)
         self._thread.start()
@@ -55,6 +60,13 @@ class VipWatch:
         self._sock.close()
 
     def _loop(self) -> None:
+        try:
+            self._watch()
+        except Exception as error:
+            self._died(repr(error))
+            raise
+
+    def _watch(self) -> None:
         next_probe = 0.0
         while not self._stop.is_set():
             if time.monotonic() >= next_probe:

@@ -172,6 +172,8 @@ class Machine:
     def set_carrier(self, link: Link, up: bool) -> None:
         """Plug the cable of one card in or out; the guest sees its carrier change.
 
+        In the definition too: a cable stays out when fencing destroys and starts the domain.
+
         Raises:
             KeyError: the machine has no card on that link.
         """
@@ -182,7 +184,14 @@ class Machine:
             f"<model type='virtio'/><mtu size='{MTU[link]}'/>"
             f"<link state='{'up' if up else 'down'}'/></interface>"
         )
-        self.domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+        if self.running():
+            flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
+        try:
+            self.domain.updateDeviceFlags(xml, flags)
+        except libvirt.libvirtError:
+            # It went down in between (fenced, say): its definition is what counts then.
+            self.domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
     def _bridge(self, link: Link) -> str:
         return f"{self.plan.domain.rsplit('-', 1)[0]}-{link}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cluster.form import MOUNT_POINT
 from harness.cluster.render import lun_link
 from harness.errors import HarnessError
+from harness.evidence.blocks import read_headers, with_payloads, write_headers
 from harness.evidence.timeline import Channel
 from harness.waiting import wait_until
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _FOLDER = "/var/lib/fio"
 _BLOCK = 4096
+# So much of each LUN is copied whole at the end to check payloads: all of the small job's region.
+_PAYLOAD_MIB = 4
 # Longer than any scenario: the harness stops fio, and only then does it write its logs.
 _RUNTIME_S = 7200
 
@@ -35,6 +38,9 @@ class Job:
         name: job and unit name.
         kind: ``raw`` (a whole LUN, with history) or ``file`` (in the formatted file system).
         lun, resource: what it writes to; None for the file.
+        size_mib: how much of the LUN, in MiB; 0 for all of it. fio's random map visits every
+            block once before any twice: a small region shows overwrites, the whole LUN keeps every
+            write of a scenario on the disk, the ones just before the fault included.
         burst, pause_ms: so many writes, then a pause. Not rate_iops: after a stall fio would try to
             catch up with the rate, and starve an emulated node that has just taken over.
     """
@@ -45,6 +51,7 @@ class Job:
     resource: str | None
     burst: int
     pause_ms: int
+    size_mib: int = 0
 
     def command(self, lab: Lab) -> str:
         """The fio command line in the guest."""
@@ -60,8 +67,8 @@ class Job:
             assert self.lun is not None
             # allow_file_create=0: with the LUN gone, fio would make a regular file and test that.
             return common + (
-                f"--filename={lun_link(lab.topology, self.lun)} --size=4M --iodepth=4 "
-                f"--allow_file_create=0"
+                f"--filename={lun_link(lab.topology, self.lun)} --iodepth=4 --allow_file_create=0"
+                + (f" --size={self.size_mib}M" if self.size_mib else "")
             )
         return common + f"--directory={MOUNT_POINT} --size=16M --iodepth=1 --fsync=16"
 
@@ -81,7 +88,7 @@ class Job:
 
 
 RAW_JOBS = (
-    Job("raw1", "raw", "lun1", "r1", 4, 150),
+    Job("raw1", "raw", "lun1", "r1", 4, 150, size_mib=4),
     Job("raw2", "raw", "lun2", "r2", 4, 150),
 )
 FILE_JOB = Job("file0", "file", None, None, 1, 300)
@@ -193,6 +200,17 @@ class Workload:
                 link = lun_link(self._lab.topology, job.lun)
                 path = target / f"{job.lun}.headers.bin"
                 self._copy(f"/usr/local/lib/lab/headers {link}", path)
+                self._check_payloads(job, link, path)
+
+    def _check_payloads(self, job: Job, link: str, path: Path) -> None:
+        """Read the LUN's first blocks whole and note whether their payloads match their CRCs."""
+        try:
+            command = f"dd if={link} bs=1M count={_PAYLOAD_MIB} iflag=direct status=none"
+            data = self._guest.read_binary(command, timeout_s=180)
+            write_headers(path, with_payloads(read_headers(path), data))
+        except (HarnessError, OSError, ValueError) as error:
+            text = f"payloads of {job.name} not checked: {error}"
+            self._writer.add("client", Channel.WORKLOAD, "not-collected", {"text": text})
 
     def _copy(self, command: str, path: Path) -> None:
         """What is not there is left out: the judge says what that means for the verdict."""
