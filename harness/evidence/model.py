@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TIMELINE = "timeline.jsonl"
 WITNESS_CHANNELS = (Channel.CONSOLE, Channel.JOURNAL, Channel.EVENTS2)  # they carry a nonce
+_LATE_NS = 5_000_000_000  # how much later than others a journal entry may reach the host
 
 
 class EvidenceError(ValueError):
@@ -177,36 +178,37 @@ class Sample:
 
 
 class _Replays:
-    """Recognises journal entries that a reopened stream tells again.
+    """Recognises journal entries that a stream tells again.
 
-    ``journalctl --boot --follow --lines=all`` starts from the boot's first entry. Within a boot
-    the journal's monotonic stamps never go back, so what is older than the last entry before
-    the break was told (or lay before the nonce).
+    ``journalctl --boot --follow --lines=all`` starts from the boot's first entry whenever its
+    service starts, and the host need not notice. Within a boot the journal's monotonic stamps
+    never go back: a stamp below the newest one begins a replay, a newer one ends it.
     """
 
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str], int] = {}
-        self._told: dict[tuple[str, str], int] = {}  # the newest stamp before the break
+    def __init__(self, begins: dict[tuple[str, str], int]) -> None:
+        self._newest = dict(begins)  # by (VM, boot): what is not newer lay before the nonce
+        self._replaying = set(begins)
 
     def is_replay(self, seen: Seen) -> bool:
-        if seen.event.kind == "open":
-            self._told.update({key: t for key, t in self._last.items() if key[0] == seen.source})
-        stamp = seen.event.data.get("monotonic_us")
-        if seen.event.kind != "entry" or not isinstance(stamp, int):
+        stamp, key = _stamp(seen), (seen.source, seen.text("boot_id"))
+        if stamp is None:
             return False
-        key = (seen.source, seen.text("boot_id"))
-        if stamp <= self._told.get(key, -1):
-            return True
-        self._last[key] = max(stamp, self._last.get(key, -1))
-        return False
+        newest = self._newest.get(key, -1)
+        if stamp < newest:
+            self._replaying.add(key)
+        elif stamp > newest:
+            self._newest[key] = stamp
+            self._replaying.discard(key)
+        return key in self._replaying
+
+
+def _stamp(seen: Seen) -> int | None:
+    stamp = seen.event.data.get("monotonic_us")
+    return stamp if seen.event.kind == "entry" and type(stamp) is int else None
 
 
 class Evidence:
-    """One evidence folder, read on demand and kept.
-
-    Args:
-        folder: ``reports/<run>/evidence/<slug>``.
-    """
+    """One evidence folder (``reports/<run>/evidence/<slug>``), read on demand and kept."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -263,7 +265,7 @@ class Evidence:
     def _own(self) -> dict[Channel, tuple[Seen, ...]]:
         """Events by channel, without what a witness stream carried before its nonce."""
         sorted_out: dict[Channel, list[Seen]] = {channel: [] for channel in Channel}
-        replays = _Replays()
+        replays = _Replays(self._journal_begins())
         for seen in self.timeline:
             channel = seen.event.channel
             if channel in WITNESS_CHANNELS:
@@ -275,16 +277,31 @@ class Evidence:
             sorted_out[channel].append(seen)
         return {channel: tuple(events) for channel, events in sorted_out.items()}
 
+    def _journal_begins(self) -> dict[tuple[str, str], int]:
+        """The monotonic stamp at the nonce of each VM's journal, by (VM, boot_id).
+
+        The nonce's own; else that of the entry before it, unless that is left from before the
+        revert: then it lies ahead of the guest's clock at the nonce.
+        """
+        begins: dict[tuple[str, str], int] = {}
+        for vm, nonce in [(vm, n) for (vm, c), n in self.nonces.items() if c is Channel.JOURNAL]:
+            own = [s for s in self.timeline if s.source == vm and _stamp(s) is not None]
+            boot, stamp = nonce.text("boot_id"), nonce.event.data.get("monotonic_us")
+            if boot and type(stamp) is int:
+                begins[vm, boot] = stamp
+            elif before := [s for s in own if s.line < nonce.line]:
+                boot, stamp = before[-1].text("boot_id"), _stamp(before[-1]) or 0
+                since = [s for s in own if s.line > nonce.line and s.text("boot_id") == boot]
+                offset_ns = min((s.t_ns - 1000 * (_stamp(s) or 0) for s in since), default=0)
+                if stamp * 1000 <= nonce.t_ns - offset_ns + _LATE_NS:
+                    begins[vm, boot] = stamp
+        return begins
+
     def select(self, channel: Channel, *kinds: str, source: str | None = None) -> tuple[Seen, ...]:
         """Events of ``channel`` that belong to this scenario, in order of arrival.
 
         What a witness stream carried before its nonce was buffered before the fork and is left
-        out; so is a stream without a nonce.
-
-        Args:
-            channel: which channel.
-            kinds: only these kinds; all where none is given.
-            source: only from this machine; from all where None.
+        out; so is a stream without a nonce. All kinds where none is given.
         """
         return tuple(
             seen

@@ -90,6 +90,39 @@ def test_a_stream_begins_at_the_shared_nonce(tmp_path: Path) -> None:
     assert evidence.latest("gi", "before") == {}
 
 
+def _entry(boot: str, monotonic_us: int) -> tuple[str, str, str, dict[str, Any]]:
+    data = {"message": str(monotonic_us), "boot_id": boot, "monotonic_us": monotonic_us}
+    return "alpha", "journal", "entry", data
+
+
+NONCE = ("alpha", "journal", "nonce", {"nonce": "n"})
+
+
+@pytest.mark.parametrize(
+    ("events", "kept"),
+    [
+        # The guest's journal service starts again: the whole boot is told once more.
+        ([NONCE, *(_entry("b", m) for m in (5, 7, 5, 7, 8, 5, 7, 8, 9))], ["5", "7", "8", "9"]),
+        # So are the entries from before the nonce.
+        ([_entry("b", 3), _entry("b", 4), NONCE, *(_entry("b", m) for m in (5, 3, 4, 5, 6))],
+         ["5", "6"]),
+        # The nonce's own stamp counts where it has one.
+        ([("alpha", "journal", "nonce", {"nonce": "n", "boot_id": "b", "monotonic_us": 6}),
+          *(_entry("b", m) for m in (5, 6, 7))], ["7"]),
+        # Several entries of one stamp are no replay, and another boot has its own clock.
+        ([NONCE, *(_entry("b", m) for m in (5, 5, 6)), _entry("c", 1)], ["5", "5", "6", "1"]),
+        # What is left from before a revert says nothing of the guest's clock at the nonce.
+        ([_entry("b", 900_000_000), NONCE, _entry("b", 5)], ["5"]),
+    ],
+)  # fmt: skip
+def test_a_journal_told_again_counts_once(
+    tmp_path: Path, events: list[tuple[str, str, str, dict[str, Any]]], kept: list[str]
+) -> None:
+    evidence = _folder(tmp_path, events)
+    entries = evidence.select(Channel.JOURNAL, "entry")
+    assert [seen.text("message") for seen in entries] == kept
+
+
 def test_a_run_is_optional_but_strict(tmp_path: Path) -> None:
     evidence = _folder(tmp_path, [])
     assert evidence.run is None
