@@ -6,8 +6,9 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from harness.checks.handover import Overlap, overlap
 from harness.checks.registry import CannotJudgeError, Finding, check, found
-from harness.checks.roles import SKEW_NS, holders, primary_intervals, signals_judged
+from harness.checks.roles import holders, primary_intervals, signals_judged
 from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 
@@ -25,7 +26,9 @@ def dual_primary(evidence: Evidence) -> Finding:
     Each node's Primary intervals come from events2, the kernel's role changes and samples; an
     interval ends with the demotion or with the VM's death, and lasts to the end of the scenario
     where neither was seen. Stamps are arrivals, so an overlap longer than the streams' skew
-    (1 s) is real: INVALID. A shorter one cannot be told from late arrival: INCONCLUSIVE.
+    (1 s) is real: INVALID. A shorter one cannot be told from late arrival: INCONCLUSIVE. A clean
+    demotion and promotion whose arrivals are crossed by less than 2.5 s are put in order by the
+    guests' own clocks or by Pacemaker's operations, where one of them can (see ``overlap``).
     """
     problems: list[str] = []
     doubtful: list[str] = []
@@ -35,14 +38,14 @@ def dual_primary(evidence: Evidence) -> Finding:
     for resource, intervals in primary_intervals(evidence).items():
         for n, first in enumerate(intervals):
             for second in intervals[n + 1 :]:
-                overlap_ns = min(first.end_ns, second.end_ns) - second.start.t_ns
-                if first.node == second.node or overlap_ns <= 0:
+                kind, overlap_ns = overlap(evidence, first, second)
+                if kind is Overlap.NONE:
                     continue
                 text = (
                     f"{resource}: Primary on {first.node} and {second.node} "
                     f"for {overlap_ns / 1e9:.1f} s"
                 )
-                (problems if overlap_ns > SKEW_NS else doubtful).append(text)
+                (problems if kind is Overlap.REAL else doubtful).append(text)
                 refs += [*first.refs, *second.refs]
                 when += [second.start.t_ns, second.start.t_ns + overlap_ns]
                 details.append({"resource": resource, "from_ns": when[-2], "to_ns": when[-1]})

@@ -11,6 +11,7 @@ from harness.checks.fencelog import (
     fence_reports,
     history_fencings,
 )
+from harness.checks.handover import Overlap, overlap
 from harness.checks.registry import CannotJudgeError, Finding, check
 from harness.checks.roles import (
     SKEW_NS,
@@ -83,7 +84,7 @@ def _unclean_since(
     before = [i for i in intervals if i.node == peer and i.start.t_ns <= at_ns]
     if before:
         last = before[-1]
-        if last.end_ns > at_ns + SKEW_NS:
+        if overlap(evidence, last, promotion)[0] is Overlap.REAL:
             return peer, last.start.t_ns, f"{peer} was still Primary"
         if last.closed_by == "died" and not revived(evidence, peer, last.end_ns, at_ns):
             return peer, last.start.t_ns, f"{peer} died as Primary"

@@ -64,17 +64,24 @@ class KernelMessage:
         return match["new"] if match else None
 
 
+def vm_kernel_lines(evidence: Evidence, vm: str) -> list[tuple[Seen, str]]:
+    """A VM's console and its journal's kernel entries, without their printk decoration."""
+    lines = [
+        (seen, _undecorated(seen.text("text")))
+        for seen in evidence.select(Channel.CONSOLE, "line", source=vm)
+    ]
+    lines += [
+        (seen, _undecorated(seen.text("message")))
+        for seen in evidence.select(Channel.JOURNAL, "entry", source=vm)
+        if seen.text("transport") == "kernel"
+    ]
+    return lines
+
+
 @remember
 def kernel_lines(evidence: Evidence) -> list[tuple[Seen, str]]:
     """Every kernel line of the nodes (console and journal), with its printk decoration removed."""
-    lines = []
-    for node in evidence.scenario.nodes:
-        for seen in evidence.select(Channel.CONSOLE, "line", source=node):
-            lines.append((seen, _undecorated(seen.text("text"))))
-        for seen in evidence.select(Channel.JOURNAL, "entry", source=node):
-            if seen.text("transport") == "kernel":
-                lines.append((seen, _undecorated(seen.text("message"))))
-    return lines
+    return [line for node in evidence.scenario.nodes for line in vm_kernel_lines(evidence, node)]
 
 
 @remember
@@ -91,7 +98,7 @@ def kernel_messages(evidence: Evidence) -> list[KernelMessage]:
         minor = match["minor"] or match["minor9"]
         resource = match["resource"] or names.get(int(minor or -1), "")
         message = KernelMessage(
-            seen.t_ns, seen.source, match["text"], resource, (seen.ref,), _journal_stamp(seen)
+            seen.t_ns, seen.source, match["text"], resource, (seen.ref,), journal_stamp(seen)
         )
         by_text[seen.source, line][seen.event.channel].append(message)
     merged = [
@@ -158,7 +165,8 @@ def _undecorated(text: str) -> str:
     return text[_DECORATION.match(text).end() :]  # type: ignore[union-attr]
 
 
-def _journal_stamp(seen: Seen) -> tuple[str, int] | None:
+def journal_stamp(seen: Seen) -> tuple[str, int] | None:
+    """(boot_id, monotonic_us) of a journal entry; None of anything else."""
     boot_id, monotonic = seen.text("boot_id"), seen.event.data.get("monotonic_us")
     if seen.event.channel is not Channel.JOURNAL or not boot_id or not isinstance(monotonic, int):
         return None

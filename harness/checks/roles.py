@@ -42,6 +42,7 @@ class Interval:
 
     Attributes:
         closed_by: ``demoted``, ``died`` (power off, reset, fence), or ``open`` at the end.
+        end: the demotion's signal; None where there was no demotion.
     """
 
     node: str
@@ -50,6 +51,7 @@ class Interval:
     end_ns: int
     closed_by: str
     refs: tuple[str, ...]
+    end: Signal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def _intervals(
                 start = step
         elif start is not None:
             refs = start.refs + step.refs
-            found.append(Interval(node, resource, start, t_ns, "demoted", refs))
+            found.append(Interval(node, resource, start, t_ns, "demoted", refs, step))
             start = None
     if start is not None:
         end_ns = max(evidence.end_ns, start.t_ns)
