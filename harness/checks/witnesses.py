@@ -1,10 +1,12 @@
-"""Were we watching: every stream belonged to this scenario, and none broke unexplained."""
+"""Were we watching: each stream told this scenario from end to end, and none broke unexplained."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from harness.checks.fencelog import fence_reports
+from harness.checks.jobs import has_workload
 from harness.checks.registry import Finding, check, found
 from harness.checks.roles import deaths, kills
 from harness.checks.verdict import Verdict
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Seen
 
 _NEAR_NS = 60_000_000_000  # a stream breaks within this of what killed its VM
+_PROGRESS_NS = 30_000_000_000  # the counters come twice a second
+_FEW_GARBLED = 3  # a line may be torn where its VM died, or at the fork
 
 
 def expected_streams(evidence: Evidence) -> list[tuple[str, Channel]]:
@@ -26,13 +30,17 @@ def expected_streams(evidence: Evidence) -> list[tuple[str, Channel]]:
 
 @check("witnesses", "Every witness was watching all the time")
 def witnesses(evidence: Evidence) -> Finding:
-    """Journal and console of each VM and events2 of each node carried this scenario's nonce.
+    """Journal and console of each VM and events2 of each node told all of this scenario.
 
-    The nonce proves that what follows was not buffered before the fork. A stream may break only
-    because its VM went down (lifecycle, a proven fault, a fencing, or a new boot_id), and must
-    open again. Silence of a witness that was not listening proves nothing: INCONCLUSIVE.
+    The nonce at the beginning proves that what follows was not buffered before the fork, the one
+    at the end (``end-nonce``, the same on all streams) that the stream still told what its VM
+    said. In between a stream may break only because its VM went down (lifecycle, a proven fault,
+    a fencing, or a new boot_id), and must open again; it may not be garbled but for a few torn
+    lines. The initiator's counters come all through the faults, and no witness on the host died.
+    Silence of a witness that was not listening proves nothing: INCONCLUSIVE.
     """
     problems, refs, when, judged = [], [], [], 0
+    ends: dict[str, list[Seen]] = {}
     for source, channel in expected_streams(evidence):
         nonce = evidence.nonces.get((source, channel))
         if nonce is None:
@@ -40,29 +48,88 @@ def witnesses(evidence: Evidence) -> Finding:
             continue
         judged += 1
         refs.append(nonce.ref)
-        events = evidence.select(channel, "lost", "open", source=source)
-        for n, seen in enumerate(events):
-            if seen.event.kind != "lost":
-                continue
-            reason = seen.text("reason")[:120]
-            reopened = any(later.event.kind == "open" for later in events[n + 1 :])
-            if not _explained(evidence, source, seen):
-                problems.append(f"{channel} of {source} broke while its VM lived: {reason}")
-            elif not reopened:
-                problems.append(f"{channel} of {source} broke and never opened again: {reason}")
-            else:
-                continue
+        closing = evidence.select(channel, "end-nonce", source=source)
+        for seen in closing:
+            ends.setdefault(seen.text("nonce"), []).append(seen)
+        if not closing:
+            problems.append(f"{channel} of {source}: no nonce at the end")
+        garbled = evidence.select(channel, "garbled", source=source)
+        if channel is not Channel.CONSOLE and len(garbled) > _FEW_GARBLED:
+            problems.append(f"{channel} of {source}: {len(garbled)} garbled lines")
+            refs.append(garbled[0].ref)
+        for text, seen in _breaks(evidence, source, channel):
+            problems.append(text)
+            refs.append(seen.ref)
+            when.append(seen.t_ns)
+    if len(ends) > 1 or "" in ends:
+        where = [f"{told[0].event.channel} of {told[0].source}" for told in ends.values()]
+        problems.append(f"{len(ends)} different nonces at the end, as on {' and '.join(where)}")
+        refs += [told[0].ref for told in ends.values()]
+    for text, at in _silence_of_progress(evidence):
+        problems.append(text)
+        when.append(at)
+    for seen in evidence.timeline:
+        if seen.event.kind == "witness-died":
+            problems.append(f"{seen.event.channel}: its witness died: {seen.text('reason')[:120]}")
             refs.append(seen.ref)
             when.append(seen.t_ns)
     return found(
         problems,
-        expected="a nonce in each stream, and no break but by a VM going down",
-        fine=f"{judged} streams carried their nonce and told everything",
+        expected="a nonce at both ends of each stream, and no break but by a VM going down",
+        fine=f"{judged} streams carried both nonces and told everything",
         operations=judged,
         otherwise=Verdict.INCONCLUSIVE,
         when_ns=when,
         evidence=refs,
     )
+
+
+def _breaks(evidence: Evidence, source: str, channel: Channel) -> list[tuple[str, Seen]]:
+    """Breaks of a stream that its VM does not explain, or that never ended."""
+    broke = []
+    events = evidence.select(channel, "lost", "open", source=source)
+    for n, seen in enumerate(events):
+        if seen.event.kind != "lost":
+            continue
+        reason = seen.text("reason")[:120]
+        reopened = any(later.event.kind == "open" for later in events[n + 1 :])
+        if not _explained(evidence, source, seen):
+            broke.append((f"{channel} of {source} broke while its VM lived: {reason}", seen))
+        elif not reopened:
+            broke.append((f"{channel} of {source} broke and never opened again: {reason}", seen))
+    return broke
+
+
+def _silence_of_progress(evidence: Evidence) -> list[tuple[str, int]]:
+    """(what, from when) the initiator's counters did not come though a workload ran.
+
+    They must come from before the first fault until after the last heal; without a fault, from
+    the workload's start until it is asked to stop.
+    """
+    if not has_workload(evidence):
+        return []
+    begins = evidence.select(Channel.FAULT, "inject") or evidence.select(Channel.WORKLOAD, "start")
+    ends = evidence.select(Channel.FAULT, "healed", "heal") or evidence.select(
+        Channel.WORKLOAD, "stop-asked", "exit"
+    )
+    name = f"{Channel.PROGRESS} of {evidence.scenario.initiator}"
+    told = [
+        s.t_ns for s in evidence.select(Channel.PROGRESS, "io", source=evidence.scenario.initiator)
+    ]
+    if not told:
+        return [(f"{name}: nothing", evidence.scenario.started_ns)]
+    begin = begins[0].t_ns if begins else told[0]
+    end = ends[-1].t_ns if ends else told[-1]
+    late_ns = 0 if evidence.select(Channel.FAULT, "inject") else _PROGRESS_NS
+    silent = []
+    if told[0] > begin + late_ns:
+        silent.append((f"{name}: nothing before the fault", begin))
+    if told[-1] < end - late_ns:
+        silent.append((f"{name}: nothing after the heal", told[-1]))
+    for before, after in pairwise(told):
+        if after - before > _PROGRESS_NS and after > begin and before < end:
+            silent.append((f"{name}: nothing for {(after - before) / 1e9:.0f} s", before))
+    return silent
 
 
 def _explained(evidence: Evidence, vm: str, lost: Seen) -> bool:

@@ -6,14 +6,16 @@ last; only then is Corosync configured.
 
 from __future__ import annotations
 
+import re
 import shlex
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.cluster import observe
 from harness.cluster.render import lun_link, render_seeds, write_seed_image
 from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
+from harness.evidence.timeline import Channel
 from harness.evidence.witness import Witnesses
 from harness.lab.machine import Machine, in_parallel
 from harness.lab.topology import LUN_OF, RESOURCES
@@ -60,13 +62,36 @@ def form_cluster(
     in_parallel({m.name: partial(m.guest.wait_ready, deadline) for m in lab.machines.values()})
     # Somebody has to read the witness streams meanwhile, else their writers in the guests would
     # be snapshotted with a backlog that every later scenario had to read first.
-    drain = Witnesses(lab.streams(), lambda *_event: None)
+    told = _Journal()
+    drain = Witnesses(lab.streams(), told)
     try:
         _drbd_first(lab, config, note)
-        _cluster_services(lab, config, note)
+        _cluster_services(lab, config, note, told)
         connect_initiator(lab, config, note)
     finally:
         drain.close()
+
+
+# controld_execd.c of Pacemaker 2.1: the result of each operation, on its node.
+_STARTED = re.compile(r"Result of (?:start|promote) operation for (\S+) on \S+: ok")
+
+
+class _Journal:
+    """Listens to the nodes' journals: what Pacemaker has started, without asking it."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def __call__(self, _source: str, channel: Channel, _kind: str, data: dict[str, Any]) -> None:
+        """An event of any stream."""
+        message = str(data.get("message", "")) if channel is Channel.JOURNAL else ""
+        if match := _STARTED.search(message):
+            self.started.append(match[1])
+
+    def missing(self, resource: str) -> str:
+        """What is waited for, until ``resource`` was started."""
+        last = f" (last started: {self.started[-1]})" if self.started else ""
+        return "" if resource in self.started else f"the start of {resource}{last}"
 
 
 def _on_nodes(lab: Lab, command: str, timeout_s: float = 120) -> None:
@@ -135,7 +160,9 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
     first.guest.run("drbdadm down all")
 
 
-def _cluster_services(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) -> None:
+def _cluster_services(
+    lab: Lab, config: ClusterConfig, note: Callable[[str], None], told: _Journal
+) -> None:
     """Corosync and Pacemaker on both nodes, then the resources."""
     first = lab.nodes[0]
     deadline = config.timing.form_deadline_s
@@ -154,16 +181,25 @@ def _cluster_services(lab: Lab, config: ClusterConfig, note: Callable[[str], Non
         return ", ".join(away) or ("" if view.dc else "no DC elected")
 
     die_here_if_asked("forming")
-    wait_until("both nodes online", nodes_missing, deadline_s=deadline, note=note, interval_s=2)
+    wait_until("both nodes online", nodes_missing, deadline_s=deadline, note=note, interval_s=4)
     note("loading the resources")
     first.guest.run("crm configure load update /etc/lab/cluster.crm", timeout_s=deadline)
+    last = "pu" if config.pacemaker.portblock else f"lun{len(RESOURCES) - 1}"
+    hint = "harness ssh alpha crm_mon -1rf, in a lab kept with: harness up"
+    wait_until(
+        "the group started",
+        lambda: told.missing(last),
+        deadline_s=deadline + config.timing.start_timeout_s,
+        note=note,
+        hint=hint,
+    )
     wait_until(
         "all resources started",
         partial(resources_missing, lab.nodes),
         deadline_s=deadline,
-        interval_s=3,
+        interval_s=5,
         note=note,
-        hint="harness ssh alpha crm_mon -r1f",
+        hint=hint,
     )
 
 

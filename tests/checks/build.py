@@ -249,9 +249,12 @@ def healthy(seed: int = 1) -> Folder:
         for channel in ("console", "journal"):
             folder.add(-5, vm, channel, "open")
             folder.add(0, vm, channel, "nonce", nonce="n1")
+            folder.add(94, vm, channel, "end-nonce", nonce="end-e1")
+        folder.journal(0.5, vm, "something", identifier="x")
         folder.add(1, vm, "console", "line", text="[   90.000000] something else\r")
     for node in NODES:
         folder.add(0, node, "events2", "nonce", nonce="n1")
+        folder.add(94, node, "events2", "end-nonce", nonce="end-e1")
         for minor, resource in enumerate(RESOURCES):
             device = {"name": resource, "volume": "0", "minor": str(minor)}
             folder.add(0.1, node, "events2", "exists", object="device", fields=device, raw="")
@@ -264,9 +267,12 @@ def healthy(seed: int = 1) -> Folder:
             offset_ns=OFFSET_NS, uncertainty_ns=400_000,
         )  # fmt: skip
     folder.add(1.5, "host", "workload", "start", jobs=["raw0", "raw1"], exit_code=None, text="")
-    for t_s, node in ((3, "alpha"), (10, "alpha"), (34, "bravo"), (50, "bravo"), (70, "bravo")):
-        folder.add(t_s, "host", "arp", "claim", ip=VIP, mac=MACS[node])
+    for t_s in (*range(1, 20, 3), *range(34, 95, 3)):
+        mac = MACS["alpha" if t_s < 20 else "bravo"]
+        folder.add(t_s, "host", "arp", "claim", ip=VIP, mac=mac)
+    progress(folder)
     _fault(folder)
+    folder.add(80.5, "host", "workload", "stop-asked")
     folder.add(81, "host", "workload", "exit", jobs=["raw0", "raw1"], exit_code=0, text="")
     _samples(folder, 90, "after", active="bravo", fenced=1)
     return folder
@@ -295,6 +301,24 @@ def _fault(folder: Folder) -> None:
         )  # fmt: skip
     folder.add(32, "alpha", "console", "line", text="[    0.000000] Linux version 6.1.0-9-cloud")
     folder.add(45, "alpha", "events2", "nonce", nonce="boot")
+    folder.journal(45, "alpha", "something", identifier="x", boot="2")
+    for t_s, text in (
+        (12, "Request 5 seqno 4 src 10.77.4.11 target fh0-bravo"),
+        (27, "Request 2 seqno 5 src 10.77.4.12 target fh0-alpha"),
+        (27, "ENTER libvirt_reboot fh0-alpha 5"),
+    ):
+        folder.add(t_s, "host", "fence", "line", text=text)
+
+
+def progress(folder: Folder, stop_s: float = 80.0) -> None:
+    """The initiator's counters every second; nothing more is written after ``stop_s``."""
+    folder.drop(lambda e: e.channel == "progress")
+    for t_s in range(2, 95):
+        for disk in ("lun0", "lun1"):
+            folder.add(
+                t_s, "client", "progress", "io", disk=disk, write_ios=10 * int(min(t_s, stop_s)),
+                write_bytes=0, in_flight=4 if t_s < 80 or stop_s < 80 else 0, guest_ns=0,
+            )  # fmt: skip
 
 
 def _samples(folder: Folder, t_s: float, when: str, active: str, fenced: int) -> None:

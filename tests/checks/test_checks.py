@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.checks import ALL_CHECKS, Verdict, judge, judge_one
-from tests.checks.build import GI, MACS, OPERATION, VIP, Folder, healthy, reseal, stamp
+from tests.checks.build import GI, MACS, OPERATION, VIP, Folder, healthy, progress, reseal, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +134,7 @@ def promoted_while_the_peer_is_primary(f: Folder) -> None:
 def never_fenced(f: Folder) -> None:
     f.drop(lambda e: e.channel == "domain" or "Operation" in str(e.data.get("message")))
     f.drop(lambda e: e.kind in ("lost", "open") or "Linux version" in str(e.data.get("text")))
+    f.drop(lambda e: e.data.get("boot_id") == "alpha-boot-2" or "ENTER" in str(e.data.get("text")))
     for event in f.events:
         if event.channel == "fault":
             event.data |= {"kind": "cut-carrier", "target": "drbd link of alpha"}
@@ -441,6 +442,61 @@ def a_stream_never_opened_again(f: Folder) -> None:
     )
 
 
+@defect(witnesses=INCONCLUSIVE)
+def a_stream_without_a_nonce_at_the_end(f: Folder) -> None:
+    f.drop(lambda e: e.kind == "end-nonce" and (e.source, e.channel) == ("bravo", "events2"))
+
+
+@defect(witnesses=INCONCLUSIVE)
+def another_nonce_at_the_end(f: Folder) -> None:
+    for event in f.events:
+        if event.kind == "end-nonce" and event.source == "client" and event.channel == "journal":
+            event.data["nonce"] = "end-e0"
+
+
+@defect()
+def a_nonce_at_the_end_twice(f: Folder) -> None:
+    """Through /dev/kmsg and by logger."""
+    f.add(94.5, "alpha", "journal", "end-nonce", nonce="end-e1")
+
+
+@defect(witnesses=INCONCLUSIVE)
+def a_garbled_stream(f: Folder) -> None:
+    for n in range(4):
+        f.add(40 + n, "bravo", "journal", "garbled", text="{")
+
+
+@defect()
+def a_few_torn_lines(f: Folder) -> None:
+    for n in range(3):
+        f.add(40 + n, "bravo", "journal", "garbled", text="{")
+
+
+@defect(witnesses=INCONCLUSIVE)
+def a_witness_on_the_host_died(f: Folder) -> None:
+    f.add(40, "host", "arp", "witness-died", reason="OSError: Network is down")
+
+
+@defect(witnesses=INCONCLUSIVE)
+def no_counters_for_half_a_minute(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "progress" and 22 < e.t_s < 54)
+
+
+@defect(witnesses=INCONCLUSIVE)
+def no_counters_after_the_heal(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "progress" and e.t_s > 58)
+
+
+@defect(witnesses=INCONCLUSIVE)
+def no_counters_before_the_fault(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "progress" and e.t_s < 21)
+
+
+@defect(witnesses=INCONCLUSIVE)
+def no_counters_at_all(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "progress")
+
+
 @defect(fsck=INVALID)
 def fsck_found_errors(f: Folder) -> None:
     f.value("fsck", "after")["exit_code"] = 4
@@ -528,7 +584,6 @@ def _handover(late_s: float) -> Folder:
     never_fenced(folder)
     folder.drop(lambda e: "will be fenced" in str(e.data.get("message")))
     folder.scenario["expect"] |= {"fencings": 0, "fenced": []}
-    folder.journal(10, "alpha", "x", identifier="x")  # its clocks are known by this one
     folder.role(30.5, "alpha", "Secondary")
     for event in folder.events:
         if event.source == "alpha" and 30 < event.t_s < 31:
@@ -591,7 +646,9 @@ def test_a_failover_and_back_is_no_dual_vip(tmp_path: Path) -> None:
     folder = healthy()
     folder.role(71, "bravo", "Secondary")
     folder.role(72, "alpha", "Primary", boot="2")
-    folder.add(73, "host", "arp", "claim", ip=VIP, mac=MACS["alpha"])
+    for event in folder.events:
+        if event.channel == "arp" and event.t_s > 72:
+            event.data["mac"] = MACS["alpha"]
     assert outcome(folder, tmp_path) == {"failovers": INVALID}
 
 
@@ -617,15 +674,6 @@ def test_the_blackout_is_on_the_run_clock(tmp_path: Path) -> None:
     assert result.when_ns == (blackout["start_ns"], blackout["end_ns"])
 
 
-def _progress(folder: Folder, stop_s: float) -> None:
-    for t_s in range(2, 95):
-        for disk in ("lun0", "lun1"):
-            folder.add(
-                t_s, "client", "progress", "io", disk=disk, write_ios=10 * int(min(t_s, stop_s)),
-                write_bytes=0, in_flight=4, guest_ns=0,
-            )  # fmt: skip
-
-
 @pytest.mark.parametrize("said_exit", [False, True])
 def test_a_stuck_workload_is_invalid_since_its_last_write(tmp_path: Path, said_exit: bool) -> None:
     folder = healthy()
@@ -633,7 +681,7 @@ def test_a_stuck_workload_is_invalid_since_its_last_write(tmp_path: Path, said_e
     folder.add(93, "host", "workload", "stuck", jobs=["raw0"], exit_code=None, text="")
     if said_exit:  # of a job that was given up
         folder.add(93.5, "host", "workload", "exit", jobs=["raw0"], exit_code=0)
-    _progress(folder, stop_s=40)
+    progress(folder, stop_s=40)
     folder.save(tmp_path)
     (tmp_path / "fio/raw0_lat.1.log").unlink()
     result = judge_one(tmp_path, "stall")
@@ -656,7 +704,7 @@ def test_a_file_jobs_disk_is_the_one_left(tmp_path: Path) -> None:
         folder.scenario["jobs"][1] | {"lat_log": None},
     ]  # fmt: skip
     folder.writes["file"] = []
-    _progress(folder, stop_s=40)
+    progress(folder, stop_s=40)
     result = judge_one(folder.save(tmp_path), "stall")
     assert [s["seconds"] for s in result.details["per_job"]] == [41.0, 41.0]
 
@@ -665,7 +713,7 @@ def test_without_a_log_progress_tells_the_stall(tmp_path: Path) -> None:
     folder = healthy()
     for job in folder.scenario["jobs"]:
         job["lat_log"] = None
-    _progress(folder, stop_s=40)
+    progress(folder, stop_s=40)
     result = judge_one(folder.save(tmp_path), "stall")
     assert result.verdict is INVALID
     assert result.details["blackout"] == {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +16,13 @@ from harness.cluster.form import view_missing
 from harness.cluster.observe import (
     ClusterView,
     ObservationError,
+    fence_constraints,
     parse_crm_mon,
     parse_fence_history,
     parse_proc_drbd,
 )
 from harness.lab.topology import RESOURCES
+from harness.remote.ssh import GuestCommandError
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CRM_MON = (FIXTURES / "crm_mon-healthy.xml").read_text()
@@ -269,6 +273,58 @@ def test_failed_actions_are_told_with_node_and_reason() -> None:
     ]  # fmt: skip
 
 
+FENCE = "resources/resource[@id='fence_alpha']"
+PING = "resources/clone[@id='ping_everywhere']/resource[1]"
+
+
+@pytest.mark.parametrize(
+    ("change", "failures"),
+    [
+        ((FENCE, "failed", "true"), ["fence_alpha is failed or blocked"]),
+        ((FENCE, "blocked", "true"), ["fence_alpha is failed or blocked"]),
+        # Never failed and of no use all the same: nobody could fence alpha.
+        ((FENCE, "role", "Stopped"), ["fence device fence_alpha is Stopped"]),
+        ((FENCE, "role", "Starting"), ["fence device fence_alpha is Starting"]),
+        ((PING, "failed", "true"), ["ping is failed or blocked"]),
+        ((PING, "blocked", "true"), ["ping is failed or blocked"]),
+        ((VIP, "failed", "true"), ["vip is failed or blocked"]),
+        ((D0, "failed", "true"), ["d0 is failed or blocked"]),
+        # Others may rest: the group and DRBD have rules of their own.
+        ((PING, "role", "Stopped"), []),
+        ((VIP, "role", "Stopped"), []),
+    ],
+)
+def test_resources_that_failed_and_fence_devices_that_rest_are_failures(
+    change: tuple[str, str, str], failures: list[str]
+) -> None:
+    assert view(change).failures == failures
+
+
+def test_every_wrong_resource_is_told_before_the_failed_actions() -> None:
+    root = ET.fromstring(
+        changed((FENCE, "role", "Stopped"), ("resources/resource[@id='fence_bravo']", "failed",
+                                             "true"))
+    )  # fmt: skip
+    ET.SubElement(
+        ET.SubElement(root, "failures"), "failure", op_key="vip_monitor_20000", node="alpha",
+        exitstatus="not running", exitreason="gone",
+    )  # fmt: skip
+    assert parse_crm_mon(ET.tostring(root, encoding="unicode")).failures == [
+        "fence device fence_alpha is Stopped",
+        "fence_bravo is failed or blocked",
+        "vip_monitor_20000 on alpha: not running gone",
+    ]
+
+
+def test_a_fence_device_without_a_role_is_no_started_one() -> None:
+    root = ET.fromstring(CRM_MON)
+    device = root.find(FENCE)
+    assert device is not None
+    del device.attrib["role"]
+    seen = parse_crm_mon(ET.tostring(root, encoding="unicode"))
+    assert seen.failures == ["fence device fence_alpha is ?"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -351,3 +407,62 @@ def test_fence_history() -> None:
     assert parse_fence_history("<pacemaker-result/>") == []
     with pytest.raises(ObservationError, match="stonith_admin printed no XML"):
         parse_fence_history("stonith_admin: not connected")
+
+
+# --------------------------------------------------------------------------- fence constraints
+
+
+class Asked:
+    """A guest whose cibadmin prints ``text`` or fails."""
+
+    def __init__(self, text: str = "", error: Exception | None = None) -> None:
+        self.text, self.error = text, error
+
+    def run(self, command: str, **options: Any) -> SimpleNamespace:
+        assert command == "cibadmin -Q --scope constraints"
+        assert options.get("check", True), "a failed question is not an answer"
+        if self.error is not None:
+            raise self.error
+        return SimpleNamespace(stdout=self.text)
+
+
+def constraints(text: str) -> list[str]:
+    return fence_constraints(cast("Any", Asked(text)))
+
+
+# As crm-fence-peer.sh of drbd-utils 9.22 makes it, for two resources.
+FENCED = "".join(
+    f"""
+    <rsc_location rsc="msg" id="drbd-fence-by-handler-{r}-msg">
+      <rule role="Master" score="-INFINITY" id="drbd-fence-by-handler-{r}-rule-msg">
+        <expression attribute="#uname" operation="ne" value="alpha"
+            id="drbd-fence-by-handler-{r}-expr-msg"/>
+      </rule>
+    </rsc_location>"""
+    for r in ("r1", "r0")
+)
+
+
+def test_fence_constraints_are_found_once_and_sorted() -> None:
+    text = f'<constraints><rsc_order id="o" first="msg"/>{FENCED}</constraints>'
+    assert constraints(text) == ["drbd-fence-by-handler-r0-msg", "drbd-fence-by-handler-r1-msg"]
+
+
+@pytest.mark.parametrize("text", ["<constraints/>", '<constraints><rsc_order id="o"/></constraints>'])
+def test_no_fence_constraints_are_none(text: str) -> None:
+    assert constraints(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "Could not connect to the CIB: Transport endpoint is not connected", "<cib/>"]
+)
+def test_no_answer_is_not_the_answer_that_there_are_none(text: str) -> None:
+    with pytest.raises(ObservationError, match="cibadmin shows no constraints"):
+        constraints(text)
+
+
+def test_a_cibadmin_that_fails_is_told() -> None:
+    result = SimpleNamespace(command="cibadmin", exit_code=102, stdout="", stderr="not connected")
+    error = GuestCommandError(cast("Any", result))
+    with pytest.raises(GuestCommandError):
+        fence_constraints(cast("Any", Asked(error=error)))

@@ -6,15 +6,18 @@ import base64
 import shutil
 import subprocess
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from harness.cluster import formed
-from harness.cluster.formed import FormedKey, qemu_version
+from harness.cluster.config import load_config
+from harness.cluster.formed import FormedKey, formed_key, qemu_version
 from harness.cluster.secrets import Secrets, new_secrets
 from harness.errors import HarnessError, MissingEnvironmentError
 from harness.lab.topology import Topology
+from harness.timing import TCG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,17 +73,45 @@ def test_secrets_come_back_from_their_file_which_is_private(
 
 
 def test_the_key_of_a_formed_cluster_changes_with_each_part() -> None:
-    key = FormedKey("image", "config", "QEMU emulator version 7.2", "tcg", "maximum")
+    key = FormedKey("image", "config", "QEMU emulator version 7.2", "tcg", "maximum", "domains")
     digests = {key.digest()}
     for field in fields(FormedKey):
         value = getattr(key, field.name)
         other: Any = value + 1 if isinstance(value, int) else value + "x"
         digests.add(replace(key, **{field.name: other}).digest())
     # Parts do not run into one another.
-    digests.add(FormedKey("imagec", "onfig", key.qemu, "tcg", "maximum").digest())
+    digests.add(replace(key, image="imagec", config="onfig").digest())
     assert len(digests) == len(fields(FormedKey)) + 2
     assert all(len(digest) == 16 for digest in digests)
     assert replace(key).digest() == key.digest()
+
+
+def test_a_formed_cluster_is_of_the_domains_that_it_was_formed_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A snapshot of running VMs goes with the hardware that they saw."""
+    monkeypatch.setattr(formed, "qemu_version", lambda: "QEMU emulator version 9.9")
+    config = load_config(None, TCG)
+    image = cast("Any", SimpleNamespace(key="0123456789abcdef"))
+
+    def key(accelerator: str = "tcg", slot: int = 0) -> FormedKey:
+        lab = cast("Any", SimpleNamespace(topology=Topology(slot)))
+        return formed_key(image, config, lab, accelerator)
+
+    first = key()
+    assert key() == first
+    assert first.cpu == "maximum"
+    assert key(accelerator="kvm").domains != first.domains
+    assert key(slot=1).domains != first.domains
+    real = formed.domain_xml
+    # One attribute of the last machine only.
+    changed = {
+        plan.name: real(plan, Topology(), "tcg", image.key) for plan in Topology().machines
+    }
+    changed["client"] = changed["client"].replace("<memory ", "<memory  ", 1)
+    monkeypatch.setattr(formed, "domain_xml", lambda plan, *_: changed[plan.name])
+    assert key().domains != first.domains
+    assert replace(key(), domains=first.domains) == first
 
 
 def test_without_qemu_the_user_is_told_to_install_it(

@@ -110,6 +110,39 @@ def test_nonces_are_recognised(channel: Channel, line: bytes, nonce: str) -> Non
     assert parse_line(channel, line) == [("nonce", {"nonce": nonce})]
 
 
+@pytest.mark.parametrize(
+    ("channel", "line"),
+    [
+        (Channel.CONSOLE, "[  571.5] lab-nonce:{}\r"),
+        (Channel.CONSOLE, "lab-nonce:{} trailing"),
+        (Channel.EVENTS2, "nonce {}"),
+        (Channel.JOURNAL, '{{"MESSAGE":"lab-nonce:{}","SYSLOG_IDENTIFIER":"lab"}}'),
+    ],
+)
+@pytest.mark.parametrize(
+    ("nonce", "kind"),
+    [
+        ("end-82eb47a9783ee6d5", "end-nonce"),
+        ("end-", "end-nonce"),
+        ("82eb47a9783ee6d5", "nonce"),
+        # The mark counts at the beginning only, and exactly as the harness sends it.
+        ("82eb-end-47a9783ee6d5", "nonce"),
+        ("END-82eb47a9783ee6d5", "nonce"),
+        ("end82eb47a9783ee6d5", "nonce"),
+    ],
+)
+def test_the_last_nonce_is_told_from_the_first(
+    channel: Channel, line: str, nonce: str, kind: str
+) -> None:
+    assert parse_line(channel, line.format(nonce).encode()) == [(kind, {"nonce": nonce})]
+
+
+@pytest.mark.parametrize("channel", [Channel.PROGRESS, Channel.ARP])
+def test_streams_without_nonces_have_no_last_one(channel: Channel) -> None:
+    for kind, _data in parse_line(channel, b"nonce end-82eb47a9783ee6d5"):
+        assert kind in ("garbled", "line")
+
+
 def test_a_journal_message_that_is_no_utf8_arrives_as_text() -> None:
     # journalctl prints such a field as a list of byte values, and a repeated field as a list.
     raw = json.dumps({"MESSAGE": list("dröbd".encode("latin-1")), "_SYSTEMD_UNIT": ["a", "b"]})
@@ -309,6 +342,25 @@ def test_an_endless_line_neither_grows_without_bound_nor_stops_the_stream(
     assert lines[-1] == "after"
     assert max(map(len, lines)) <= 1 << 16
     assert set("".join(lines[:-1])) == {"x"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_that_dies_says_so(tmp_path: Path, heard: Heard, guest: Guest) -> None:
+    """Else the streams would look as if the guests had nothing to tell."""
+
+    def add(source: str, channel: Channel, kind: str, data: dict[str, Any]) -> None:
+        if data.get("text") == "the last straw":
+            raise OSError("no space left on device")
+        heard.add(source, channel, kind, data)
+
+    stream = Stream("alpha", Channel.CONSOLE, tmp_path / "alpha-console")
+    witnesses = Witnesses([stream], add)
+    guest.send(b"line\nthe last straw\n")
+    heard.wait(lambda events: any(e[2] == "witness-died" for e in events))
+    witnesses.close()
+    source, channel, _kind, data = heard.events[-1]
+    assert (source, channel) == ("host", "console")
+    assert "no space left on device" in data["reason"]
 
 
 def test_close_ends_the_thread_and_the_sockets(tmp_path: Path, heard: Heard, guest: Guest) -> None:

@@ -91,13 +91,15 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_a_fault_from_plan_to_healed(bench: Bench) -> None:
-    fault_id = bench.runner.inject(bench.fault("x", ("it bit",), ("it healed",)))
+    bites = ("it bit", "it still bites")
+    fault_id = bench.runner.inject(bench.fault("x", bites, ("it healed",)))
     assert list(bench.runner.active) == [fault_id] == list(bench.journal.open_faults())
     bench.runner.heal(fault_id)
     assert bench.said() == [
         ("plan", fault_id, ""),
         ("inject", fault_id, ""),
         ("bitten", fault_id, "it bit"),
+        ("still-bitten", fault_id, "it still bites"),
         ("heal", fault_id, ""),
         ("healed", fault_id, "it healed"),
     ]
@@ -107,6 +109,51 @@ def test_a_fault_from_plan_to_healed(bench: Bench) -> None:
     assert (event.source, event.data["fault"], event.data["target"], event.data["machine"]) == (
         "host", "x", "target of x", "x",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("at_the_end", "kind", "proof"),
+    [
+        ("no carrier still", "still-bitten", "no carrier still"),
+        # It ended by itself: the cut was shorter than the scenario says.
+        ("", "no-longer-bitten", ""),
+        (GuestUnreachableError("alpha does not answer"), "still-unknown", "alpha does not answer"),
+        (HarnessError("it failed", hint="do this"), "still-unknown", "it failed"),
+    ],
+    ids=["yes", "no", "unreachable", "unknown"],
+)
+def test_whether_it_bit_until_the_end_is_told_before_it_is_healed(
+    bench: Bench, at_the_end: object, kind: str, proof: str
+) -> None:
+    fault_id = bench.runner.inject(bench.fault("x", ("bit", at_the_end, "asked too often")))
+    bench.runner.heal(fault_id)
+    assert bench.said()[2:] == [
+        ("bitten", fault_id, "bit"),
+        (kind, fault_id, proof),
+        ("heal", fault_id, ""),
+        ("healed", fault_id, "ok"),
+    ]
+    assert bench.log == ["inject x", "heal x"], "it is healed whatever was found"
+    assert bench.journal.open_faults() == {}
+    (event,) = [e for e in read_timeline(bench.writer.path) if e.kind == kind]
+    assert (event.channel, event.data["fault"], event.data["machine"]) == (Channel.FAULT, "x", "x")
+
+
+def test_a_proof_that_comes_late_is_not_waited_for_at_the_end(bench: Bench) -> None:
+    """Asked once: looking until it bites again would make the fault longer."""
+    fault_id = bench.runner.inject(bench.fault("x", ("bit", "", "again")))
+    bench.runner.heal(fault_id)
+    kinds = [kind for kind, _id, _proof in bench.said()]
+    assert "no-longer-bitten" in kinds
+    assert "still-bitten" not in kinds
+
+
+def test_every_fault_is_looked_at_when_all_are_healed(bench: Bench) -> None:
+    first = bench.runner.inject(bench.fault("a", ("bit", GuestUnreachableError("gone"))))
+    second = bench.runner.inject(bench.fault("b", ("bit", "bites")))
+    bench.runner.heal_all()
+    told = [(kind, fault_id) for kind, fault_id, _proof in bench.said() if "still" in kind]
+    assert told == [("still-bitten", second), ("still-unknown", first)]
 
 
 def test_a_fault_that_does_not_bite_is_said_and_goes_on(bench: Bench) -> None:
@@ -185,8 +232,8 @@ runner.heal(runner.inject(Real()))
     [
         ("journal", False, ["plan"]),
         ("fault", True, ["plan", "inject", "bitten"]),
-        ("heal", True, ["plan", "inject", "bitten", "heal"]),
-        ("", False, ["plan", "inject", "bitten", "heal", "healed"]),
+        ("heal", True, ["plan", "inject", "bitten", "still-bitten", "heal"]),
+        ("", False, ["plan", "inject", "bitten", "still-bitten", "heal", "healed"]),
     ],
 )
 def test_killed_at_any_point_the_journal_knows_what_may_be_broken(

@@ -154,12 +154,53 @@ def test_libvirt_s_own_schema_accepts_it(plan: MachinePlan, accelerator: str) ->
         connection.close()
 
 
+LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+
+
 class FakeDomain:
-    def __init__(self) -> None:
+    """A domain that runs or not; ``falls`` goes down between the question and the update."""
+
+    def __init__(self, *, on: bool = True, falls: bool = False, refuses: bool = False) -> None:
+        self.on, self.falls, self.refuses = on, falls, refuses
         self.updates: list[tuple[str, int]] = []
 
+    def isActive(self) -> int:
+        on = self.on
+        self.on = on and not self.falls
+        return int(on)
+
     def updateDeviceFlags(self, xml: str, flags: int) -> None:
+        if self.refuses or (flags & LIVE and not self.on):
+            raise libvirt.libvirtError("Requested operation is not valid: domain is not running")
         self.updates.append((xml, flags))
+
+
+def bravo(domain: FakeDomain) -> Machine:
+    plan = TOPOLOGY.machine("bravo")
+    host = SimpleNamespace(connection=SimpleNamespace(lookupByName={plan.domain: domain}.get))
+    return Machine(plan, cast("Any", host), cast("Any", None))
+
+
+@pytest.mark.parametrize(
+    ("domain", "flags"),
+    [
+        (FakeDomain(), LIVE | CONFIG),
+        (FakeDomain(on=False), CONFIG),
+        (FakeDomain(falls=True), CONFIG),
+    ],
+    ids=["runs", "off", "goes down meanwhile"],
+)
+def test_a_cable_stays_as_it_is_when_the_domain_starts_again(
+    domain: FakeDomain, flags: int
+) -> None:
+    """Fencing destroys and starts a domain: a cut must not end with that."""
+    bravo(domain).set_carrier(Link.DRBD, up=False)
+    assert [seen for _xml, seen in domain.updates] == [flags]
+
+
+def test_a_cable_that_cannot_be_moved_at_all_is_an_error() -> None:
+    with pytest.raises(libvirt.libvirtError):
+        bravo(FakeDomain(refuses=True)).set_carrier(Link.DRBD, up=True)
 
 
 @pytest.mark.parametrize("up", [True, False])
@@ -168,11 +209,9 @@ def test_a_cable_is_pulled_at_exactly_the_card_that_was_defined(link: Link, up: 
     """libvirt refuses an update that differs in anything but what may change live."""
     plan = TOPOLOGY.machine("bravo")
     domain = FakeDomain()
-    host = SimpleNamespace(connection=SimpleNamespace(lookupByName={plan.domain: domain}.get))
-    machine = Machine(plan, cast("Any", host), cast("Any", None))
-    machine.set_carrier(link, up=up)
+    bravo(domain).set_carrier(link, up=up)
     ((xml, flags),) = domain.updates
-    assert flags == libvirt.VIR_DOMAIN_AFFECT_LIVE
+    assert flags == LIVE | CONFIG
     update = ET.fromstring(xml)
     state = update.find("link")
     assert state is not None

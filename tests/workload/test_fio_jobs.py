@@ -18,7 +18,7 @@ from harness.cluster.form import MOUNT_POINT
 from harness.evidence.timeline import Channel, read_timeline
 from harness.lab.topology import BACKING_BYTES, LUN_OF, Topology
 from harness.workload.files import _sums
-from harness.workload.fio import FILE_JOB, RAW_JOBS, Job
+from harness.workload.fio import _PAYLOAD_MIB, FILE_JOB, RAW_JOBS, Job, Workload
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -65,7 +65,6 @@ def test_every_job_stamps_its_blocks_and_logs_every_acknowledgement(job: Job) ->
 def test_a_raw_job_writes_to_its_lun_and_never_to_a_file_in_its_place(job: Job) -> None:
     given = options(job)
     assert given["allow_file_create"] == "0"
-    assert int(given["size"].removesuffix("M")) << 20 < BACKING_BYTES, "it must fit the LUN"
     assert job.resource is not None
     assert LUN_OF[job.resource] == job.lun
     # The very device that was written to in a real run.
@@ -78,6 +77,21 @@ def test_a_raw_job_writes_to_its_lun_and_never_to_a_file_in_its_place(job: Job) 
     ]
     assert given["filename"] == seen
     assert len(Path(seen).name.removeprefix("scsi-")) == 33  # type 3 (NAA) and 32 digits
+
+
+def test_one_raw_job_overwrites_and_the_other_keeps_every_write() -> None:
+    """fio visits every block of its region once before any twice."""
+    first, second = map(options, RAW_JOBS)
+    assert first["size"] == "4M"
+    region = int(first["size"].removesuffix("M")) << 20
+    assert region < BACKING_BYTES, "it must fit the LUN"
+    # All of it is read whole at the end, to check its payloads.
+    assert region <= _PAYLOAD_MIB << 20
+    # No size is the whole device: without --allow_file_create=0 fio would ask for one.
+    assert "size" not in second
+    # At the job's pace the whole LUN is not filled within a scenario.
+    job = RAW_JOBS[1]
+    assert BACKING_BYTES / int(second["bs"]) / job.burst * job.pause_ms / 1000 > 300
 
 
 def test_the_file_job_writes_in_the_mounted_file_system_and_syncs() -> None:
@@ -106,7 +120,7 @@ def test_the_description_names_the_files_that_fio_writes(job: Job) -> None:
 
 
 @pytest.mark.skipif(shutil.which("fio") is None, reason="fio is not installed")
-@pytest.mark.parametrize("job", [RAW_JOBS[0], FILE_JOB], ids=lambda j: j.name)
+@pytest.mark.parametrize("job", JOBS, ids=lambda j: j.name)
 def test_fio_takes_the_command_and_writes_what_is_described(job: Job, tmp_path: Path) -> None:
     """A short run on a file instead of the LUN; everything else is as in the guest."""
     given = options(job)
