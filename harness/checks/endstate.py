@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.split_brain import divergence
+from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Sample
 
 UP_TO_DATE = "UpToDate"
+_MOMENTS = {"before": "before the fault", "after": "at the end"}
 
 
 def ends_healthy(what: str) -> Callable[[Evidence], bool]:
@@ -25,29 +27,31 @@ def ends_healthy(what: str) -> Callable[[Evidence], bool]:
     return applies
 
 
-def last_of(evidence: Evidence, what: str) -> list[Sample]:
-    """The last ``after`` sample of each node.
+def last_of(evidence: Evidence, what: str, when: str = "after") -> list[Sample]:
+    """The last sample of each node at the end (or ``before`` the fault).
 
     Raises:
         CannotJudgeError: there is none.
     """
-    samples = list(evidence.latest(what, "after").values())
+    samples = list(evidence.latest(what, when).values())
     if not samples:
-        raise CannotJudgeError(f"no {what} sample at the end")
+        raise CannotJudgeError(f"no {what} sample {_MOMENTS[when]}")
     return samples
 
 
-def drbd_states(evidence: Evidence) -> list[tuple[Sample, str, dict[str, Any]]]:
-    """(sample, resource, state) of every resource on both nodes at the end.
+def drbd_states(
+    evidence: Evidence, when: str = "after"
+) -> list[tuple[Sample, str, dict[str, Any]]]:
+    """(sample, resource, state) of every resource on both nodes at the end (or ``before``).
 
     Raises:
         CannotJudgeError: a node or a resource was not sampled.
     """
-    samples = evidence.latest("drbd", "after")
+    samples = evidence.latest("drbd", when)
     states = []
     for node in evidence.scenario.nodes:
         if node not in samples:
-            raise CannotJudgeError(f"no drbd sample of {node} at the end")
+            raise CannotJudgeError(f"no drbd sample of {node} {_MOMENTS[when]}")
         value = samples[node].value
         for resource in evidence.scenario.resources:
             state = value.get(resource) if isinstance(value, dict) else None
@@ -92,6 +96,18 @@ def connections(evidence: Evidence) -> Finding:
     )
 
 
+def not_up_to_date(state: dict[str, Any]) -> str:
+    """What is wrong with a replica's state; empty where nothing is."""
+    wrong = [
+        f"{key} {state.get(key)}" for key in ("disk", "peer_disk") if state.get(key) != UP_TO_DATE
+    ]
+    if state.get("oos_kib") != 0:
+        wrong.append(f"{state.get('oos_kib')} KiB out of sync")
+    if state.get("suspended") is not False:
+        wrong.append("I/O suspended")
+    return ", ".join(wrong)
+
+
 @check("replicas-up-to-date", "Both replicas are UpToDate", applies=ends_healthy("drbd"))
 def replicas_up_to_date(evidence: Evidence) -> Finding:
     """After the heal both sides are UpToDate, nothing is out of sync, no I/O is suspended.
@@ -99,20 +115,13 @@ def replicas_up_to_date(evidence: Evidence) -> Finding:
     Each node tells its own disk state and what it knows of its peer's; both must say UpToDate,
     with 0 KiB out of sync (oos of /proc/drbd).
     """
-    problems, bad = [], []
     states = drbd_states(evidence)
-    for sample, resource, state in states:
-        wrong = []
-        for key in ("disk", "peer_disk"):
-            if state.get(key) != UP_TO_DATE:
-                wrong.append(f"{key} {state.get(key)}")
-        if state.get("oos_kib") != 0:
-            wrong.append(f"{state.get('oos_kib')} KiB out of sync")
-        if state.get("suspended") is not False:
-            wrong.append("I/O suspended")
-        if wrong:
-            problems.append(f"{sample.node} {resource}: {', '.join(wrong)}")
-            bad.append(sample)
+    wrong = {
+        sample.node + " " + resource: (sample, not_up_to_date(state))
+        for sample, resource, state in states
+    }
+    problems = [f"{name}: {text}" for name, (_, text) in wrong.items() if text]
+    bad = [sample for sample, text in wrong.values() if text]
     return found(
         problems,
         expected="UpToDate/UpToDate, 0 KiB out of sync, not suspended",
@@ -135,7 +144,26 @@ def instances(evidence: Evidence) -> Finding:
     replica looks to Pacemaker, and a promoted instance on another node than the group means that
     the LUNs are served from where the data is not writable.
     """
-    samples, groups = last_of(evidence, "instances"), last_of(evidence, "group")
+    problems, samples, node = instance_problems(evidence)
+    return found(
+        problems,
+        expected="one promoted instance by the group, one unpromoted, for each resource",
+        fine=f"promoted on {node} by the group, unpromoted on the other node",
+        operations=(len(samples) - 1) * len(evidence.scenario.resources),
+        when_ns=[sample.seen.t_ns for sample in samples[:-1]] if problems else (),
+        evidence=[sample.seen.ref for sample in samples],
+    )
+
+
+def instance_problems(
+    evidence: Evidence, when: str = "after"
+) -> tuple[list[str], list[Sample], str | None]:
+    """(what is wrong, samples of instances and then of the group, the group's node).
+
+    Raises:
+        CannotJudgeError: there is no sample.
+    """
+    samples, groups = last_of(evidence, "instances", when), last_of(evidence, "group", when)
     group = groups[-1].value if isinstance(groups[-1].value, dict) else {}
     problems = [
         f"{name} is {state}"
@@ -158,25 +186,27 @@ def instances(evidence: Evidence) -> Finding:
                 problems.append(
                     f"{resource}: promoted on {promoted[0]}, the group on {group.get('node')}"
                 )
-    return found(
-        dict.fromkeys(problems),
-        expected="one promoted instance by the group, one unpromoted, for each resource",
-        fine=f"promoted on {group.get('node')} by the group, unpromoted on the other node",
-        operations=len(samples) * len(evidence.scenario.resources),
-        when_ns=[sample.seen.t_ns for sample in samples] if problems else (),
-        evidence=[sample.seen.ref for sample in (*samples, groups[-1])],
-    )
+    return list(dict.fromkeys(problems)), [*samples, groups[-1]], group.get("node")
+
+
+def left_over(evidence: Evidence, what: str, when: str = "after") -> list[str]:
+    """Everything in the lists that were sampled as ``what``.
+
+    Raises:
+        CannotJudgeError: there is no sample, or one is not a list.
+    """
+    left: list[str] = []
+    for sample in last_of(evidence, what, when):
+        if not isinstance(sample.value, list):
+            raise CannotJudgeError(f"{sample.seen.ref}: {what} is not a list")
+        left += [str(item) for item in sample.value]
+    return list(dict.fromkeys(left))
 
 
 def _nothing_left(evidence: Evidence, what: str, thing: str) -> Finding:
     samples = last_of(evidence, what)
-    left: list[str] = []
-    for sample in samples:
-        if not isinstance(sample.value, list):
-            raise CannotJudgeError(f"{sample.seen.ref}: {what} is not a list")
-        left += [str(item) for item in sample.value]
     return found(
-        dict.fromkeys(left),
+        left_over(evidence, what),
         expected=f"no {thing}",
         fine=f"no {thing}",
         operations=len(samples),
@@ -206,14 +236,7 @@ def failed_actions(evidence: Evidence) -> Finding:
 @check("membership", "Both nodes are online", applies=ends_healthy("membership"))
 def membership(evidence: Evidence) -> Finding:
     """At the end every node that was asked sees both nodes online (not standby, not unclean)."""
-    samples = last_of(evidence, "membership")
-    problems = []
-    for sample in samples:
-        value = sample.value if isinstance(sample.value, dict) else {}
-        for node in evidence.scenario.nodes:
-            if value.get(node) != "online":
-                by = f" as {sample.node} sees it" if sample.node else ""
-                problems.append(f"{node} is {value.get(node)}{by}")
+    samples, problems = last_of(evidence, "membership"), not_online(evidence)
     return found(
         problems,
         expected="both nodes online",
@@ -221,4 +244,42 @@ def membership(evidence: Evidence) -> Finding:
         operations=len(samples),
         when_ns=[sample.seen.t_ns for sample in samples] if problems else (),
         evidence=[sample.seen.ref for sample in samples],
+    )
+
+
+def not_online(evidence: Evidence, when: str = "after") -> list[str]:
+    """Which node is not online, as every node that was asked sees it.
+
+    Raises:
+        CannotJudgeError: there is no sample.
+    """
+    problems = []
+    for sample in last_of(evidence, "membership", when):
+        value = sample.value if isinstance(sample.value, dict) else {}
+        for node in evidence.scenario.nodes:
+            if value.get(node) != "online":
+                by = f" as {sample.node} sees it" if sample.node else ""
+                problems.append(f"{node} is {value.get(node)}{by}")
+    return problems
+
+
+@check("settled", "The cluster became whole again in time")
+def settled(evidence: Evidence) -> Finding:
+    """Nothing was missing when the time to become whole again was over.
+
+    The harness waits for the cluster (UpToDate, connected, both nodes members, group started)
+    before it samples the end state, and says at its deadline what is missing (``not-settled``).
+    What becomes whole later, while the rest is collected, did not do so in time.
+    """
+    missing = evidence.select(Channel.STATE, "not-settled")
+    samples = [
+        seen for seen in evidence.select(Channel.STATE, "sample") if seen.text("when") == "after"
+    ]
+    return found(
+        [seen.text("text")[:500] or "not whole, without saying why" for seen in missing],
+        expected="whole within the deadline",
+        fine="whole within the deadline",
+        operations=len(samples) + len(missing),
+        when_ns=[seen.t_ns for seen in missing],
+        evidence=[seen.ref for seen in missing or samples],
     )

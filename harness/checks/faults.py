@@ -33,9 +33,24 @@ def _has_faults(evidence: Evidence) -> bool:
     return evidence.scenario.expect.fault or bool(evidence.select(Channel.FAULT, "inject"))
 
 
+def _ended_early(kinds: dict[str, Seen]) -> str:
+    gone = kinds.get("no-longer-bitten")
+    if gone is not None:
+        return f"the fault ended by itself before it was healed: {gone.text('proof')[:200]}"
+    cut = kinds["inject"].text("kind").startswith("cut-")
+    if cut and "still-bitten" not in kinds and "still-unknown" not in kinds:
+        return "no proof that it lasted until it was healed"
+    return ""
+
+
 @check("faults", "Every fault bit and healed", applies=_has_faults)
 def faults(evidence: Evidence) -> Finding:
     """Each injected fault has a proof that it bit and a proof that it healed.
+
+    A cut must still be there when it is about to be healed (``still-bitten``): one that ended by
+    itself left the cluster alone for an unknown time. ``still-unknown`` is accepted: the guest
+    that would tell could not be asked, and nobody took the cut away. A machine without power, or
+    one that was reset, needs no such proof.
 
     A cluster that was never hurt proves nothing by surviving, and one that is still hurt cannot
     be judged on its end state. So a missing proof is INCONCLUSIVE: it says nothing against the
@@ -58,6 +73,11 @@ def faults(evidence: Evidence) -> Finding:
                 problems.append(f"{name}: no proof that it {what}")
             else:
                 continue
+            when.append(kinds["inject"].t_ns)
+            refs += [seen.ref for seen in events]
+        text = _ended_early(kinds)
+        if text:
+            problems.append(f"{name}: {text}")
             when.append(kinds["inject"].t_ns)
             refs += [seen.ref for seen in events]
     return found(

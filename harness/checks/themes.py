@@ -9,6 +9,7 @@ from harness.checks import (  # noqa: F401  (imported for what they register)
     replicas,
     split_brain,
     stall,
+    start,
     system,
     witnesses,
     writes,
@@ -18,6 +19,7 @@ from harness.checks.registry import ALL_CHECKS
 # First whether the evidence counts, then integrity, then transparency, then the end state.
 ORDER = (
     "witnesses",
+    "healthy-start",
     "faults",
     "spanning-writes",
     "split-brain-messages",
@@ -36,6 +38,7 @@ ORDER = (
     "failovers",
     "fencings",
     "active-node",
+    "settled",
     "connections",
     "replicas-up-to-date",
     "instances",

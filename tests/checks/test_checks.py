@@ -138,6 +138,7 @@ def never_fenced(f: Folder) -> None:
     for event in f.events:
         if event.channel == "fault":
             event.data |= {"kind": "cut-carrier", "target": "drbd link of alpha"}
+    f.add(54.9, "host", "fault", "still-bitten", id="f1-power-off", proof="carrier is 0")
     f.value("fence_history", "after").clear()
 
 
@@ -415,6 +416,70 @@ def the_fault_did_not_bite(f: Folder) -> None:
 @defect(faults=INCONCLUSIVE, spanning_writes=INCONCLUSIVE)
 def no_fault_at_all(f: Folder) -> None:
     f.drop(lambda e: e.channel == "fault")
+
+
+@defect(faults=INCONCLUSIVE)
+def the_fault_ended_by_itself(f: Folder) -> None:
+    f.add(54.9, "host", "fault", "no-longer-bitten", id="f1-power-off", proof="carrier is 1")
+
+
+@defect(faults=INCONCLUSIVE)
+def nobody_looked_whether_a_cut_lasted(f: Folder) -> None:
+    f.add(40, "host", "fault", "plan", id="f2", fault="cut", kind="cut-carrier", target="data")
+    for t_s, kind in ((40, "inject"), (41, "bitten"), (50, "heal"), (51, "healed")):
+        f.add(t_s, "host", "fault", kind, id="f2", fault="cut", kind="cut-carrier", target="data")
+
+
+@defect()
+def a_cut_that_lasted(f: Folder) -> None:
+    nobody_looked_whether_a_cut_lasted(f)
+    f.add(49.9, "host", "fault", "still-bitten", id="f2", fault="cut", proof="carrier is 0")
+
+
+@defect()
+def a_cut_of_a_guest_that_could_not_be_asked(f: Folder) -> None:
+    nobody_looked_whether_a_cut_lasted(f)
+    f.add(49.9, "host", "fault", "still-unknown", id="f2", fault="cut", unreachable=True)
+
+
+@defect(settled=INVALID)
+def the_cluster_did_not_settle(f: Folder) -> None:
+    f.add(89, "host", "state", "not-settled", text="not within 300 s; bravo: r1 is Inconsistent")
+
+
+@defect(healthy_start=INCONCLUSIVE)
+def a_replica_was_stale_before(f: Folder) -> None:
+    f.value("drbd", "before", "alpha")["r1"]["peer_disk"] = "Outdated"
+
+
+@defect(healthy_start=INCONCLUSIVE)
+def a_connection_was_down_before(f: Folder) -> None:
+    f.value("drbd", "before", "alpha")["r1"]["cs"] = "WFConnection"
+
+
+@defect(healthy_start=INCONCLUSIVE)
+def a_resource_was_stopped_before(f: Folder) -> None:
+    f.value("group", "before")["resources"]["vip"] = "Stopped"
+
+
+@defect(healthy_start=INCONCLUSIVE)
+def a_constraint_was_there_before(f: Folder) -> None:
+    f.value("fence_constraints", "before").append("drbd-fence-by-handler-r0-msg")
+
+
+@defect(healthy_start=INCONCLUSIVE)
+def an_action_had_failed_before(f: Folder) -> None:
+    f.value("failed_actions", "before").append("lun0_start_0 on bravo: error")
+
+
+@defect(healthy_start=INCONCLUSIVE)
+def a_node_was_in_standby_before(f: Folder) -> None:
+    f.value("membership", "before")["alpha"] = "standby"
+
+
+@defect(healthy_start=INCONCLUSIVE)
+def nobody_asked_for_the_instances_before(f: Folder) -> None:
+    f.drop(lambda e: e.data.get("what") == "instances" and e.data.get("when") == "before")
 
 
 @defect(witnesses=INCONCLUSIVE)
