@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from harness.checks.registry import Finding, check, found
+from harness.checks.roles import is_deadly
 from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 
@@ -34,6 +35,8 @@ def _has_faults(evidence: Evidence) -> bool:
 
 
 def _ended_early(kinds: dict[str, Seen]) -> str:
+    if is_deadly(kinds["inject"].text("kind")):
+        return ""
     gone = kinds.get("no-longer-bitten")
     if gone is not None:
         return f"the fault ended by itself before it was healed: {gone.text('proof')[:200]}"
@@ -49,8 +52,8 @@ def faults(evidence: Evidence) -> Finding:
 
     A cut must still be there when it is about to be healed (``still-bitten``): one that ended by
     itself left the cluster alone for an unknown time. ``still-unknown`` is accepted: the guest
-    that would tell could not be asked, and nobody took the cut away. A machine without power, or
-    one that was reset, needs no such proof.
+    that would tell could not be asked, and nobody took the cut away. A machine that lost its
+    power or was reset needs no such proof: it is down once, and a fencing may power it on.
 
     A cluster that was never hurt proves nothing by surviving, and one that is still hurt cannot
     be judged on its end state. So a missing proof is INCONCLUSIVE: it says nothing against the

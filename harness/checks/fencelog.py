@@ -1,4 +1,4 @@
-"""Fencings as Pacemaker reports them: journal lines of pacemaker-fenced, and its history."""
+"""Fencings as Pacemaker reports them (journal, history) and as fence_virtd does them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.evidence.timeline import Channel
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.evidence.model import Evidence, Sample
+    from harness.evidence.model import Evidence, Sample, Seen
 
 _SAME_OPERATION_NS = 30_000_000_000  # two nodes report one operation within this
 POWER_ACTIONS = ("reboot", "off")
@@ -32,6 +32,9 @@ _FENCER_IDENTIFIERS = ("pacemaker-fenced", "stonith-ng")
 _UNCLEAN = re.compile(r"(?:Cluster node|Node) (?P<node>[\w.-]+) (?:will be fenced\b|is unclean\b)")
 
 _MEMBER = re.compile(r"\bNode (?P<node>[\w.-]+) state is now member\b")  # membership.c
+
+# fence_virtd's libvirt backend (server/libvirt.c), before it touches the domain.
+_POWER_ACTION = re.compile(r"ENTER libvirt_(?:reboot|off) (?P<domain>\S+) (?P<request>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,21 @@ def called_unclean_since(evidence: Evidence, peer: str, at_ns: int) -> int | Non
         elif unclean and unclean["node"] == peer and since is None:
             since = seen.t_ns
     return since
+
+
+def power_actions(evidence: Evidence) -> dict[str, list[Seen]]:
+    """What fence_virtd was made to do to each node's power, from its log, each request once."""
+    actions: dict[str, list[Seen]] = {node: [] for node in evidence.scenario.nodes}
+    requests = set()
+    for seen in evidence.select(Channel.FENCE):
+        match = _POWER_ACTION.search(seen.text("text"))
+        if match is None or match.groups() in requests:
+            continue
+        requests.add(match.groups())
+        for node, of_node in actions.items():
+            if match["domain"] == node or match["domain"].endswith(f"-{node}"):
+                of_node.append(seen)
+    return actions
 
 
 def history_fencings(before: Iterable[Sample], after: Iterable[Sample]) -> Counter[str]:

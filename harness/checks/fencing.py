@@ -10,6 +10,7 @@ from harness.checks.fencelog import (
     called_unclean_since,
     fence_reports,
     history_fencings,
+    power_actions,
 )
 from harness.checks.handover import Overlap, overlap
 from harness.checks.registry import CannotJudgeError, Finding, check
@@ -112,6 +113,11 @@ def fencings(evidence: Evidence) -> Finding:
     journals. Where they agree, their count decides. Where they differ, one of them lost
     something: INVALID only if neither can be what was expected, else INCONCLUSIVE. The history
     lives in the fencers' memory and is gone once both nodes went down; then the journals decide.
+
+    Third witness: fence_virtd's log of what it did to each node's power. Where it acted on a node
+    more or less often than Pacemaker succeeded, the witnesses disagree: INCONCLUSIVE. Not INVALID:
+    the agent may ask again where its first request was answered late, which is one fencing for
+    Pacemaker; a machine that really went down once more has no cause left (``machines``).
     """
     expect = evidence.scenario.expect
     before, after = (
@@ -133,7 +139,14 @@ def fencings(evidence: Evidence) -> Finding:
         verdict = Verdict.VALID if _as_expected(journal, evidence) else Verdict.INVALID
     else:
         verdict = Verdict.INVALID if len(wrong) == 2 else Verdict.INCONCLUSIVE
+    acted = {node: len(actions) for node, actions in power_actions(evidence).items()}
+    differing = Counter({n: c for n, c in acted.items() if c != journal[n]})
+    if differing or any(node not in acted for node in journal):
+        verdict = Verdict.INVALID if verdict is Verdict.INVALID else Verdict.INCONCLUSIVE
     seen = f"{journal.total()} in the journals{_named(journal)}"
+    if differing:
+        did = ", ".join(f"{node} × {n}" for node, n in sorted(differing.items()))
+        seen += f", but fence_virtd acted on {did}"
     if history != journal:
         seen += f", {history.total()} in the fence history{_named(history)}"
     return Finding(
@@ -144,9 +157,10 @@ def fencings(evidence: Evidence) -> Finding:
         when_ns=tuple(report.t_ns for report in reports),
         evidence=tuple(
             [ref for report in reports for ref in report.refs]
+            + [seen.ref for actions in power_actions(evidence).values() for seen in actions]
             + [sample.seen.ref for sample in (*before.values(), *after.values())]
         ),
-        details={"history": dict(history), "journal": dict(journal)},
+        details={"history": dict(history), "journal": dict(journal), "fence_virtd": acted},
     )
 
 

@@ -263,7 +263,7 @@ def healthy(seed: int = 1) -> Folder:
     _samples(folder, 0.5, "before", active="alpha", fenced=0)
     for t_s in (0.2, 85.0):
         folder.add(
-            t_s, "host", "clock", "offset", node="client", boot_id="c",
+            t_s, "host", "clock", "offset", node="client", boot_id="client-boot-1",
             offset_ns=OFFSET_NS, uncertainty_ns=400_000,
         )  # fmt: skip
     folder.add(1.5, "host", "workload", "start", jobs=["raw0", "raw1"], exit_code=None, text="")

@@ -419,8 +419,71 @@ def no_fault_at_all(f: Folder) -> None:
 
 
 @defect(faults=INCONCLUSIVE)
-def the_fault_ended_by_itself(f: Folder) -> None:
-    f.add(54.9, "host", "fault", "no-longer-bitten", id="f1-power-off", proof="carrier is 1")
+def a_cut_ended_by_itself(f: Folder) -> None:
+    nobody_looked_whether_a_cut_lasted(f)
+    f.add(49.9, "host", "fault", "no-longer-bitten", id="f2", fault="cut", proof="carrier is 1")
+
+
+@defect()
+def a_machine_was_powered_on_before_its_heal(f: Folder) -> None:
+    f.add(54.9, "host", "fault", "no-longer-bitten", id="f1-power-off", proof="")
+
+
+@defect(machines=INVALID)
+def a_machine_crashed_by_itself(f: Folder) -> None:
+    f.add(82, "client", "domain", "lifecycle", event="crashed", detail="panicked")
+
+
+@defect(machines=INVALID)
+def a_node_stopped_once_more(f: Folder) -> None:
+    f.add(35, "alpha", "domain", "lifecycle", event="stopped", detail="failed")
+    f.add(36, "alpha", "domain", "lifecycle", event="started", detail="booted")
+    f.add(37, "alpha", "domain", "lifecycle", event="stopped", detail="failed")
+
+
+@defect(machines=INVALID)
+def a_machine_booted_by_itself(f: Folder) -> None:
+    f.journal(85, "client", "Started", identifier="x", boot="2")
+
+
+@defect(machines=INVALID)
+def a_node_booted_more_often_than_it_was_put_down(f: Folder) -> None:
+    f.journal(83, "alpha", "Started", identifier="x", boot="3")
+
+
+@defect()
+def a_reboot_that_was_asked_for(f: Folder) -> None:
+    f.journal(85, "bravo", "Started", identifier="x", boot="2")
+    value = {"node": "bravo", "seconds": 20.0, "boot_id_before": "bravo-boot-1",
+             "boot_id_after": "bravo-boot-2", "deadline_s": 60.0}  # fmt: skip
+    f.sample(91, "reboot", "after", "bravo", value)
+
+
+@defect()
+def a_revert_is_no_stop(f: Folder) -> None:
+    f.add(0.1, "client", "domain", "lifecycle", event="stopped", detail="from-snapshot")
+
+
+@defect(fencings=INCONCLUSIVE)
+def fence_virtd_acted_twice(f: Folder) -> None:
+    f.add(29, "host", "fence", "line", text="ENTER libvirt_off fh0-alpha 6")
+
+
+@defect(fencings=INCONCLUSIVE)
+def fence_virtd_acted_on_the_other_node(f: Folder) -> None:
+    for event in f.events:
+        if "ENTER" in str(event.data.get("text")):
+            event.data["text"] = "ENTER libvirt_reboot fh0-bravo 5"
+
+
+@defect(fencings=INCONCLUSIVE)
+def fence_virtd_did_nothing(f: Folder) -> None:
+    f.drop(lambda e: "ENTER" in str(e.data.get("text")))
+
+
+@defect()
+def fence_virtd_told_a_request_twice(f: Folder) -> None:
+    f.add(27.1, "host", "fence", "line", text="ENTER libvirt_reboot fh0-alpha 5")
 
 
 @defect(faults=INCONCLUSIVE)
