@@ -7,14 +7,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.checks.registry import MAX_LISTED, Finding, check, found
-from harness.evidence.blocks import read_digests
+from harness.checks.verdict import Verdict
+from harness.evidence.blocks import BLOCK_SIZE, read_digests
 
 if TYPE_CHECKING:
     from harness.evidence.model import Evidence
 
+_LEAST_SHARE = 0.95  # of a LUN's bytes; DRBD's metadata takes the rest
+
 
 def _replicas_read(evidence: Evidence) -> bool:
     return evidence.scenario.expect.workload or any(evidence.folder.glob("replicas/*.digests.bin"))
+
+
+def _written(evidence: Evidence) -> set[str]:
+    """Resources that a job wrote to; a file job names none: it has what the others leave."""
+    scenario = evidence.scenario
+    named = {job.resource for job in scenario.jobs if job.resource is not None}
+    named |= {scenario.luns[job.lun].resource for job in scenario.jobs if job.lun in scenario.luns}
+    rest = {lun.resource for lun in scenario.luns.values()} - named
+    nameless = any(job.resource is None and job.lun is None for job in scenario.jobs)
+    return named | (rest if nameless and len(rest) == 1 else set())
 
 
 @check("replica-digests", "Both replicas hold the same bytes", applies=_replicas_read)
@@ -24,8 +37,15 @@ def replica_digests(evidence: Evidence) -> Finding:
     Equal identifiers and UpToDate are DRBD's opinion; this compares the bytes. Both digests are
     taken at rest and cover la_size only, so any difference is silent divergence (one bit flip in
     2^32 blocks would pass). A different length means that the two nodes disagree on the size.
+    Digests that leave out more than a twentieth of the LUN, or that are the same for every block
+    though a job wrote there, are not of the data: INCONCLUSIVE.
     """
-    problems, refs, compared = [], [], 0
+    problems: list[str] = []
+    doubts: list[str] = []
+    refs: list[str] = []
+    compared = 0
+    sizes = {lun.resource: lun.bytes for lun in evidence.scenario.luns.values()}
+    written = _written(evidence)
     details: dict[str, object] = {}
     for resource in evidence.scenario.resources:
         names = [f"replicas/{resource}.{node}.digests.bin" for node in evidence.scenario.nodes]
@@ -35,6 +55,13 @@ def replica_digests(evidence: Evidence) -> Finding:
         if len(ours) != len(theirs):
             problems.append(f"{resource}: {len(ours)} and {len(theirs)} blocks")
             continue
+        if len(ours) * BLOCK_SIZE < _LEAST_SHARE * sizes.get(resource, 0):
+            doubts.append(
+                f"{resource}: {len(ours)} blocks cover {len(ours) * BLOCK_SIZE} of "
+                f"{sizes[resource]} bytes"
+            )
+        if resource in written and len(np.unique(ours)) <= 1 and len(np.unique(theirs)) <= 1:
+            doubts.append(f"{resource}: every block has the same digest, but a job wrote there")
         differing = np.flatnonzero(ours != theirs)
         if len(differing):
             first = [int(block) for block in differing[:MAX_LISTED]]
@@ -42,7 +69,8 @@ def replica_digests(evidence: Evidence) -> Finding:
             details[resource] = {"differing": len(differing), "first": first}
             refs += [f"{names[0]}:{block}" for block in first]
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="no block differs",
         fine=f"{compared} blocks are equal",
         operations=compared,

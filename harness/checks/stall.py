@@ -1,4 +1,4 @@
-"""How long writes stood still, and whether they went on at all; and: was the fault in between."""
+"""How long writes stood still, and whether they went on at all."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.checks.clocks import ClockMap, clock_map
-from harness.checks.faults import fault_window
 from harness.checks.jobs import has_workload, log_rows
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from harness.evidence.model import Evidence, Job, Seen
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The longest standstill of one job: ``kind`` latency, gap, or progress (sampled)."""
+    """A long standstill of one job: ``kind`` latency, gap, end, or progress (sampled)."""
 
     job: str
     kind: str
@@ -41,16 +38,19 @@ def stall(evidence: Evidence) -> Finding:
     """The longest write and the longest gap between acknowledgements are within the bound.
 
     A frozen device shows as a long latency (a write waits) or as a gap (nothing completes); the
-    larger of both is the blackout that an application sees. A job without a latency log (fio was
-    killed) is judged on the initiator's I/O counters. A workload that got stuck and never ended
-    is over any bound.
+    larger of both is the blackout that an application sees. So does the time from a job's last
+    acknowledgement until the workload was asked to stop, less the uncertainty of the two clocks.
+    A job without a latency log (fio was killed) is judged on the initiator's I/O counters. A
+    workload that got stuck and never ended is over any bound. A log without a single write says
+    nothing: INCONCLUSIVE.
     """
     bound_s = evidence.scenario.expect.max_stall_s
     clock = clock_map(evidence, evidence.scenario.initiator)
     stuck = _stuck_since(evidence)
-    stalls = [s for job in evidence.scenario.jobs for s in _stalls(evidence, job, clock)]
+    stalls = stalls_of(evidence)
+    doubts = _unknown(evidence, clock)
     if not stalls and stuck is None:
-        raise CannotJudgeError("no job has a latency log or progress samples")
+        raise CannotJudgeError("; ".join(doubts) or "no job has a latency log or progress samples")
     problems = [f"{s.job}: {s.seconds:.1f} s ({s.kind})" for s in stalls if s.seconds > bound_s]
     longest = max(stalls, key=lambda s: s.seconds, default=None)
     when: list[int] = []
@@ -77,7 +77,8 @@ def stall(evidence: Evidence) -> Finding:
             "end_ns": evidence.end_ns,
         }  # fmt: skip
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected=f"at most {bound_s:g} s",
         fine=f"at most {longest.seconds if longest else 0:.1f} s",
         operations=sum(s.judged for s in stalls) + (stuck is not None),
@@ -85,6 +86,43 @@ def stall(evidence: Evidence) -> Finding:
         evidence=refs,
         details=details,
     )
+
+
+def stalls_of(evidence: Evidence) -> list[Stall]:
+    """The longest standstills of every job, one of each kind."""
+    clock = clock_map(evidence, evidence.scenario.initiator)
+    return [stall for job in evidence.scenario.jobs for stall in _stalls(evidence, job, clock)]
+
+
+def standstills(evidence: Evidence, least_s: float) -> list[tuple[int, int]]:
+    """(from, to) on the run's clock, ns: whenever a job's log has no completion for ``least_s``."""
+    clock = clock_map(evidence, evidence.scenario.initiator)
+    still: list[tuple[int, int]] = []
+    for job in evidence.scenario.jobs if clock is not None else ():
+        rows = log_rows(evidence, job)
+        if rows is None or clock is None or not len(rows):
+            continue
+        done = np.sort(rows["time_ms"].astype(np.int64)) * 1_000_000
+        at = np.flatnonzero(np.diff(done) > least_s * 1e9)
+        still += [(clock.one(int(done[i])), clock.one(int(done[i + 1]))) for i in at]
+    return sorted(still)
+
+
+def _unknown(evidence: Evidence, clock: ClockMap | None) -> list[str]:
+    """What a standstill could hide in."""
+    unknown = []
+    for job in evidence.scenario.jobs:
+        rows = log_rows(evidence, job)
+        if rows is not None and not len(rows):
+            unknown.append(f"{job.name}: its log has no write at all")
+        elif rows is not None and clock is None and _stop_asked(evidence) is not None:
+            unknown.append(f"{job.name}: its last write cannot be dated, the clock is not known")
+    return unknown
+
+
+def _stop_asked(evidence: Evidence) -> int | None:
+    asked = evidence.select(Channel.WORKLOAD, "stop-asked")
+    return asked[0].t_ns if asked else None
 
 
 def _stalls(evidence: Evidence, job: Job, clock: ClockMap | None) -> list[Stall]:
@@ -105,10 +143,16 @@ def _stalls(evidence: Evidence, job: Job, clock: ClockMap | None) -> list[Stall]
         return clock.one(guest_ns) if clock is not None else guest_ns
 
     # The length is the guest's; a drifting offset must not change it.
-    return [
+    stalls = [
         Stall(job.name, kind, run(start), run(start) + end - start, len(rows) if n == 0 else 0)
         for n, (kind, start, end) in enumerate(spans)
     ]
+    asked_ns = _stop_asked(evidence)
+    if clock is not None and asked_ns is not None:
+        last_ns = run(int(done[-1])) + clock.uncertainty_ns
+        if last_ns < asked_ns:
+            stalls.append(Stall(job.name, "end", last_ns, asked_ns, 0))
+    return stalls
 
 
 def _progress_stalls(evidence: Evidence, job: Job) -> list[Stall]:
@@ -179,58 +223,3 @@ def _left_a_log(evidence: Evidence, job: Job) -> bool:
         return False
     path = evidence.path(job.lat_log)
     return path.exists() and path.stat().st_size > 0
-
-
-def _spans(evidence: Evidence) -> bool:
-    return evidence.scenario.expect.workload and evidence.scenario.expect.fault
-
-
-@check("spanning-writes", "The workload wrote before, during and after the fault", applies=_spans)
-def spanning_writes(evidence: Evidence) -> Finding:
-    """Enough writes were acknowledged, before the fault, during it and after the heal.
-
-    Writes that end before the fault or begin after it prove nothing of it. So some writes must
-    be acknowledged before the first injection, some issued or in flight between it and the last
-    heal, some acknowledged after that. Else the scenario did not test what it says: INCONCLUSIVE.
-    """
-    wanted = evidence.scenario.expect.min_spanning_writes
-    window = fault_window(evidence)
-    clock = clock_map(evidence, evidence.scenario.initiator)
-    if window is None:
-        raise CannotJudgeError("no fault was injected and healed")
-    if clock is None:
-        raise CannotJudgeError("the initiator's clock was never measured against the host's")
-    inject_ns, healed_ns = window
-    total = before = during = after = 0
-    for job in evidence.scenario.jobs:
-        rows = log_rows(evidence, job)
-        if rows is None:
-            continue
-        done: npt.NDArray[np.int64] = rows["time_ms"].astype(np.int64) * 1_000_000
-        issued = clock.to_run(done - rows["value"].astype(np.int64))
-        done = clock.to_run(done)
-        total += len(rows)
-        before += int((done < inject_ns - clock.uncertainty_ns).sum())
-        during += int(((done >= inject_ns) & (issued <= healed_ns)).sum())
-        after += int((done > healed_ns + clock.uncertainty_ns).sum())
-    problems = [
-        f"no write {what}"
-        for count, what in (
-            (before, "acknowledged before the fault"),
-            (during, "in flight during the fault"),
-            (after, "acknowledged after the heal"),
-        )
-        if count == 0
-    ]
-    if total < wanted:
-        problems.insert(0, f"{total} acknowledged writes")
-    return found(
-        problems,
-        expected=f"at least {wanted} acknowledged writes, before, during and after the fault",
-        fine=f"{total} acknowledged writes: {before} before, {during} during, {after} after",
-        operations=total,
-        otherwise=Verdict.INCONCLUSIVE,
-        when_ns=window,
-        evidence=[job.lat_log for job in evidence.scenario.jobs if job.lat_log],
-        details={"total": total, "before": before, "during": during, "after": after},
-    )

@@ -16,9 +16,11 @@ def _sampled(what: str) -> Callable[[Evidence], bool]:
     return lambda evidence: bool(evidence.samples(what))
 
 
-def _fsck_due(evidence: Evidence) -> bool:
-    jobs = evidence.scenario.jobs
-    return bool(evidence.samples("fsck")) or any(job.kind == "file" for job in jobs)
+def _with_files(what: str) -> Callable[[Evidence], bool]:
+    """Applies where it was sampled, and where a job wrote to a file system."""
+    return lambda evidence: (
+        bool(evidence.samples(what)) or any(job.kind == "file" for job in evidence.scenario.jobs)
+    )
 
 
 def _judge_samples(
@@ -48,7 +50,7 @@ def _excerpt(value: object) -> str:
     return " ".join(str(value).split())[:200]
 
 
-@check("fsck", "The file system on the LUN is clean", applies=_fsck_due)
+@check("fsck", "The file system on the LUN is clean", applies=_with_files("fsck"))
 def fsck(evidence: Evidence) -> Finding:
     """A forced fsck of the unmounted file system exits with 0: no error, nothing corrected.
 
@@ -66,7 +68,7 @@ def fsck(evidence: Evidence) -> Finding:
     )
 
 
-@check("files", "Files read back as they were written", applies=_sampled("files"))
+@check("files", "Files read back as they were written", applies=_with_files("files"))
 def files(evidence: Evidence) -> Finding:
     """Each file's SHA-256, read back at the end, is the one taken when it was written."""
 

@@ -8,6 +8,7 @@ from harness.checks import (  # noqa: F401  (imported for what they register)
     fencing,
     machines,
     replicas,
+    spanning,
     split_brain,
     stall,
     start,

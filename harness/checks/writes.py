@@ -183,10 +183,10 @@ def torn_blocks(evidence: Evidence) -> Finding:
 
     Inside 4 KiB a write is all or nothing. fio's header carries a CRC of itself and is followed
     by the CRC of the payload; a mixture of two writes fails one of them. Where the payload was
-    not checked (status 3) only the header speaks; how many were is told. A header whose magic is
-    there but whose own CRC fails counts as torn.
+    not checked (status 3) only the header speaks; a job of which no payload was checked at all
+    makes this INCONCLUSIVE. A header whose magic is there but whose own CRC fails counts as torn.
     """
-    problems, refs, judged, checked = [], [], 0, 0
+    problems, doubts, refs, judged, checked = [], [], [], 0, 0
     for job in raw_jobs(evidence):
         records = headers_of(evidence, job).records
         table = parse_headers(
@@ -196,7 +196,10 @@ def torn_blocks(evidence: Evidence) -> Finding:
         payload = records["status"] == STATUS_TORN
         torn = np.flatnonzero(payload | (there & ~table.present))
         judged += int(there.sum())
-        checked += int((payload | (records["status"] == STATUS_GOOD)).sum())
+        of_job = int((payload | (records["status"] == STATUS_GOOD)).sum())
+        checked += of_job
+        if not of_job:
+            doubts.append(f"{job.name}: no payload was checked")
         if len(torn):
             problems.append(
                 f"{job.name}: {len(torn)} torn blocks, {int(payload.sum())} by their payload; "
@@ -204,7 +207,8 @@ def torn_blocks(evidence: Evidence) -> Finding:
             )
             refs += [f"{job.headers}:{int(block)}" for block in torn[:MAX_LISTED]]
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="header and payload of each block match their CRCs",
         fine=f"{judged} headers match their CRC, and {checked} payloads that were checked",
         operations=judged,

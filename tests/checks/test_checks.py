@@ -55,6 +55,15 @@ def with_samples(folder: Folder) -> Folder:
     return folder
 
 
+def with_a_file_job(folder: Folder) -> None:
+    """A third job, which writes to a file."""
+    folder.writes["file"] = [w for w in folder.writes["raw0"] if w.issue_s < 70]
+    folder.scenario["jobs"].append(
+        {"name": "file", "kind": "file", "lun": None, "resource": None, "block_size": 4096,
+         "json": "fio/file.json", "lat_log": "fio/file_lat.1.log", "headers": None}
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_healthy_folder_is_valid(tmp_path: Path, seed: int) -> None:
     verdict = judge(with_samples(healthy(seed)).save(tmp_path))
@@ -325,12 +334,12 @@ def the_header_clock_is_noise(f: Folder) -> None:
     f.deface.append(scatter)
 
 
-@defect(lost_writes=INCONCLUSIVE)
+@defect(lost_writes=INCONCLUSIVE, spanning_writes=INCONCLUSIVE)
 def the_log_is_incomplete(f: Folder) -> None:
     f.total_ios["raw0"] = len(f.writes["raw0"]) + 1
 
 
-@defect(lost_writes=INVALID)
+@defect(lost_writes=INVALID, spanning_writes=INCONCLUSIVE)
 def an_incomplete_log_proves_a_loss(f: Folder) -> None:
     f.total_ios["raw1"] = len(f.writes["raw1"]) + 1
     an_earlier_write_is_on_the_disk(f)
@@ -397,6 +406,76 @@ def no_write_after_the_heal(f: Folder) -> None:
 
 
 @defect(spanning_writes=INCONCLUSIVE)
+def one_job_wrote_nothing_after_the_heal(f: Folder) -> None:
+    f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s < 58]
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def one_job_wrote_nothing_before_the_fault(f: Folder) -> None:
+    f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s > 20.5]
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def the_log_of_a_file_job_is_incomplete(f: Folder) -> None:
+    with_a_file_job(f)
+    f.total_ios["file"] = len(f.writes["file"]) + 1
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def a_file_job_does_not_count_for_the_raw_ones(f: Folder) -> None:
+    with_a_file_job(f)
+    f.scenario["expect"]["min_spanning_writes"] = 1 + sum(
+        len(f.writes[name]) for name in ("raw0", "raw1")
+    )
+
+
+@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE)
+def an_empty_log(f: Folder) -> None:
+    with_a_file_job(f)
+    f.writes["file"] = []
+
+
+@defect(stall=INVALID, spanning_writes=INCONCLUSIVE)
+def a_job_stood_still_until_the_end(f: Folder) -> None:
+    f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s < 45]
+
+
+@defect(torn_blocks=INCONCLUSIVE)
+def no_payload_was_checked(f: Folder) -> None:
+    def unchecked(job: str, records: Any) -> None:
+        if job == "raw1":
+            records["status"][records["status"] == 1] = 3
+
+    f.deface.append(unchecked)
+
+
+@defect()
+def some_payloads_were_checked(f: Folder) -> None:
+    def unchecked(job: str, records: Any) -> None:
+        records["status"][8:][records["status"][8:] == 1] = 3
+
+    f.deface.append(unchecked)
+
+
+@defect(replica_digests=INCONCLUSIVE)
+def the_digests_leave_out_the_end(f: Folder) -> None:
+    for node in ("alpha", "bravo"):
+        f.crcs["r1", node] = f.crcs["r1", node][:60]
+
+
+@defect(replica_digests=INCONCLUSIVE)
+def the_digests_are_of_zeroes(f: Folder) -> None:
+    for node in ("alpha", "bravo"):
+        f.crcs["r1", node][:] = 0xC71C0011
+
+
+@defect(files=INCONCLUSIVE)
+def a_file_job_without_its_files(f: Folder) -> None:
+    with_a_file_job(f)
+    f.drop(lambda e: e.data.get("what") == "files")
+
+
+@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE)
 def the_clock_was_not_measured(f: Folder) -> None:
     f.drop(lambda e: e.channel == "clock")
 
@@ -633,11 +712,7 @@ def fsck_found_errors(f: Folder) -> None:
 @defect(fsck=INCONCLUSIVE)
 def a_file_job_without_fsck(f: Folder) -> None:
     f.drop(lambda e: e.data.get("what") == "fsck")
-    f.writes["file"] = [w for w in f.writes["raw0"] if w.issue_s < 70]
-    f.scenario["jobs"].append(
-        {"name": "file", "kind": "file", "lun": None, "resource": None, "block_size": 4096,
-         "json": "fio/file.json", "lat_log": "fio/file_lat.1.log", "headers": None}
-    )  # fmt: skip
+    with_a_file_job(f)
 
 
 @defect(files=INVALID)
