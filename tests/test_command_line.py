@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import cli
+from harness import cli, running, session
 from harness.errors import (
     BadInputError,
     DeadlineError,
@@ -20,11 +20,14 @@ from harness.errors import (
     InconclusiveError,
     MissingEnvironmentError,
 )
+from harness.lab import doctor
 from harness.lab.lab import KEPT
 from harness.lab.lease import try_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from harness.session import RunOptions
 
     Harness = Callable[..., tuple[int, str, str]]
 
@@ -87,6 +90,137 @@ def test_bad_input_is_one_line_a_hint_and_21(
     assert hint in second
     assert out == ""
     assert list(cache.iterdir()) == [], "a mistake leaves nothing behind"
+
+
+@pytest.fixture
+def began(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What ``run`` and ``up`` began; nothing of it is real."""
+    calls: list[str] = []
+
+    def folder() -> Path:
+        calls.append("folder")
+        return tmp_path / "run"
+
+    def scenarios(options: RunOptions, _suite: Path) -> int:
+        calls.append(f"scenarios in {options.folder} {'resumed' if options.resume else 'anew'}")
+        return 0
+
+    def listed(_options: RunOptions, _suite: Path) -> int:
+        calls.append("list")
+        return 0
+
+    class Session:
+        def __init__(self, _options: RunOptions) -> None:
+            calls.append("session")
+
+        def start(self) -> None:
+            calls.append("start")
+
+        def close(self) -> None:
+            calls.append("close")
+
+    monkeypatch.setattr(session, "new_run_folder", folder)
+    monkeypatch.setattr(session, "LabSession", Session)
+    monkeypatch.setattr(running, "run_scenarios", scenarios)
+    monkeypatch.setattr(running, "list_scenarios", listed)
+    return calls
+
+
+def found(monkeypatch: pytest.MonkeyPatch, *findings: doctor.Finding) -> list[tuple[object, ...]]:
+    """The doctor finds this; returns what it was asked with."""
+    asked: list[tuple[object, ...]] = []
+
+    def run_doctor(*arguments: object) -> list[doctor.Finding]:
+        asked.append(arguments)
+        return list(findings)
+
+    monkeypatch.setattr(doctor, "run_doctor", run_doctor)
+    return asked
+
+
+ROOT = doctor.Finding("root", "fail", "uid 1000", "run it with sudo")
+KVM = doctor.Finding("kvm", "warn", "no usable KVM", "emulation is used")
+PYTHON = doctor.Finding("python", "ok", "3.11", "")
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "Some scenario", "--fresh"], ["up"]])
+def test_a_host_that_cannot_run_a_lab_is_told_before_anything_begins(
+    harness: Harness,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    began: list[str],
+    command: list[str],
+) -> None:
+    found(monkeypatch, PYTHON, KVM, ROOT)
+    code, out, err = harness(*command)
+    assert code == ExitCode.MISSING_ENVIRONMENT
+    said = out + err
+    assert "uid 1000" in said
+    assert "run it with sudo" in said
+    assert "no usable KVM" not in said, "only what has to be mended"
+    assert "Traceback" not in said
+    assert began == []
+    assert list(cache.iterdir()) == []
+
+
+def test_the_run_folder_is_not_touched_on_a_host_that_cannot_run_a_lab(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, began: list[str]
+) -> None:
+    found(monkeypatch, ROOT)
+    for option in ("--folder", "--resume"):
+        assert harness("run", option, str(tmp_path / "mine"))[0] == ExitCode.MISSING_ENVIRONMENT
+    assert not (tmp_path / "mine").exists()
+    assert began == []
+
+
+@pytest.mark.usefixtures("cache")
+def test_warnings_do_not_stop_a_run(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, began: list[str]
+) -> None:
+    asked = found(monkeypatch, PYTHON, KVM)
+    assert harness("run")[0] == ExitCode.VALID
+    assert harness("run", "--folder", str(tmp_path / "a"))[0] == ExitCode.VALID
+    assert harness("run", "--resume", str(tmp_path / "b"))[0] == ExitCode.VALID
+    assert began == [
+        "folder",
+        f"scenarios in {tmp_path / 'run'} anew",
+        f"scenarios in {tmp_path / 'a'} anew",
+        f"scenarios in {tmp_path / 'b'} resumed",
+    ]
+    assert len(asked) == 3
+    began.clear()
+    assert harness("up")[0] == 0
+    assert began == ["session", "start", "close"]
+
+
+def test_the_host_is_checked_for_the_cache_that_is_meant(
+    harness: Harness, cache: Path, monkeypatch: pytest.MonkeyPatch, began: list[str]
+) -> None:
+    kernel = cache / "images" / "0123456789abcdef" / "vmlinuz"
+    asked = found(monkeypatch, PYTHON)
+    harness("run")
+    kernel.parent.mkdir(parents=True)
+    kernel.write_bytes(b"")
+    harness("run")
+    assert asked == [(cache, None), (cache, kernel)]
+    assert began
+
+
+def test_listing_needs_no_lab_and_so_no_check(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str]
+) -> None:
+    asked = found(monkeypatch, ROOT)
+    assert harness("run", "--list")[0] == 0
+    assert (asked, began) == ([], ["list"])
+
+
+def test_a_mistake_is_told_before_the_host_is_looked_at(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str]
+) -> None:
+    """It is the quicker one to mend."""
+    asked = found(monkeypatch, ROOT)
+    assert "xen" in harness("run", "--accelerator", "xen")[2]
+    assert (asked, began) == ([], [])
 
 
 @pytest.mark.parametrize(

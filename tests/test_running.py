@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,27 @@ def stored(folder: Path, verdicts: list[Verdict | None], monkeypatch: pytest.Mon
     for number, verdict in enumerate(verdicts):
         evidence = folder / "evidence" / f"s{number}"
         evidence.mkdir(parents=True)
+        (evidence / "scenario.json").write_text(json.dumps({"name": f"Scenario {number}"}))
         if verdict is not None:
             (evidence / "verdict.json").write_text(verdict.value)
     monkeypatch.setattr(ScenarioVerdict, "load", staticmethod(lambda p: Stored(p.read_text())))
     return folder
+
+
+def pytest_that_ends(
+    monkeypatch: pytest.MonkeyPatch, code: int, *collected: str
+) -> list[tuple[Any, ...]]:
+    """In place of the real pytest: it collects scenarios of these names and ends with ``code``."""
+    calls: list[tuple[Any, ...]] = []
+
+    def fake(*arguments: Any, plugins: tuple[Any, ...] = ()) -> int:
+        calls.append(arguments)
+        (names,) = plugins
+        names.names = list(collected)
+        return int(code)
+
+    monkeypatch.setattr(running, "_pytest", fake)
+    return calls
 
 
 @pytest.mark.parametrize(
@@ -88,6 +106,7 @@ def test_a_run_without_any_scenario_is_not_valid(tmp_path: Path, written: list[s
     [
         # A bad feature or an unknown scenario is the user's input.
         (pytest.ExitCode.USAGE_ERROR, ExitCode.MISSING_ENVIRONMENT),
+        (pytest.ExitCode.NO_TESTS_COLLECTED, ExitCode.MISSING_ENVIRONMENT),
         (pytest.ExitCode.INTERNAL_ERROR, ExitCode.HARNESS_ERROR),
         (pytest.ExitCode.INTERRUPTED, ExitCode.HARNESS_ERROR),
         (pytest.ExitCode.TESTS_FAILED, ExitCode.HARNESS_ERROR),
@@ -100,18 +119,134 @@ def test_a_run_without_any_scenario_is_not_valid(tmp_path: Path, written: list[s
 def test_a_run_that_never_began_is_never_valid(
     ended: int, code: ExitCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_pytest", lambda *_arguments: int(ended))
+    calls = pytest_that_ends(monkeypatch, ended, "Scenario 0")
     options = RunOptions(cache=CACHE, folder=tmp_path)
     assert running.run_scenarios(options, tmp_path) == code
+    assert [call[:2] for call in calls] == [(options, tmp_path)]
 
 
-def test_verdicts_count_and_not_how_pytest_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[str]
+NAMES = ("Scenario 0", "Scenario 1")
+
+
+@pytest.mark.parametrize(
+    ("ended", "verdicts", "code"),
+    [
+        (0, [VALID, VALID], ExitCode.VALID),
+        # pytest fails for each verdict but VALID: the verdicts tell more.
+        (1, [VALID, INCONCLUSIVE], ExitCode.INCONCLUSIVE),
+        (1, [INVALID, VALID], ExitCode.INVALID),
+        # A scenario without a verdict was not run to its end.
+        (1, [VALID, None], ExitCode.HARNESS_ERROR),
+        (1, [None, INCONCLUSIVE], ExitCode.HARNESS_ERROR),
+        (1, [None, None], ExitCode.HARNESS_ERROR),
+        # One that was never begun has no folder either, however pytest ended.
+        (pytest.ExitCode.INTERRUPTED, [VALID], ExitCode.HARNESS_ERROR),
+        (0, [VALID], ExitCode.HARNESS_ERROR),
+        (1, [INCONCLUSIVE], ExitCode.HARNESS_ERROR),
+        # All are VALID and pytest is not content: something broke after the last of them.
+        (1, [VALID, VALID], ExitCode.HARNESS_ERROR),
+        (pytest.ExitCode.INTERRUPTED, [VALID, VALID], ExitCode.HARNESS_ERROR),
+        (ExitCode.HARNESS_ERROR, [VALID, VALID], ExitCode.HARNESS_ERROR),
+        # A finding is a finding, also of a run that was cut short.
+        (pytest.ExitCode.INTERRUPTED, [INVALID], ExitCode.INVALID),
+        (1, [INVALID, None], ExitCode.INVALID),
+        # Nor do verdicts of before count when nothing could be collected now.
+        (pytest.ExitCode.USAGE_ERROR, [VALID, VALID], ExitCode.MISSING_ENVIRONMENT),
+        (pytest.ExitCode.INTERNAL_ERROR, [VALID, VALID], ExitCode.HARNESS_ERROR),
+        (pytest.ExitCode.NO_TESTS_COLLECTED, [VALID, VALID], ExitCode.MISSING_ENVIRONMENT),
+    ],
+)
+@pytest.mark.usefixtures("written")
+def test_a_run_that_was_cut_short_is_never_valid(
+    ended: int,
+    verdicts: list[Verdict | None],
+    code: ExitCode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = stored(tmp_path, [INCONCLUSIVE], monkeypatch)
-    monkeypatch.setattr(running, "_pytest", lambda *_arguments: 1)
+    folder = stored(tmp_path, verdicts, monkeypatch)
+    pytest_that_ends(monkeypatch, ended, *NAMES)
     options = RunOptions(cache=CACHE, folder=folder)
-    assert running.run_scenarios(options, folder) == ExitCode.INCONCLUSIVE
+    assert running.run_scenarios(options, folder) == code
+    said = capsys.readouterr().out
+    judged = {name for name, verdict in zip(NAMES, verdicts, strict=False) if verdict}
+    if ended not in (3, 4, 5):
+        assert [line for line in said.splitlines() if line.startswith("not judged")] == [
+            f"not judged: {name}" for name in NAMES if name not in judged
+        ]
+
+
+@pytest.mark.usefixtures("written")
+def test_a_run_that_was_cut_short_tells_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stored(tmp_path, [VALID], monkeypatch)
+    pytest_that_ends(monkeypatch, pytest.ExitCode.INTERRUPTED, *NAMES)
+    running.run_scenarios(RunOptions(cache=CACHE, folder=folder), folder)
+    *_, name, error = capsys.readouterr().out.splitlines()
+    assert name == "not judged: Scenario 1"
+    assert error.startswith("error: the run was cut short (hint: harness run --resume")
+
+
+@pytest.mark.parametrize("verdicts", [[VALID, VALID], [VALID, INVALID], [VALID, INCONCLUSIVE]])
+def test_resuming_a_whole_run_reports_it_again(
+    verdicts: list[Verdict | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    written: list[str],
+) -> None:
+    folder = stored(tmp_path, verdicts, monkeypatch)
+    pytest_that_ends(monkeypatch, pytest.ExitCode.NO_TESTS_COLLECTED)
+    options = RunOptions(cache=CACHE, folder=folder, resume=True)
+    assert running.run_scenarios(options, folder) == {
+        VALID: ExitCode.VALID, INVALID: ExitCode.INVALID, INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    }[verdicts[1] or VALID]  # fmt: skip
+    assert written == ["html", "junit"]
+
+
+@pytest.mark.usefixtures("written")
+def test_a_resumed_run_is_whole_with_what_was_judged_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the second was left to run."""
+    folder = stored(tmp_path, [VALID, VALID], monkeypatch)
+    pytest_that_ends(monkeypatch, 0, "Scenario 1")
+    options = RunOptions(cache=CACHE, folder=folder, resume=True)
+    assert running.run_scenarios(options, folder) == ExitCode.VALID
+
+
+def test_judged_is_what_has_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stored(tmp_path, [VALID, None, INVALID, INCONCLUSIVE], monkeypatch)
+    # What was set aside when the run was resumed does not count.
+    aside = folder / "superseded" / "s1-17"
+    aside.mkdir(parents=True)
+    (aside / "scenario.json").write_text(json.dumps({"name": "Scenario 1"}))
+    (aside / "verdict.json").write_text("INCONCLUSIVE")
+    assert running._judged(folder) == {"Scenario 0", "Scenario 2", "Scenario 3"}
+
+
+@pytest.mark.usefixtures("written")
+def test_the_names_are_those_of_the_real_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``_pytest`` hands the collector to pytest, which asks it after the selection."""
+    seen: list[object] = []
+
+    def main(arguments: list[str], plugins: list[Any]) -> int:
+        assert "harness.plugin" in arguments
+        seen.extend(plugins)
+        return 0
+
+    monkeypatch.setattr(pytest, "main", main)
+    folder = stored(tmp_path, [VALID], monkeypatch)
+    options = RunOptions(cache=CACHE, folder=folder)
+    assert running.run_scenarios(options, folder) == ExitCode.VALID
+    given, collected = seen
+    assert isinstance(given, running._WithOptions)
+    assert isinstance(collected, running._Collected)
+    collected.pytest_collection_modifyitems([])
+    assert collected.names == []
 
 
 def test_judging_again_touches_only_scenarios(

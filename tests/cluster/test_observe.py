@@ -22,7 +22,7 @@ from harness.cluster.observe import (
     parse_proc_drbd,
 )
 from harness.lab.topology import RESOURCES
-from harness.remote.ssh import GuestCommandError
+from harness.remote.ssh import GuestUnreachableError
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CRM_MON = (FIXTURES / "crm_mon-healthy.xml").read_text()
@@ -430,7 +430,7 @@ def constraints(text: str) -> list[str]:
     return fence_constraints(cast("Any", Asked(text)))
 
 
-# As crm-fence-peer.sh of drbd-utils 9.22 makes it, for two resources.
+# Of the shape that crm-fence-peer.sh makes, written by hand; for two resources.
 FENCED = "".join(
     f"""
     <rsc_location rsc="msg" id="drbd-fence-by-handler-{r}-msg">
@@ -448,13 +448,16 @@ def test_fence_constraints_are_found_once_and_sorted() -> None:
     assert constraints(text) == ["drbd-fence-by-handler-r0-msg", "drbd-fence-by-handler-r1-msg"]
 
 
-@pytest.mark.parametrize("text", ["<constraints/>", '<constraints><rsc_order id="o"/></constraints>'])
+@pytest.mark.parametrize(
+    "text", ["<constraints/>", '<constraints><rsc_order id="o"/></constraints>']
+)
 def test_no_fence_constraints_are_none(text: str) -> None:
     assert constraints(text) == []
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n", "Could not connect to the CIB: Transport endpoint is not connected", "<cib/>"]
+    "text",
+    ["", "\n", "Could not connect to the CIB: Transport endpoint is not connected", "<cib/>"],
 )
 def test_no_answer_is_not_the_answer_that_there_are_none(text: str) -> None:
     with pytest.raises(ObservationError, match="cibadmin shows no constraints"):
@@ -462,7 +465,6 @@ def test_no_answer_is_not_the_answer_that_there_are_none(text: str) -> None:
 
 
 def test_a_cibadmin_that_fails_is_told() -> None:
-    result = SimpleNamespace(command="cibadmin", exit_code=102, stdout="", stderr="not connected")
-    error = GuestCommandError(cast("Any", result))
-    with pytest.raises(GuestCommandError):
+    error = GuestUnreachableError("alpha does not answer")
+    with pytest.raises(GuestUnreachableError):
         fence_constraints(cast("Any", Asked(error=error)))

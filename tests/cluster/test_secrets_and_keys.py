@@ -16,6 +16,7 @@ from harness.cluster.config import load_config
 from harness.cluster.formed import FormedKey, formed_key, qemu_version
 from harness.cluster.secrets import Secrets, new_secrets
 from harness.errors import HarnessError, MissingEnvironmentError
+from harness.lab.machine import domain_xml
 from harness.lab.topology import Topology
 from harness.timing import TCG
 
@@ -103,10 +104,9 @@ def test_a_formed_cluster_is_of_the_domains_that_it_was_formed_in(
     assert first.cpu == "maximum"
     assert key(accelerator="kvm").domains != first.domains
     assert key(slot=1).domains != first.domains
-    real = formed.domain_xml
     # One attribute of the last machine only.
     changed = {
-        plan.name: real(plan, Topology(), "tcg", image.key) for plan in Topology().machines
+        plan.name: domain_xml(plan, Topology(), "tcg", image.key) for plan in Topology().machines
     }
     changed["client"] = changed["client"].replace("<memory ", "<memory  ", 1)
     monkeypatch.setattr(formed, "domain_xml", lambda plan, *_: changed[plan.name])

@@ -18,7 +18,7 @@ from harness.cluster.form import MOUNT_POINT
 from harness.evidence.timeline import Channel, read_timeline
 from harness.lab.topology import BACKING_BYTES, LUN_OF, Topology
 from harness.workload.files import _sums
-from harness.workload.fio import _PAYLOAD_MIB, FILE_JOB, RAW_JOBS, Job, Workload
+from harness.workload.fio import _PAYLOAD_MIB, FILE_JOB, RAW_JOBS, Job
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
