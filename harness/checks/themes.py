@@ -1,6 +1,7 @@
 """Imports every module of checks; the order of ``ALL_CHECKS`` is the order in reports."""
 
 from harness.checks import (  # noqa: F401  (imported for what they register)
+    alarms,
     dual,
     endstate,
     failover,
@@ -37,6 +38,7 @@ ORDER = (
     "fsck",
     "files",
     "io-errors",
+    "kernel-alarms",
     "stall",
     "failovers",
     "fencings",

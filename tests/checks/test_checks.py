@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.checks import ALL_CHECKS, Verdict, judge, judge_one
+from harness.evidence.model import RunInfo
 from tests.checks.build import GI, MACS, OPERATION, VIP, Folder, healthy, progress, reseal, stamp
 
 if TYPE_CHECKING:
@@ -207,7 +208,29 @@ def expected_no_failover(f: Folder) -> None:
     f.scenario["expect"]["failovers"] = 0
 
 
-@defect(failovers=INCONCLUSIVE)
+@defect(dual_vip=INCONCLUSIVE)
+def nobody_watched_the_vip_for_a_while(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp" and 60 < e.t_s < 75)
+
+
+@defect(dual_vip=INCONCLUSIVE)
+def nobody_watched_the_vip_at_the_end(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp" and e.t_s > 80)
+
+
+@defect(dual_vip=INCONCLUSIVE)
+def nobody_watched_the_vip_at_the_beginning(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp" and e.t_s < 14)
+
+
+@defect()
+def the_vip_moves_while_writes_stand_still(f: Folder) -> None:
+    for name, writes in f.writes.items():
+        f.writes[name] = [w for w in writes if not 64 < w.issue_s < 76]
+    f.drop(lambda e: e.channel == "arp" and 63 < e.t_s < 78)
+
+
+@defect(dual_vip=INCONCLUSIVE, failovers=INCONCLUSIVE)
 def the_vip_never_moved(f: Folder) -> None:
     f.drop(lambda e: e.channel == "arp" and e.data["mac"] == MACS["bravo"])
 
@@ -384,7 +407,7 @@ def an_io_error(f: Folder) -> None:
 
 
 @defect(lost_writes=INCONCLUSIVE, io_errors=INCONCLUSIVE, stall=INCONCLUSIVE,
-        spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE)  # fmt: skip
+        spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE, dual_vip=INCONCLUSIVE)  # fmt: skip
 def no_job_at_all(f: Folder) -> None:
     f.scenario["jobs"] = []
 
@@ -475,7 +498,7 @@ def a_file_job_without_its_files(f: Folder) -> None:
     f.drop(lambda e: e.data.get("what") == "files")
 
 
-@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE)
+@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE, dual_vip=INCONCLUSIVE)
 def the_clock_was_not_measured(f: Folder) -> None:
     f.drop(lambda e: e.channel == "clock")
 
@@ -704,6 +727,86 @@ def no_counters_at_all(f: Folder) -> None:
     f.drop(lambda e: e.channel == "progress")
 
 
+@defect(kernel_alarms=INVALID)
+def an_oops(f: Folder) -> None:
+    f.kernel(40, "bravo", "BUG: unable to handle page fault for address: ffffc90000a4a000")
+
+
+@defect(kernel_alarms=INVALID)
+def an_io_error_of_the_initiator(f: Folder) -> None:
+    f.kernel(40, "client", "I/O error, dev sda, sector 2048 op 0x1:(WRITE) flags 0x800")
+
+
+@defect(kernel_alarms=INVALID)
+def the_file_system_became_read_only(f: Folder) -> None:
+    f.journal(40, "client", "EXT4-fs (sda1): Remounting filesystem read-only", "kernel", "kernel")
+
+
+@defect(kernel_alarms=INVALID)
+def drbd_gave_up_its_disk(f: Folder) -> None:
+    f.kernel(40, "bravo", "block drbd0: disk( UpToDate -> Failed ) ")
+
+
+@defect()
+def drbd_detached_because_pacemaker_stopped_it(f: Folder) -> None:
+    text = " notice: Initiating stop operation d0_stop_0 on bravo"
+    f.journal(38, "alpha", text, identifier="pacemaker-controld", boot="2")
+    drbd_gave_up_its_disk(f)
+
+
+@defect(kernel_alarms=INVALID)
+def pacemaker_stopped_what_had_failed(f: Folder) -> None:
+    f.kernel(
+        37, "bravo", "block drbd0: Local IO failed in drbd_endio_write_sec_final. Detaching..."
+    )
+    drbd_detached_because_pacemaker_stopped_it(f)
+
+
+@defect(kernel_alarms=INVALID)
+def pacemaker_stopped_it_afterwards(f: Folder) -> None:
+    text = " notice: Initiating stop operation d0_stop_0 on bravo"
+    f.journal(50, "alpha", text, identifier="pacemaker-controld", boot="2")
+    drbd_gave_up_its_disk(f)
+
+
+@defect(kernel_alarms=INVALID)
+def the_fence_handler_is_broken(f: Folder) -> None:
+    f.kernel(40, "bravo", "drbd r0: fence-peer helper broken, returned 0")
+
+
+@defect(kernel_alarms=INCONCLUSIVE)
+def a_soft_lockup(f: Folder) -> None:
+    f.kernel(40, "bravo", "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [fio:812]")
+
+
+@defect(kernel_alarms=INCONCLUSIVE)
+def an_rcu_stall(f: Folder) -> None:
+    f.kernel(40, "client", "rcu: INFO: rcu_preempt self-detected stall on CPU")
+
+
+@defect(kernel_alarms=INCONCLUSIVE)
+def a_timer_interrupt_of_seconds(f: Folder) -> None:
+    f.kernel(40, "client", "hrtimer: interrupt took 2356730000 ns")
+
+
+@defect(kernel_alarms=INCONCLUSIVE)
+def a_task_blocked_without_a_stall(f: Folder) -> None:
+    f.kernel(15, "client", "INFO: task fio:812 blocked for more than 120 seconds.")
+
+
+@defect()
+def kernel_lines_that_are_no_alarm(f: Folder) -> None:
+    f.kernel(34, "client", "INFO: task fio:812 blocked for more than 120 seconds.")
+    f.kernel(21, "client", " connection1:0: detected conn error (1022)")
+    f.kernel(40, "client", "hrtimer: interrupt took 9356730 ns")
+    f.kernel(40, "alpha", "EXT4-fs (vda): re-mounted. Quota mode: none.", boot="2")
+    f.kernel(40, "alpha", "rcu: Preemptible hierarchical RCU implementation.", boot="2")
+    f.kernel(40, "alpha", "systemd[1]: x: I/O error", boot="2")
+    f.add(40, "alpha", "console", "line", text="login: I/O error")
+    f.journal(40, "client", "fio: I/O error", identifier="fio")
+    f.kernel(-3, "client", "I/O error, dev sda, sector 2048")
+
+
 @defect(fsck=INVALID)
 def fsck_found_errors(f: Folder) -> None:
     f.value("fsck", "after")["exit_code"] = 4
@@ -853,6 +956,35 @@ def test_a_failover_and_back_is_no_dual_vip(tmp_path: Path) -> None:
         if event.channel == "arp" and event.t_s > 72:
             event.data["mac"] = MACS["alpha"]
     assert outcome(folder, tmp_path) == {"failovers": INVALID}
+
+
+def test_the_vip_without_a_workload(tmp_path: Path) -> None:
+    """The take-over explains the silence: until the heal, and around a change of roles."""
+    folder = healthy()
+    folder.scenario["jobs"] = []
+    folder.scenario["expect"]["workload"] = False
+    assert judge_one(folder.save(tmp_path / "a"), "dual-vip").verdict is Verdict.VALID
+    folder.drop(lambda e: e.channel == "fault")
+    assert judge_one(folder.save(tmp_path / "b"), "dual-vip").verdict is Verdict.VALID
+    nobody_watched_the_vip_at_the_beginning(folder)
+    assert judge_one(folder.save(tmp_path / "c"), "dual-vip").verdict is INCONCLUSIVE
+
+
+def test_a_starved_guest_on_a_real_processor_is_invalid(tmp_path: Path) -> None:
+    folder = healthy()
+    a_soft_lockup(folder)
+    path = folder.save(tmp_path / "evidence" / "s")
+    RunInfo(run="r", started_ns=1, accelerator="kvm", harness="0").save(tmp_path / "run.json")
+    assert judge_one(path, "kernel-alarms").verdict is INVALID
+
+
+def test_a_panic_on_purpose_is_no_alarm(tmp_path: Path) -> None:
+    folder = healthy()
+    an_oops(folder)
+    for event in folder.events:
+        if event.channel == "fault":
+            event.data |= {"kind": "panic", "target": "bravo"}
+    assert judge_one(folder.save(tmp_path), "kernel-alarms").verdict is Verdict.VALID
 
 
 def test_the_lost_write_is_named(tmp_path: Path) -> None:
