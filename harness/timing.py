@@ -92,11 +92,11 @@ TCG = Timing(
     monitor_timeout_s=60,
     monitor_interval_s=20,
     priority_fencing_delay_s=10,
-    replacement_timeout_s=300,
-    scsi_timeout_s=360,
+    replacement_timeout_s=420,
+    scsi_timeout_s=540,
     boot_deadline_s=180,
     form_deadline_s=240,
-    settle_deadline_s=300,
+    settle_deadline_s=420,
     reboot_deadline_s=300,
 )
 
