@@ -9,7 +9,7 @@ import pytest
 from harness.checks import ALL_CHECKS, Verdict, judge, judge_one
 from harness.evidence.model import RunInfo
 from tests.checks import defects_cluster, defects_watching, defects_writes  # noqa: F401  (DEFECTS)
-from tests.checks.build import MACS, Folder, healthy, progress, stamp
+from tests.checks.build import MACS, Folder, healthy, progress
 from tests.checks.defects_cluster import (
     identifiers_diverged,
     never_fenced,
@@ -17,6 +17,7 @@ from tests.checks.defects_cluster import (
     split_brain_unresolved,
 )
 from tests.checks.defects_watching import a_soft_lockup, an_oops
+from tests.checks.fio_files import stamp
 from tests.checks.planting import DEFECTS, INCONCLUSIVE, INVALID, outcome, with_samples
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from harness.checks.history import Fate, acknowledged, fates
 from harness.checks.registry import CannotJudgeError
 from harness.evidence.blocks import BLOCK_SIZE, Headers, read_headers
 from harness.fio_parser import LOG_DTYPE, read_log, read_result
-from tests.checks.build import Write, log_row, reseal, stamped
+from tests.checks.fio_files import Write, log_row, reseal, stamped
 
 if TYPE_CHECKING:
     import numpy.typing as npt

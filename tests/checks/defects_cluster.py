@@ -1,0 +1,232 @@
+"""Defects of the cluster: split-brain, roles, the VIP, fencings, the state at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.checks.build import GI, MACS, OPERATION, VIP
+from tests.checks.planting import INCONCLUSIVE, INVALID, defect
+
+if TYPE_CHECKING:
+    from tests.checks.build import Folder
+
+
+@defect(split_brain_messages=INVALID)
+def split_brain_unresolved(f: Folder) -> None:
+    f.kernel(70, "alpha", "block drbd0: Split-Brain detected but unresolved, dropping connection!")
+
+
+@defect(split_brain_messages=INVALID)
+def split_brain_solved_by_policy_behind_a_login_prompt(f: Folder) -> None:
+    text = (
+        "alpha login: [  170.123456] block drbd1: Split-Brain detected, 1 primaries, "
+        "automatically solved. Sync from peer node"
+    )
+    f.add(70, "alpha", "console", "line", text=text)
+
+
+@defect(split_brain_messages=INVALID)
+def uuids_compare_to_split_brain(f: Folder) -> None:
+    f.kernel(70, "bravo", "block drbd0: uuid_compare()=100 by rule 90")
+
+
+@defect()
+def uuids_compare_to_a_resync(f: Folder) -> None:
+    f.kernel(70, "bravo", "block drbd0: uuid_compare()=1 by rule 70")
+
+
+@defect()
+def split_brain_in_a_user_process_or_before_the_nonce(f: Folder) -> None:
+    f.journal(70, "bravo", "block drbd0: Split-Brain detected but unresolved", identifier="x")
+    f.kernel(-3, "bravo", "block drbd0: Split-Brain detected but unresolved")
+
+
+@defect(generation_ids=INVALID)
+def identifiers_diverged(f: Folder) -> None:
+    f.value("gi", "after", "alpha")["r1"] = GI["alpha"].replace("AAAAAAAAAAAAAAA0", "B" * 15 + "0")
+
+
+@defect()
+def identifiers_one_behind(f: Folder) -> None:
+    f.value("gi", "after", "alpha")["r1"] = GI["alpha"].replace(
+        "AAAAAAAAAAAAAAA0", "9999999999999991"
+    )
+
+
+@defect()
+def identifiers_just_created(f: Folder) -> None:
+    f.value("gi", "after", "alpha")["r1"] = ":".join(["0000000000000004"] + ["0" * 16] * 3)
+
+
+@defect(generation_ids=INCONCLUSIVE)
+def identifiers_unreadable(f: Folder) -> None:
+    f.value("gi", "after", "alpha")["r1"] = "No such resource"
+
+
+@defect(forked_generations=INVALID)
+def both_begin_a_generation_from_one_parent(f: Folder) -> None:
+    f.kernel(
+        15, "alpha",
+        "block drbd0: new current UUID CCCCCCCCCCCCCCC1:9999999999999991:8888888888888880:"
+        "7777777777777770",
+    )  # fmt: skip
+
+
+@defect(dual_primary=INVALID, failovers=INVALID, fence_before_promotion=INVALID)
+def promoted_while_the_peer_is_primary(f: Folder) -> None:
+    f.kernel(70, "alpha", "block drbd0: role( Secondary -> Primary )", boot="2")
+
+
+@defect(dual_primary=INVALID, fence_before_promotion=INVALID, fencings=INVALID)
+def never_fenced(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "domain" or "Operation" in str(e.data.get("message")))
+    f.drop(lambda e: e.kind in ("lost", "open") or "Linux version" in str(e.data.get("text")))
+    f.drop(lambda e: e.data.get("boot_id") == "alpha-boot-2" or "ENTER" in str(e.data.get("text")))
+    for event in f.events:
+        if event.channel == "fault":
+            event.data |= {"kind": "cut-carrier", "target": "drbd link of alpha"}
+    f.add(54.9, "host", "fault", "still-bitten", id="f1-power-off", proof="carrier is 0")
+    f.value("fence_history", "after").clear()
+
+
+@defect(dual_vip=INVALID)
+def two_owners_of_the_vip(f: Folder) -> None:
+    for t_s, node in (
+        (36, "alpha"),
+        (36.5, "bravo"),
+        (42, "bravo"),
+        (42.1, "alpha"),
+        (43, "bravo"),
+    ):
+        f.add(t_s, "host", "arp", "claim", ip=VIP, mac=MACS[node])
+
+
+@defect(dual_vip=INCONCLUSIVE, failovers=INCONCLUSIVE)
+def nobody_watched_the_vip(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp")
+
+
+@defect(fence_before_promotion=INVALID)
+def promoted_before_the_fence_succeeded(f: Folder) -> None:
+    f.drop(lambda e: "Operation" in str(e.data.get("message")))
+    f.journal(33, "bravo", OPERATION.format("alpha", "bravo", "bravo"))
+
+
+@defect(fence_before_promotion=INVALID, fencings=INCONCLUSIVE)
+def promoted_though_the_fence_failed(f: Folder) -> None:
+    f.drop(lambda e: "Operation" in str(e.data.get("message")))
+    text = OPERATION.format("alpha", "bravo", "bravo").replace("OK (complete)", "Timer expired")
+    f.journal(28, "bravo", text)
+
+
+@defect(fencings=INVALID)
+def fenced_twice(f: Folder) -> None:
+    f.value("fence_history", "after").append(dict(f.value("fence_history", "after")[0]))
+    f.journal(75, "bravo", OPERATION.format("alpha", "bravo", "bravo"))
+
+
+@defect(fencings=INVALID)
+def fenced_the_wrong_node(f: Folder) -> None:
+    f.scenario["expect"]["fenced"] = ["bravo"]
+
+
+@defect(fencings=INCONCLUSIVE)
+def fence_history_and_journal_disagree(f: Folder) -> None:
+    f.value("fence_history", "after").append(dict(f.value("fence_history", "after")[0]))
+
+
+@defect(fencings=INCONCLUSIVE)
+def no_fence_history(f: Folder) -> None:
+    f.drop(lambda e: e.data.get("what") == "fence_history" and e.data.get("when") == "before")
+
+
+@defect(failovers=INVALID)
+def expected_no_failover(f: Folder) -> None:
+    f.scenario["expect"]["failovers"] = 0
+
+
+@defect(dual_vip=INCONCLUSIVE)
+def nobody_watched_the_vip_for_a_while(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp" and 60 < e.t_s < 75)
+
+
+@defect(dual_vip=INCONCLUSIVE)
+def nobody_watched_the_vip_at_the_end(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp" and e.t_s > 80)
+
+
+@defect(dual_vip=INCONCLUSIVE)
+def nobody_watched_the_vip_at_the_beginning(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp" and e.t_s < 14)
+
+
+@defect()
+def the_vip_moves_while_writes_stand_still(f: Folder) -> None:
+    for name, writes in f.writes.items():
+        f.writes[name] = [w for w in writes if not 64 < w.issue_s < 76]
+    f.drop(lambda e: e.channel == "arp" and 63 < e.t_s < 78)
+
+
+@defect(dual_vip=INCONCLUSIVE, failovers=INCONCLUSIVE)
+def the_vip_never_moved(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "arp" and e.data["mac"] == MACS["bravo"])
+
+
+@defect(active_node=INVALID)
+def the_wrong_node_is_active(f: Folder) -> None:
+    f.scenario["expect"]["active"] = "alpha"
+
+
+@defect(connections=INVALID)
+def not_connected(f: Folder) -> None:
+    f.value("drbd", "after", "bravo")["r0"]["cs"] = "WFConnection"
+
+
+@defect(replicas_up_to_date=INVALID)
+def out_of_sync(f: Folder) -> None:
+    f.value("drbd", "after", "bravo")["r0"]["oos_kib"] = 4
+
+
+@defect(replicas_up_to_date=INVALID)
+def outdated(f: Folder) -> None:
+    f.value("drbd", "after", "alpha")["r1"]["disk"] = "Outdated"
+
+
+@defect(connections=INCONCLUSIVE, replicas_up_to_date=INCONCLUSIVE)
+def one_node_not_sampled(f: Folder) -> None:
+    f.drop(lambda e: e.data.get("what") == "drbd" and e.data["node"] == "alpha" and e.t_s > 50)
+
+
+@defect(instances=INVALID)
+def no_unpromoted_instance(f: Folder) -> None:
+    f.value("instances", "after")["r0"]["unpromoted"] = []
+
+
+@defect(instances=INVALID)
+def a_stopped_member_of_the_group(f: Folder) -> None:
+    f.value("group", "after")["resources"]["vip"] = "Stopped"
+
+
+@defect(instances=INVALID, active_node=INVALID)
+def the_group_runs_elsewhere(f: Folder) -> None:
+    f.value("group", "after")["node"] = "alpha"
+
+
+@defect(fence_constraints=INVALID)
+def a_constraint_is_left(f: Folder) -> None:
+    f.value("fence_constraints", "after").append("drbd-fence-by-handler-r0-msg")
+
+
+@defect(failed_actions=INVALID)
+def a_failed_action(f: Folder) -> None:
+    f.value("failed_actions", "after").append("lun0_start_0 on bravo: error")
+
+
+@defect(membership=INVALID)
+def a_node_in_standby(f: Folder) -> None:
+    f.value("membership", "after")["alpha"] = "standby"
+
+
+@defect(membership=INCONCLUSIVE)
+def nobody_asked_for_the_membership(f: Folder) -> None:
+    f.drop(lambda e: e.data.get("what") == "membership" and e.data.get("when") == "after")

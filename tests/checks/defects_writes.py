@@ -1,0 +1,221 @@
+"""Defects of what was written: lost, torn, differing, too few, too late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tests.checks.fio_files import reseal
+from tests.checks.planting import INCONCLUSIVE, INVALID, defect, with_a_file_job
+
+if TYPE_CHECKING:
+    from tests.checks.build import Folder
+
+
+@defect(lost_writes=INVALID)
+def an_earlier_write_is_on_the_disk(f: Folder) -> None:
+    last = [w for w in f.writes["raw1"] if w.block == 7]
+    f.on_disk["raw1"] = {7: last[-2]}
+
+
+@defect(lost_writes=INVALID)
+def a_written_block_is_empty(f: Folder) -> None:
+    f.on_disk["raw1"] = {7: None}
+
+
+@defect(lost_writes=INVALID)
+def a_burst_is_lost(f: Folder) -> None:
+    """Everything of the 40 s before the fault's end: most blocks hold an earlier write."""
+    early: dict[int, Any] = dict.fromkeys({w.block for w in f.writes["raw0"]})
+    for write in f.writes["raw0"]:
+        if write.issue_s < 40:
+            early[write.block] = write
+    f.on_disk["raw0"] = early
+
+
+@defect(lost_writes=INVALID)
+def a_write_landed_elsewhere(f: Folder) -> None:
+    def misplace(job: str, records: Any) -> None:
+        if job == "raw0":
+            records[5] = records[6]
+
+    f.deface.append(misplace)
+
+
+@defect(lost_writes=INVALID)
+def an_unknown_write_is_on_the_disk(f: Folder) -> None:
+    def forge(job: str, records: Any) -> None:
+        if job == "raw0":
+            records["time_sec"][9] -= 3
+            reseal(records)
+
+    f.deface.append(forge)
+
+
+@defect(lost_writes=INCONCLUSIVE)
+def the_header_clock_was_set(f: Folder) -> None:
+    def step(job: str, records: Any) -> None:
+        if job == "raw0":
+            records["time_sec"][::2] += 3600
+            reseal(records)
+
+    f.deface.append(step)
+
+
+@defect(lost_writes=INCONCLUSIVE)
+def the_header_clock_is_noise(f: Folder) -> None:
+    def scatter(job: str, records: Any) -> None:
+        if job == "raw0":
+            records["time_sec"] += (
+                np.random.default_rng(3).integers(0, 4000, len(records)).astype("u4")
+            )
+            reseal(records)
+
+    f.deface.append(scatter)
+
+
+@defect(lost_writes=INCONCLUSIVE, spanning_writes=INCONCLUSIVE)
+def the_log_is_incomplete(f: Folder) -> None:
+    f.total_ios["raw0"] = len(f.writes["raw0"]) + 1
+
+
+@defect(lost_writes=INVALID, spanning_writes=INCONCLUSIVE)
+def an_incomplete_log_proves_a_loss(f: Folder) -> None:
+    f.total_ios["raw1"] = len(f.writes["raw1"]) + 1
+    an_earlier_write_is_on_the_disk(f)
+
+
+@defect(torn_blocks=INVALID)
+def a_torn_payload(f: Folder) -> None:
+    def tear(job: str, records: Any) -> None:
+        if job == "raw0":
+            records["status"][3] = 0
+
+    f.deface.append(tear)
+
+
+@defect(torn_blocks=INVALID, lost_writes=INVALID)
+def a_torn_header(f: Folder) -> None:
+    def tear(job: str, records: Any) -> None:
+        if job == "raw0":
+            records["rand_seed"][3] += 1
+
+    f.deface.append(tear)
+
+
+@defect(replica_digests=INVALID)
+def the_replicas_differ(f: Folder) -> None:
+    f.crcs["r0", "bravo"][[3, 9]] += 1
+
+
+@defect(replica_digests=INVALID)
+def the_replicas_differ_in_size(f: Folder) -> None:
+    f.crcs["r0", "bravo"] = f.crcs["r0", "bravo"][:-1]
+
+
+@defect(replica_digests=INCONCLUSIVE)
+def a_replica_was_not_read(f: Folder) -> None:
+    del f.crcs["r1", "bravo"]
+
+
+@defect(io_errors=INVALID)
+def an_io_error(f: Folder) -> None:
+    f.errors["raw0"] = 121
+
+
+@defect(lost_writes=INCONCLUSIVE, io_errors=INCONCLUSIVE, stall=INCONCLUSIVE,
+        spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE, dual_vip=INCONCLUSIVE)  # fmt: skip
+def no_job_at_all(f: Folder) -> None:
+    f.scenario["jobs"] = []
+
+
+@defect(stall=INVALID)
+def too_long_a_stall(f: Folder) -> None:
+    f.scenario["expect"]["max_stall_s"] = 10
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def too_few_writes(f: Folder) -> None:
+    f.scenario["expect"]["min_spanning_writes"] = 5000
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def no_write_after_the_heal(f: Folder) -> None:
+    for name, writes in f.writes.items():
+        f.writes[name] = [w for w in writes if w.issue_s < 58]
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def one_job_wrote_nothing_after_the_heal(f: Folder) -> None:
+    f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s < 58]
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def one_job_wrote_nothing_before_the_fault(f: Folder) -> None:
+    f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s > 20.5]
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def the_log_of_a_file_job_is_incomplete(f: Folder) -> None:
+    with_a_file_job(f)
+    f.total_ios["file"] = len(f.writes["file"]) + 1
+
+
+@defect(spanning_writes=INCONCLUSIVE)
+def a_file_job_does_not_count_for_the_raw_ones(f: Folder) -> None:
+    with_a_file_job(f)
+    f.scenario["expect"]["min_spanning_writes"] = 1 + sum(
+        len(f.writes[name]) for name in ("raw0", "raw1")
+    )
+
+
+@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE)
+def an_empty_log(f: Folder) -> None:
+    with_a_file_job(f)
+    f.writes["file"] = []
+
+
+@defect(stall=INVALID, spanning_writes=INCONCLUSIVE)
+def a_job_stood_still_until_the_end(f: Folder) -> None:
+    f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s < 45]
+
+
+@defect(torn_blocks=INCONCLUSIVE)
+def no_payload_was_checked(f: Folder) -> None:
+    def unchecked(job: str, records: Any) -> None:
+        if job == "raw1":
+            records["status"][records["status"] == 1] = 3
+
+    f.deface.append(unchecked)
+
+
+@defect()
+def some_payloads_were_checked(f: Folder) -> None:
+    def unchecked(job: str, records: Any) -> None:
+        records["status"][8:][records["status"][8:] == 1] = 3
+
+    f.deface.append(unchecked)
+
+
+@defect(replica_digests=INCONCLUSIVE)
+def the_digests_leave_out_the_end(f: Folder) -> None:
+    for node in ("alpha", "bravo"):
+        f.crcs["r1", node] = f.crcs["r1", node][:60]
+
+
+@defect(replica_digests=INCONCLUSIVE)
+def the_digests_are_of_zeroes(f: Folder) -> None:
+    for node in ("alpha", "bravo"):
+        f.crcs["r1", node][:] = 0xC71C0011
+
+
+@defect(files=INCONCLUSIVE)
+def a_file_job_without_its_files(f: Folder) -> None:
+    with_a_file_job(f)
+    f.drop(lambda e: e.data.get("what") == "files")
+
+
+@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE, dual_vip=INCONCLUSIVE)
+def the_clock_was_not_measured(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "clock")
