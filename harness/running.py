@@ -72,7 +72,8 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
     collected = _Collected()
     arguments = ("-q", "--no-header", "--tb=short", "-rN", "-s")
     code = _pytest(options, suite, *arguments, plugins=(collected,))
-    if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and options.resume:
+    resumable = options.resume and (options.folder / "evidence").is_dir()
+    if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and resumable and not options.tags:
         return report(options.folder)
     if code in (int(pytest.ExitCode.USAGE_ERROR), int(pytest.ExitCode.INTERNAL_ERROR)):
         return int(ExitCode.MISSING_ENVIRONMENT if code == 4 else ExitCode.HARNESS_ERROR)
@@ -95,10 +96,14 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
 
 def _judged(folder: Path) -> set[str]:
     """Names of the scenarios of a run that have a verdict."""
-    return {
-        str(json.loads(path.with_name("scenario.json").read_text(encoding="utf-8"))["name"])
-        for path in (folder / "evidence").glob("*/verdict.json")
-    }
+    names = set()
+    for path in (folder / "evidence").glob("*/verdict.json"):
+        try:
+            text = path.with_name("scenario.json").read_text(encoding="utf-8")
+            names.add(str(json.loads(text)["name"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return names
 
 
 def judge_again(folder: Path) -> None:

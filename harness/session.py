@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.checks import ScenarioVerdict, Verdict
@@ -122,7 +122,7 @@ def done_before(options: RunOptions, chosen: set[str]) -> set[str]:
     folder = options.folder
     if not options.resume or folder is None or not (folder / "run.json").exists():
         return set()
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    facts = _read_json(folder / "run.json")
     if facts.get("code") != code_hash():
         raise BadInputError(
             f"{folder} holds results of other code than this",
@@ -130,9 +130,9 @@ def done_before(options: RunOptions, chosen: set[str]) -> set[str]:
         )
     done = set()
     for evidence in sorted((folder / "evidence").glob("*/scenario.json")):
-        name = json.loads(evidence.read_text(encoding="utf-8"))["name"]
+        name = str(_read_json(evidence).get("name", ""))
         stored = evidence.with_name("verdict.json")
-        if stored.exists() and ScenarioVerdict.load(stored).verdict is Verdict.VALID:
+        if name and _is_valid(stored):
             done.add(name)
             continue
         if name not in chosen:
@@ -141,6 +141,22 @@ def done_before(options: RunOptions, chosen: set[str]) -> set[str]:
         aside.mkdir(exist_ok=True)
         evidence.parent.rename(aside / f"{evidence.parent.name}-{now_ns()}")
     return done
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one if a kill -9 left half of it."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+def _is_valid(verdict: Path) -> bool:
+    try:
+        return ScenarioVerdict.load(verdict).verdict is Verdict.VALID
+    except (OSError, ValueError):
+        return False
 
 
 def new_run_folder() -> Path:

@@ -164,7 +164,7 @@ def parse_crm_mon(text: str) -> ClusterView:
 
 
 def _not_running(root: ET.Element) -> list[str]:
-    """Resources outside of the group and the clone (fence devices, the ping clone) that failed."""
+    """Any resource that is failed or blocked, and fence devices that do not run."""
     wrong = []
     for resource in root.iterfind("resources//resource"):
         name, role = resource.get("id", "?"), resource.get("role", "?")

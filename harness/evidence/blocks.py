@@ -93,7 +93,7 @@ def with_payloads(headers: Headers, data: bytes) -> Headers:
         headers: as read back; the given object stays as it is.
         data: the LUN's first bytes, whole blocks.
     """
-    good = check_payloads(data, block_size=headers.block_size)
+    good = check_payloads(data, block_size=headers.block_size)[: len(headers.records)]
     records = headers.records.copy()
     there = records["status"][: len(good)] != STATUS_NO_HEADER
     records["status"][: len(good)][there] = np.where(good, STATUS_GOOD, STATUS_TORN)[there]

@@ -25,7 +25,7 @@ class LiveDrbd:
         """Take an event of any kind; only events2 matters."""
         if event.channel is not Channel.EVENTS2:
             return
-        if event.kind in ("nonce", "lost"):
+        if event.kind in ("nonce", "end-nonce", "lost"):
             # A new dump follows, or the node is gone: what was known of it is void.
             for key in [key for key in self._state if key[0] == event.source]:
                 del self._state[key]
@@ -35,11 +35,13 @@ class LiveDrbd:
         fields = event.data.get("fields", {})
         key = (event.source, str(fields.get("name", "")))
         what = event.data.get("object")
+        wanted = {"resource": "role", "connection": "connection", "device": "disk"}.get(str(what))
         if event.kind == "destroy":
             if what == "resource":
                 self._state.pop(key, None)
+            elif wanted is not None:
+                self._state.get(key, {}).pop(wanted, None)
             return
-        wanted = {"resource": "role", "connection": "connection", "device": "disk"}.get(str(what))
         if wanted is not None and wanted in fields:
             self._state.setdefault(key, {})[wanted] = str(fields[wanted])
 

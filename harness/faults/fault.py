@@ -10,6 +10,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import libvirt
+
 from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel, TimelineWriter
@@ -115,8 +117,8 @@ class FaultRunner:
         """Was it there until the end? A cut that ended by itself was shorter than it says."""
         try:
             proof = fault.bitten(self._lab)
-        except HarnessError as error:
-            self._say("still-unknown", fault_id, fault, error.message)
+        except (HarnessError, libvirt.libvirtError) as error:
+            self._say("still-unknown", fault_id, fault, str(error))
             return
         self._say("still-bitten" if proof else "no-longer-bitten", fault_id, fault, proof)
 

@@ -190,6 +190,8 @@ class Machine:
         try:
             self.domain.updateDeviceFlags(xml, flags)
         except libvirt.libvirtError:
+            if self.running():
+                raise
             # It went down in between (fenced, say): its definition is what counts then.
             self.domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 

@@ -38,6 +38,7 @@ STEPS = {
         "fence-constraints",
         "failed-actions",
         "membership",
+        "settled",
     ),
     "every reboot ended in time": ("reboot",),
     "no frame was too large": ("jumbo",),
