@@ -57,11 +57,11 @@ Feature: Links are cut and the servers do not split-brain
     And 1 failover, 0 fencings and no stall above 180 s (45 s with KVM) are expected
     And the passive node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file
-    When 100 more writes of each raw LUN were acknowledged
+    When 300 more writes of each raw LUN were acknowledged
     And the data link of the active node is cut <how> until healed
     And the writes go on again
     And everything is healed
-    And 100 more writes of each raw LUN were acknowledged
+    And 300 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the failover was transparent
     And no acknowledged write was lost
