@@ -25,7 +25,7 @@ class LiveDrbd:
         """Take an event of any kind; only events2 matters."""
         if event.channel is not Channel.EVENTS2:
             return
-        if event.kind in ("nonce", "end-nonce", "lost"):
+        if event.kind in ("nonce", "lost"):
             # A new dump follows, or the node is gone: what was known of it is void.
             for key in [key for key in self._state if key[0] == event.source]:
                 del self._state[key]

@@ -118,7 +118,8 @@ class FaultRunner:
         try:
             proof = fault.bitten(self._lab)
         except (HarnessError, libvirt.libvirtError) as error:
-            self._say("still-unknown", fault_id, fault, str(error))
+            text = error.message if isinstance(error, HarnessError) else str(error)
+            self._say("still-unknown", fault_id, fault, text)
             return
         self._say("still-bitten" if proof else "no-longer-bitten", fault_id, fault, proof)
 

@@ -81,9 +81,11 @@ def counting_lab(packets: dict[tuple[str, str], int]) -> Lab:
         counter = {"packets": count, "bytes": count * 90}
         rules.append({"rule": {"expr": [{"match": match}, {"counter": counter}, {"drop": None}]}})
     text = json.dumps({"nftables": rules})
-    return cast(
-        "Lab", SimpleNamespace(topology=Topology(), host=SimpleNamespace(run=lambda *_: text))
-    )
+
+    def run(*command: str) -> str:
+        return "table bridge cut_alpha_bravo_drbd_both\n" if "tables" in command else text
+
+    return cast("Lab", SimpleNamespace(topology=Topology(), host=SimpleNamespace(run=run)))
 
 
 def test_the_proof_needs_dropped_frames_of_every_card() -> None:
@@ -93,6 +95,12 @@ def test_the_proof_needs_dropped_frames_of_every_card() -> None:
     proof = cut.bitten(counting_lab({**quiet, ("oifname", "fh0a-drbd"): 2}))
     assert proof == "frames dropped: fh0a-drbd 2, fh0b-drbd 7"
     assert cut.bitten(counting_lab({})) == ""
+
+
+def test_a_cut_whose_rules_are_gone_has_ended() -> None:
+    """Counters never fall: that the table is there is what says that the cut still is."""
+    lab = counting_lab({("iifname", "fh0a-data"): 9})
+    assert SilentCut(("alpha",), (Link.DATA,)).bitten(lab) == ""
 
 
 @pytest.mark.parametrize(
