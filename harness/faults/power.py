@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
+from harness.remote.ssh import GuestUnreachableError
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 
 @dataclass(slots=True)
-class PowerOff(Fault):
-    """Cuts one machine's power: kill -9 of its QEMU, nothing is flushed. Healing powers it on."""
+class _PowerFault(Fault):
+    """What cut power and reset have in common: one machine, which has to boot again."""
 
     machine: str
-    kind: str = "power-off"
-    _pid: int = 0
-    _boot_id: str = field(default="")
+    _boot_id: str = field(default="", init=False)
 
     @property
     def target(self) -> str:  # type: ignore[override]
@@ -32,8 +31,27 @@ class PowerOff(Fault):
         return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
-        """Power it on."""
+        """Make sure that it is on."""
         return [Undo("power-on", {"machine": self.machine})]
+
+    def heal(self, lab: Lab) -> None:
+        """Make sure that it is on."""
+        lab.machines[self.machine].power_on()
+
+    def healed(self, lab: Lab) -> str:
+        """It answers, with another boot id."""
+        boot_id = lab.machines[self.machine].guest.boot_id()
+        if not boot_id or boot_id == self._boot_id:
+            return ""
+        return f"{self.machine} booted again: boot id {boot_id}, before {self._boot_id}"
+
+
+@dataclass(slots=True)
+class PowerOff(_PowerFault):
+    """Cuts one machine's power: kill -9 of its QEMU, nothing is flushed. Healing powers it on."""
+
+    kind: str = "power-off"
+    _pid: int = field(default=0, init=False)
 
     def inject(self, lab: Lab) -> None:
         """Kill its QEMU."""
@@ -47,38 +65,12 @@ class PowerOff(Fault):
             return ""
         return f"QEMU process {self._pid} of {self.machine} is gone; its domain is shut off"
 
-    def heal(self, lab: Lab) -> None:
-        """Power it on."""
-        lab.machines[self.machine].power_on()
-
-    def healed(self, lab: Lab) -> str:
-        """It answers, with another boot id."""
-        boot_id = lab.machines[self.machine].guest.boot_id()
-        if not boot_id or boot_id == self._boot_id:
-            return ""
-        return f"{self.machine} booted again: boot id {boot_id}, before {self._boot_id}"
-
 
 @dataclass(slots=True)
-class Reset(Fault):
+class Reset(_PowerFault):
     """Presses one machine's reset button; it boots again by itself."""
 
-    machine: str
     kind: str = "reset"
-    _boot_id: str = ""
-
-    @property
-    def target(self) -> str:  # type: ignore[override]
-        """The machine."""
-        return self.machine
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge: its roles end here."""
-        return {"machine": self.machine}
-
-    def undo(self) -> list[Undo]:
-        """Make sure that it is on."""
-        return [Undo("power-on", {"machine": self.machine})]
 
     def inject(self, lab: Lab) -> None:
         """Reset it."""
@@ -87,21 +79,8 @@ class Reset(Fault):
 
     def bitten(self, lab: Lab) -> str:
         """It does not run the boot that it ran: SSH is gone, or answers with another boot id."""
-        from harness.remote.ssh import GuestUnreachableError
-
         try:
             boot_id = lab.machines[self.machine].guest.boot_id()
         except GuestUnreachableError:
             return f"{self.machine} no longer answers on the control link"
         return f"boot id {boot_id}, before {self._boot_id}" if boot_id != self._boot_id else ""
-
-    def heal(self, lab: Lab) -> None:
-        """Make sure that it is on."""
-        lab.machines[self.machine].power_on()
-
-    def healed(self, lab: Lab) -> str:
-        """It answers, with another boot id."""
-        boot_id = lab.machines[self.machine].guest.boot_id()
-        if not boot_id or boot_id == self._boot_id:
-            return ""
-        return f"{self.machine} booted again: boot id {boot_id}, before {self._boot_id}"
