@@ -150,10 +150,16 @@ class Workload:
         return {row[0]: int(row[5]) for row in rows if len(row) > 5}
 
     def _raise_if_ended(self) -> None:
+        if ended := self.ended():
+            raise HarnessError(ended)
+
+    def ended(self) -> str:
+        """The first job that ended by itself, with its last words; empty if all still run."""
         for job in self.jobs:
             if self._state(job) != "running":
                 said = self._guest.run(f"tail -n 5 {_FOLDER}/{job.name}.out", check=False).stdout
-                raise HarnessError(f"fio job {job.name} ended at once: {said.strip()[-300:]}")
+                return f"fio job {job.name} ended by itself: {said.strip()[-300:]}"
+        return ""
 
     def _state(self, job: Job) -> str:
         show = f"systemctl show -p SubState --value fio-{job.name}"
