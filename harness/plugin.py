@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -168,6 +169,10 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
     """Collect, judge by all checks, and fail the test unless the verdict is VALID."""
     run = request.node.stash.get(_RUN, None)
     if run is None:
+        return
+    if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+        # Ctrl-C: end now. Healing and settling would take minutes, and the lab goes anyway.
+        run.close("interrupted")
         return
     trouble = request.node.stash.get(_TROUBLE, None)
     if trouble is None:
