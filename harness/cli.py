@@ -275,9 +275,9 @@ def gc(
 @app.command()
 def steps() -> None:
     """List the Gherkin vocabulary with what each step does."""
-    from harness.running import list_steps
+    from harness.steps.vocabulary import vocabulary
 
-    for line in list_steps():
+    for line in vocabulary():
         print(line)
 
 

@@ -14,7 +14,6 @@ from harness.lab.paths import PROJECT
 from harness.plugin import OPTIONS
 from harness.report import summary_lines, write_junit, write_report
 from harness.steps.lint import scenario_name, scenario_template
-from harness.steps.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +58,6 @@ def list_scenarios(options: RunOptions, suite: Path) -> int:
     for name in collected.names:
         print(name)
     return 0 if code == 0 else int(ExitCode.MISSING_ENVIRONMENT)
-
-
-def list_steps() -> list[str]:
-    """The vocabulary, one step with its meaning a line."""
-    return vocabulary()
 
 
 def run_scenarios(options: RunOptions, suite: Path) -> int:

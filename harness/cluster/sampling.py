@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster import observe
+from harness.cluster.form import resources_missing
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel
 from harness.lab.machine import in_parallel
@@ -64,6 +65,20 @@ def _sample_node(machine: Machine, writer: TimelineWriter, when: str) -> None:
         add_sample(writer, "unreachable", when, machine.name, error.message)
 
 
+def _out_of_sync(lab: Lab) -> str:
+    """Resources that are not connected and up to date on a node, in words; empty if all are."""
+    wrong = []
+    for machine in lab.nodes:
+        state = observe.drbd_state(machine.guest)
+        for resource in RESOURCES:
+            seen = state.get(resource)
+            if seen is None:
+                wrong.append(f"{machine.name}: {resource} is down")
+            elif (seen["cs"], seen["disk"]) != ("Connected", "UpToDate"):
+                wrong.append(f"{machine.name}: {resource} is {seen['cs']}/{seen['disk']}")
+    return "; ".join(wrong)
+
+
 def read_replicas(lab: Lab, folder: Path) -> None:
     """Digests of both backing disks of every resource, read on the nodes with O_DIRECT.
 
@@ -72,12 +87,8 @@ def read_replicas(lab: Lab, folder: Path) -> None:
     Raises:
         HarnessError: a resource is not in sync, so that a difference would mean nothing.
     """
-    for machine in lab.nodes:
-        for resource, seen in observe.drbd_state(machine.guest).items():
-            if (seen["cs"], seen["disk"]) != ("Connected", "UpToDate"):
-                raise HarnessError(
-                    f"{machine.name}: {resource} is {seen['cs']}/{seen['disk']}, not in sync"
-                )
+    if out_of_sync := _out_of_sync(lab):
+        raise HarnessError(f"not in sync: {out_of_sync}")
     target = folder / "replicas"
     target.mkdir(exist_ok=True)
 
@@ -95,22 +106,12 @@ def read_replicas(lab: Lab, folder: Path) -> None:
 
 def settle_missing(lab: Lab) -> str:
     """What keeps the cluster from being whole after a heal; empty if nothing does."""
-    from harness.cluster.form import resources_missing
-
-    missing = []
-    for machine in lab.nodes:
-        try:
-            state = observe.drbd_state(machine.guest)
-        except HarnessError as error:
-            return error.message
-        for resource in RESOURCES:
-            seen = state.get(resource)
-            if seen is None:
-                missing.append(f"{machine.name}: {resource} is down")
-            elif (seen["cs"], seen["disk"]) != ("Connected", "UpToDate"):
-                missing.append(f"{machine.name}: {resource} is {seen['cs']}/{seen['disk']}")
-    if missing:
-        return "; ".join(missing)
+    try:
+        out_of_sync = _out_of_sync(lab)
+    except HarnessError as error:
+        return error.message
+    if out_of_sync:
+        return out_of_sync
     whole = resources_missing(lab.nodes)
     if whole:
         return whole
