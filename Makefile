@@ -71,7 +71,7 @@ vm: install
 
 # Both parts can be run again after an interruption: the run goes on where it was, at the same code.
 nightly: install
-	@$(AS_ROOT) $(BIN)/harness run --resume reports/nightly
+	@$(AS_ROOT) $(BIN)/harness run --all --resume reports/nightly
 	$(PYTEST_AS_ROOT) tests/vm -m vm $(ARGS)
 
 bench: install

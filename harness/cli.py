@@ -61,12 +61,14 @@ def doctor(cache: CacheOption = None) -> None:
 @app.command()
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Scenarios to run; all acceptance ones by default.")
+        list[str] | None,
+        typer.Argument(help="Scenarios to run; by default all that are not tagged @nightly."),
     ] = None,
     scenario: Annotated[
         list[str] | None, typer.Option("--scenario", help="A scenario's name; may be repeated.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those tagged @nightly.")] = False,
     keep: Annotated[str, typer.Option(help="Keep the lab: never, on-failure or always.")] = "never",
     fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
     lab: LabOption = None,
@@ -114,6 +116,7 @@ def run(
         max_stall_s=max_stall,
         only=only,
         tags=tuple(tag or ()),
+        everything=everything,
     )
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))

@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if problems:
         raise pytest.UsageError("\n".join(problems))
     options = config.stash[OPTIONS]
-    if not (options.only or options.tags or options.resume):
+    if options.everything and not (options.only or options.tags or options.resume):
         return
     chosen = [item for item in items if scenario_template(item) and _wanted(item, options)]
     names = {scenario_name(item) for item in chosen}
@@ -63,9 +63,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not any(name == only or name.startswith(f"{only} [") for name in names):
             known = sorted({scenario_name(i) for i in items if scenario_template(i)})
             near = difflib.get_close_matches(only, known, n=1, cutoff=0.3)
-            raise pytest.UsageError(
-                f"no scenario called {only!r} (hint: {near[0] if near else 'harness run --list'})"
-            )
+            hint = near[0] if near else "harness run --list --all"
+            raise pytest.UsageError(f"no scenario called {only!r} (hint: {hint})")
     try:
         done = done_before(options, names)
     except HarnessError as error:
@@ -81,6 +80,8 @@ def _wanted(item: pytest.Item, options: RunOptions) -> bool:
     name = scenario_name(item)
     named = any(name == only or name.startswith(f"{only} [") for only in options.only)
     tagged = any(item.get_closest_marker(tag.replace("-", "_")) for tag in options.tags)
+    if not (options.only or options.tags):
+        return options.everything or item.get_closest_marker("nightly") is None
     return (named or not options.only) and (tagged or not options.tags)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.session import RunOptions
+
+NO_MATCH = "error: no scenario matches (hint: harness run --list --all)"
 
 
 class _WithOptions:
@@ -54,9 +58,14 @@ def _pytest(options: RunOptions, suite: Path, *more: str, plugins: tuple[object,
 def list_scenarios(options: RunOptions, suite: Path) -> int:
     """Print the names of the scenarios that would run."""
     collected = _Collected()
-    code = _pytest(options, suite, "--collect-only", "-qq", "--no-summary", plugins=(collected,))
-    for name in collected.names:
-        print(name)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        # Names only, one a line; what pytest has to say is of interest when it fails.
+        code = _pytest(options, suite, "--collect-only", "-qq", plugins=(collected,))
+    if code == int(pytest.ExitCode.NO_TESTS_COLLECTED):
+        print(NO_MATCH)
+    elif code != int(pytest.ExitCode.USAGE_ERROR):
+        print(*(collected.names if code == 0 else [said.getvalue().strip()]), sep="\n")
     return 0 if code == 0 else int(ExitCode.MISSING_ENVIRONMENT)
 
 
@@ -72,7 +81,7 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
     if code in (int(pytest.ExitCode.USAGE_ERROR), int(pytest.ExitCode.INTERNAL_ERROR)):
         return int(ExitCode.MISSING_ENVIRONMENT if code == 4 else ExitCode.HARNESS_ERROR)
     if code == int(pytest.ExitCode.NO_TESTS_COLLECTED):
-        print("error: no scenario matches (hint: harness run --list)")
+        print(NO_MATCH)
         return int(ExitCode.MISSING_ENVIRONMENT)
     if not (options.folder / "evidence").is_dir():
         # Nothing was run: a bad feature (usage error) or a lab that did not come up.

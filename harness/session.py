@@ -59,6 +59,8 @@ class RunOptions:
         resume: go on with the run in ``folder``: what is VALID there already is not run again.
         only: names of scenarios (with or without their example) to run; empty for all.
         tags: run only scenarios with one of these tags; empty for all.
+        everything: also those tagged ``@nightly``, which otherwise run only when they are named
+            or their tag is.
     """
 
     cache: Cache
@@ -73,11 +75,12 @@ class RunOptions:
     resume: bool = False
     only: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    everything: bool = False
 
 
 def default_options() -> RunOptions:
-    """Options when nothing was chosen."""
-    return RunOptions(cache=default_cache())
+    """Options of a run that pytest was called for: its own ``-k`` and ``-m`` choose."""
+    return RunOptions(cache=default_cache(), everything=True)
 
 
 def choose_accelerator(options: RunOptions, kernel: Path) -> str:

@@ -1,0 +1,63 @@
+"""Which scenarios a run takes: all but the nightly ones, unless they are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ExitCode
+from harness.lab.paths import PROJECT, Cache
+from harness.running import list_scenarios
+from harness.session import RunOptions
+
+NIGHTLY = "The active node is reset during writes"
+ALWAYS = "The active node loses power during writes"
+
+
+def listed(capsys: pytest.CaptureFixture[str], **options: object) -> list[str]:
+    chosen = dataclasses.replace(RunOptions(cache=Cache(Path("/nonexistent"))), **options)  # type: ignore[arg-type]
+    assert list_scenarios(chosen, PROJECT / "scenarios") == ExitCode.VALID
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_run_takes_all_but_the_nightly_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    names = listed(capsys)
+    assert ALWAYS in names
+    assert NIGHTLY not in names
+    assert names[0] == "The cluster is left alone during writes"
+
+
+@pytest.mark.parametrize(
+    ("options", "also"),
+    [
+        ({"everything": True}, True),
+        ({"tags": ("nightly",)}, False),
+        ({"only": (NIGHTLY, ALWAYS)}, True),
+    ],
+)
+def test_nightly_ones_are_taken_when_asked_for(
+    options: dict[str, object], also: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = listed(capsys, **options)
+    assert NIGHTLY in names
+    assert (ALWAYS in names) is also
+
+
+def test_every_feature_is_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    """A feature file that nothing binds would never be run, and nobody would notice."""
+    names = {name.split(" [")[0] for name in listed(capsys, everything=True)}
+    written = {
+        line.split(":", 1)[1].strip()
+        for path in (PROJECT / "features").rglob("*.feature")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.strip().startswith(("Scenario:", "Scenario Outline:"))
+    }
+    assert names == written
+
+
+def test_no_match_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    options = RunOptions(cache=Cache(Path("/nonexistent")), tags=("no-such-tag",))
+    assert list_scenarios(options, PROJECT / "scenarios") == ExitCode.MISSING_ENVIRONMENT
+    assert "no scenario matches" in capsys.readouterr().out
