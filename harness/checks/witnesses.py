@@ -57,6 +57,10 @@ def witnesses(evidence: Evidence) -> Finding:
         if channel is not Channel.CONSOLE and len(garbled) > _FEW_GARBLED:
             problems.append(f"{channel} of {source}: {len(garbled)} garbled lines")
             refs.append(garbled[0].ref)
+        for text, seen in _lost_events(evidence, source, channel):
+            problems.append(text)
+            refs.append(seen.ref)
+            when.append(seen.t_ns)
         for text, seen in _breaks(evidence, source, channel):
             problems.append(text)
             refs.append(seen.ref)
@@ -82,6 +86,29 @@ def witnesses(evidence: Evidence) -> Finding:
         when_ns=when,
         evidence=refs,
     )
+
+
+def _lost_events(evidence: Evidence, source: str, channel: Channel) -> list[tuple[str, Seen]]:
+    """Events that the kernel numbered and events2 never told.
+
+    events2 says by how much each event's number differs from the expected one. Let the numbers be
+    s_0 … s_n: the differences s_i - s_(i-1) - 1 add up to s_n - s_0 - n, which is how many numbers
+    between the first and the last were never told. Events that only overtook each other add up to
+    nothing, or to less if the very first came too early. Each start of events2 (``dump-end``)
+    counts anew.
+    """
+    lost: list[tuple[str, Seen]] = []
+    sums: list[tuple[int, Seen]] = []
+    for seen in evidence.select(channel, "skipped", "dump-end", source=source):
+        if seen.event.kind == "dump-end":
+            sums.append((0, seen))
+        else:
+            so_far = sums.pop()[0] if sums else 0
+            sums.append((so_far + int(seen.event.data["count"]), seen))
+    for count, last in sums:
+        if count > 0:
+            lost.append((f"{channel} of {source} lost {count} events", last))
+    return lost
 
 
 def _breaks(evidence: Evidence, source: str, channel: Channel) -> list[tuple[str, Seen]]:

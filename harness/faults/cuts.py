@@ -118,7 +118,11 @@ class SilentCut(Fault):
         lab.host.run("nft", "-f", "-", input_text=self.ruleset(lab))
 
     def ruleset(self, lab: Lab) -> str:
-        """The nftables script. Out of the guest means into the bridge by its tap."""
+        """The nftables script. Out of the guest means into the bridge by its tap.
+
+        All rules that count come before those that drop: a frame between two cut machines is a
+        proof for both, and the first drop would hide it from the other's counter.
+        """
         lines = [f"table bridge {self._table} {{"]
         for chain, ways in (
             ("forward", (Direction.OUT, Direction.IN)),
@@ -126,29 +130,33 @@ class SilentCut(Fault):
             ("output", (Direction.IN,)),
         ):
             lines.append(f" chain {chain} {{ type filter hook {chain} priority -300;")
-            for machine in self.machines:
-                for link in self.links:
-                    tap = lab.topology.machine(machine).card(link).tap
-                    for way in ways:
-                        if self.direction in (Direction.BOTH, way):
-                            match = "iifname" if way is Direction.OUT else "oifname"
-                            lines.append(f'  {match} "{tap}" counter drop')
+            matches = [
+                f'{"iifname" if way is Direction.OUT else "oifname"} "{tap}"'
+                for tap in self._taps(lab)
+                for way in ways
+                if self.direction in (Direction.BOTH, way)
+            ]
+            lines += [
+                f"  {match} {verdict}" for verdict in ("counter", "drop") for match in matches
+            ]
             lines.append(" }")
         return "\n".join([*lines, "}"]) + "\n"
 
     def bitten(self, lab: Lab) -> str:
-        """The rules are there, and frames of every card have been dropped."""
+        """The rules are there, and frames from or to every card have been dropped."""
         if f"table bridge {self._table}\n" not in lab.host.run("nft", "list", "tables") + "\n":
             return ""
-        counts = self._dropped(lab)
-        taps = [
+        counts, taps = self._dropped(lab), self._taps(lab)
+        if any(counts.get(tap, 0) == 0 for tap in taps):
+            return ""
+        return "frames dropped: " + ", ".join(f"{tap} {counts[tap]}" for tap in taps)
+
+    def _taps(self, lab: Lab) -> list[str]:
+        return [
             lab.topology.machine(machine).card(link).tap
             for machine in self.machines
             for link in self.links
         ]
-        if any(counts.get(tap, 0) == 0 for tap in taps):
-            return ""
-        return "frames dropped: " + ", ".join(f"{tap} {counts[tap]}" for tap in taps)
 
     def _dropped(self, lab: Lab) -> dict[str, int]:
         text = lab.host.run("nft", "-j", "list", "table", "bridge", self._table)

@@ -209,6 +209,26 @@ def a_few_torn_lines(f: Folder) -> None:
         f.add(40 + n, "bravo", "journal", "garbled", text="{")
 
 
+@defect()
+def events_that_overtook_each_other(f: Folder) -> None:
+    """As seen: nothing is missing in the end."""
+    for n, count in enumerate((2, -4, 3, -4, 3)):
+        f.add(40 + n, "bravo", "events2", "skipped", count=count)
+
+
+@defect(witnesses=INCONCLUSIVE)
+def events_that_were_lost(f: Folder) -> None:
+    for n, count in enumerate((2, -4, 3)):
+        f.add(40 + n, "bravo", "events2", "skipped", count=count)
+
+
+@defect(witnesses=INCONCLUSIVE)
+def events_that_were_lost_before_events2_started_again(f: Folder) -> None:
+    f.add(40, "bravo", "events2", "skipped", count=1)
+    f.add(41, "bravo", "events2", "dump-end", object="-", fields={}, raw="exists -")
+    f.add(42, "bravo", "events2", "skipped", count=-1)
+
+
 @defect(witnesses=INCONCLUSIVE)
 def a_witness_on_the_host_died(f: Folder) -> None:
     f.add(40, "host", "arp", "witness-died", reason="OSError: Network is down")

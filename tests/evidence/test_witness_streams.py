@@ -85,6 +85,12 @@ def test_events2_without_timestamps_is_understood(line: bytes) -> None:
     assert data["guest_stamp"] == ""
 
 
+@pytest.mark.parametrize(("line", "count"), [(b"- skipped 2", 2), (b"- skipped -4", -4)])
+def test_events2_tells_gaps_in_the_numbers_of_events(line: bytes, count: int) -> None:
+    """Seen on a node whose connections all went at once: 2, -4, 3, -4, 3."""
+    assert parse_line(Channel.EVENTS2, line) == [("skipped", {"count": count})]
+
+
 @pytest.mark.parametrize(
     "line", [b"2026-11-25T13:51:15+00:00", b"drbdsetup: no such resource", b"#! / ?"]
 )

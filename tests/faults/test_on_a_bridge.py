@@ -111,6 +111,10 @@ class Bench:
             if arrived >= expected or time.monotonic() > deadline:
                 return arrived
 
+    def send(self, sender: str, receiver: str) -> None:
+        """One datagram."""
+        self._sockets[sender].sendto(b"one", (ADDRESSES[receiver], PORT))
+
     def close(self) -> None:
         for sock in self._sockets.values():
             sock.close()
@@ -216,6 +220,27 @@ def test_both_nodes_cut_off_and_one_cut_healed_alone(bench: Bench) -> None:
     finally:
         one.heal(bench.lab)
     assert bench.passing(ALL) == ALL
+
+
+def test_a_frame_between_two_cut_nodes_is_a_proof_for_both(bench: Bench) -> None:
+    """A passive node may say nothing for long but to its peer."""
+    both = SilentCut(("alpha", "bravo"), (Link.DATA,))
+
+    def counts() -> dict[str, int]:
+        words = both.bitten(bench.lab).removeprefix("frames dropped: ").split(", ")
+        return {tap: int(count) for tap, count in (word.split() for word in words if word)}
+
+    both.inject(bench.lab)
+    try:
+        bench.passing(set())
+        before = counts()
+        for _ in range(5):
+            bench.send("bravo", "alpha")
+        after = counts()
+        for tap in ("fh0a-data", "fh0b-data"):
+            assert after[tap] - before[tap] >= 5
+    finally:
+        both.heal(bench.lab)
 
 
 def test_nft_takes_a_ruleset_of_every_link_and_machine(bench: Bench) -> None:

@@ -19,18 +19,23 @@ LAB = cast("Lab", SimpleNamespace(topology=Topology()))
 
 
 def rules(cut: SilentCut) -> set[tuple[str, str, str]]:
-    """The ruleset as (chain, match, tap); every rule must drop and count."""
+    """The ruleset as (chain, match, tap); what is counted must be dropped after all counting."""
     chain = ""
-    found = []
+    found: list[tuple[str, str, str]] = []
+    counted: list[tuple[str, str, str]] = []
     for line in cut.ruleset(LAB).splitlines():
         if head := re.match(r" chain (\w+) \{ type filter hook (\w+) priority -300;$", line):
             chain = head[1]
             assert head[2] == chain
-        elif rule := re.match(r"  (iifname|oifname) \"([\w-]+)\" counter drop$", line):
+        elif rule := re.match(r"  (iifname|oifname) \"([\w-]+)\" counter$", line):
+            counted.append((chain, rule[1], rule[2]))
+            assert chain not in {place for place, *_ in found}, "counted after a drop"
+        elif rule := re.match(r"  (iifname|oifname) \"([\w-]+)\" drop$", line):
             found.append((chain, rule[1], rule[2]))
         else:
             assert line.strip() in ("}", f"table bridge {cut.undo()[0].arguments['table']} {{")
     assert len(found) == len(set(found))
+    assert found == counted
     return set(found)
 
 
@@ -79,7 +84,8 @@ def counting_lab(packets: dict[tuple[str, str], int]) -> Lab:
     for (key, tap), count in packets.items():
         match = {"op": "==", "left": {"meta": {"key": key}}, "right": tap}
         counter = {"packets": count, "bytes": count * 90}
-        rules.append({"rule": {"expr": [{"match": match}, {"counter": counter}, {"drop": None}]}})
+        rules.append({"rule": {"expr": [{"match": match}, {"counter": counter}]}})
+        rules.append({"rule": {"expr": [{"match": match}, {"drop": None}]}})
     text = json.dumps({"nftables": rules})
 
     def run(*command: str) -> str:
