@@ -39,6 +39,13 @@ CacheOption = Annotated[
         "--cache", help="Where images, formed clusters and labs live.", show_default=False
     ),
 ]
+ConnectOption = Annotated[
+    str,
+    typer.Option(
+        help="Put the lab on an existing libvirt daemon of this machine, e.g. qemu:///system, "
+        "instead of a private one."
+    ),
+]
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab.")]
 
 
@@ -47,13 +54,13 @@ def _cache(root: Path | None) -> Cache:
 
 
 @app.command()
-def doctor(cache: CacheOption = None) -> None:
+def doctor(connect: ConnectOption = "", cache: CacheOption = None) -> None:
     """Check this host: virtualisation that truly works, tools, rights, memory, disk."""
     from harness.lab.doctor import exit_code, render, run_doctor
 
     place = _cache(cache)
     images = sorted(place.images.glob("*/vmlinuz"))
-    findings = run_doctor(place.root, images[-1] if images else None)
+    findings = run_doctor(place.root, images[-1] if images else None, connect=connect or None)
     render(findings, console)
     raise typer.Exit(int(exit_code(findings)))
 
@@ -71,6 +78,7 @@ def run(
     everything: Annotated[bool, typer.Option("--all", help="Also those tagged @nightly.")] = False,
     keep: Annotated[str, typer.Option(help="Keep the lab: never, on-failure or always.")] = "never",
     fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
+    connect: ConnectOption = "",
     lab: LabOption = None,
     max_stall: Annotated[
         float | None, typer.Option(help="Your bound on the longest stall, in seconds.")
@@ -110,6 +118,7 @@ def run(
         image=ImageOptions(mirror=mirror, proxy=proxy, offline=offline),
         config=config,
         accelerator=accelerator,
+        connect=connect,
         lab=lab,
         fresh=fresh,
         keep=Keep(keep),
@@ -120,7 +129,7 @@ def run(
     )
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
-    _check_host(options.cache)
+    _check_host(options.cache, connect)
     if resume is not None:
         target = resume.resolve()
     else:
@@ -134,18 +143,20 @@ def up(
     fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with overrides.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg.")] = "auto",
+    connect: ConnectOption = "",
     cache: CacheOption = None,
 ) -> None:
     """Start a lab with a healthy cluster and keep it, for working with it by hand."""
     from harness.session import Keep, LabSession, RunOptions
 
     place = _cache(cache)
-    _check_host(place)
+    _check_host(place, connect)
     session = LabSession(
         RunOptions(
             cache=place,
             config=config,
             accelerator=accelerator,
+            connect=connect,
             fresh=fresh,
             keep=Keep.ALWAYS,
         )
@@ -159,8 +170,7 @@ def up(
 @app.command()
 def status(cache: CacheOption = None) -> None:
     """List the labs on this host and what their machines do."""
-    from harness.lab.host import read_warden
-    from harness.lab.lab import KEPT
+    from harness.lab.lab import KEPT, host_runs
     from harness.lab.lease import is_held
 
     place = _cache(cache)
@@ -168,12 +178,10 @@ def status(cache: CacheOption = None) -> None:
     if not labs:
         console.print("No labs. Start one with: harness up")
     for folder in labs:
-        warden = read_warden(folder)
-        alive = warden is not None and warden.alive()
         if is_held(place.leases / f"{folder.name}.lock"):
             state = "in use"
         elif (folder / KEPT).exists():
-            state = "kept" if alive else "kept, but not running"
+            state = "kept" if host_runs(folder) else "kept, but not running"
         else:
             state = "abandoned (harness gc removes it)"
         console.print(f"{folder.name}: {state}", markup=False)
@@ -193,15 +201,20 @@ def ssh(
     cache: CacheOption = None,
 ) -> None:
     """A shell in a guest, or one command."""
-    from harness.lab.host import PrivateHost
+    from harness.lab.lab import attach_host
     from harness.lab.topology import Link
 
     place = _cache(cache)
     folder = place.labs / _lab_name(place, lab)
-    warden = PrivateHost.attach(folder).warden
-    address = _plan(node).card(Link.CONTROL).address
-    arguments = ["nsenter", "-t", str(warden.pid), "-n", "--", "ssh", "-q"]
-    arguments += ["-i", str(folder / "ssh_key"), "-o", "StrictHostKeyChecking=no"]
+    host = attach_host(place, folder)
+    address = host.topology.machine(_plan(node).name).card(Link.CONTROL).address
+    arguments = [
+        *host.inside("ssh", "-q"),
+        "-i",
+        str(folder / "ssh_key"),
+        "-o",
+        "StrictHostKeyChecking=no",
+    ]
     arguments += ["-o", "UserKnownHostsFile=/dev/null", f"root@{address}", *(command or [])]
     os.execvp(arguments[0], arguments)
 
@@ -242,15 +255,13 @@ def snapshot(
 def down(lab: LabOption = None, cache: CacheOption = None) -> None:
     """End a kept lab and remove everything of it."""
     from harness.lab.gc import remove_lab
-    from harness.lab.host import read_warden
-    from harness.lab.lab import Lab
+    from harness.lab.lab import Lab, host_runs
 
     place = _cache(cache)
     name = _lab_name(place, lab)
-    warden = read_warden(place.labs / name)
     if not (place.labs / name).is_dir():
         raise HarnessError(f"no lab called {name}", hint="harness status lists the labs")
-    if warden is None or not warden.alive():
+    if not host_runs(place.labs / name):
         # Kept, but its processes are gone (a reboot, say): only its files are left.
         remove_lab(place, name)
         return
@@ -303,12 +314,12 @@ def report_command(run_folder: Annotated[Path, typer.Argument(help="reports/<run
     raise typer.Exit(report(run_folder))
 
 
-def _check_host(place: Cache) -> None:
+def _check_host(place: Cache, connect: str) -> None:
     """Stop, with every failing line and its remedy, on a host that cannot run a lab."""
     from harness.lab.doctor import exit_code, render, run_doctor
 
     images = sorted(place.images.glob("*/vmlinuz"))
-    findings = run_doctor(place.root, images[-1] if images else None)
+    findings = run_doctor(place.root, images[-1] if images else None, connect=connect or None)
     if exit_code(findings) is not ExitCode.VALID:
         render([finding for finding in findings if finding.ok == "fail"], console)
         raise typer.Exit(int(ExitCode.MISSING_ENVIRONMENT))

@@ -16,7 +16,7 @@ from harness import __version__
 from harness.checks import ScenarioVerdict, Verdict
 from harness.cluster.config import load_config
 from harness.cluster.formed import bring_up, open_formed, qemu_version
-from harness.errors import BadInputError
+from harness.errors import BadInputError, MissingEnvironmentError
 from harness.evidence.clock import now_ns
 from harness.lab.accelerator import probe_kvm
 from harness.lab.gc import collect_garbage
@@ -51,6 +51,7 @@ class RunOptions:
         image: options of the image build.
         config: a TOML file with overrides of the cluster's configuration, or None.
         accelerator: ``auto``, ``kvm`` or ``tcg``.
+        connect: URI of an existing libvirt daemon for a new lab; empty for a private one.
         lab: name of a kept lab to use, or None for a new one.
         fresh: form the cluster anew.
         keep: whether the lab outlives the run.
@@ -67,6 +68,7 @@ class RunOptions:
     image: ImageOptions = field(default_factory=ImageOptions)
     config: Path | None = None
     accelerator: str = "auto"
+    connect: str = ""
     lab: str | None = None
     fresh: bool = False
     keep: Keep = Keep.NEVER
@@ -196,7 +198,11 @@ class LabSession:
         options = self.options
         # A malformed configuration is told now, not after minutes of building.
         load_config(options.config, PROFILES["tcg"])
-        collect_garbage(options.cache)
+        try:
+            collect_garbage(options.cache)
+        except MissingEnvironmentError as error:
+            # A daemon that is down must not keep another lab from starting.
+            console.print(f"• an abandoned lab is still there: {error}", markup=False)
         image = ensure_image(options.cache, options.image)
         accelerator = choose_accelerator(options, image.kernel)
         self.timing = PROFILES[accelerator]
@@ -207,7 +213,7 @@ class LabSession:
             open_formed(self.lab)
             how, seconds = "attached", 0.0
         else:
-            self.lab = Lab.create(options.cache)
+            self.lab = Lab.create(options.cache, options.connect)
             try:
                 bringup = bring_up(
                     self.lab, image, config, accelerator=accelerator, fresh=options.fresh
@@ -232,6 +238,7 @@ class LabSession:
             "run": self.folder.name,
             "started_ns": now_ns(),
             "accelerator": accelerator,
+            "host": self.lab.host.uri if options.connect else "private",
             "timing": self.timing.model_dump(),
             "versions": versions,
             "harness": __version__,

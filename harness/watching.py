@@ -47,11 +47,12 @@ class LabWitnesses:
         self._callback = lab.host.connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None
         )
+        lab.host.connection.registerCloseCallback(self._libvirt_gone, None)
         self._vip = VipWatch(
             lab.host,
             lab.topology,
             lambda ip, mac: self._add("host", Channel.ARP, "claim", {"ip": ip, "mac": mac}),
-            lambda reason: self._add("host", Channel.ARP, "witness-died", {"reason": reason}),
+            lambda reason: self._died(Channel.ARP, reason),
         )
         self._tail = threading.Thread(target=self._fence_log, name="fence-log", daemon=True)
         self._tail.start()
@@ -66,6 +67,7 @@ class LabWitnesses:
         self._vip.close()
         self._streams.close()
         with contextlib.suppress(libvirt.libvirtError):
+            self._lab.host.connection.unregisterCloseCallback()
             self._lab.host.connection.domainEventDeregisterAny(self._callback)
         self._tail.join()
 
@@ -73,6 +75,14 @@ class LabWitnesses:
         writer = self._writer
         if writer is not None:
             writer.add(source, channel, kind, data)
+
+    def _died(self, channel: Channel, reason: str) -> None:
+        """A witness on the host ended: from now on its silence proves nothing."""
+        self._add("host", channel, "witness-died", {"reason": reason})
+
+    def _libvirt_gone(self, _conn: object, reason: int, _opaque: object) -> None:
+        # virConnectCloseReason (libvirt-host.h): error, end of file, keepalive, client.
+        self._died(Channel.DOMAIN, f"the connection to libvirtd closed, reason {reason}")
 
     def _lifecycle(
         self, _conn: object, domain: libvirt.virDomain, event: int, detail: int, _opaque: object
@@ -84,6 +94,12 @@ class LabWitnesses:
         self._add(source, Channel.DOMAIN, "lifecycle", {"event": name, "detail": text})
 
     def _fence_log(self) -> None:
+        try:
+            self._follow_fence_log()
+        except OSError as error:
+            self._died(Channel.FENCE, str(error))
+
+    def _follow_fence_log(self) -> None:
         path = self._lab.folder / "fence.log"
         position = path.stat().st_size if path.exists() else 0
         while not self._stop.wait(0.1):

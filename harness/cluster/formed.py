@@ -76,7 +76,7 @@ def formed_key(image: Image, config: ClusterConfig, lab: Lab, accelerator: str) 
     """The key of the formed cluster that this lab would have."""
     domains = hashlib.sha256()
     for plan in lab.topology.machines:
-        domains.update(domain_xml(plan, lab.topology, accelerator, image.key).encode())
+        domains.update(domain_xml(plan, lab.host, accelerator, image.key).encode())
     return FormedKey(
         image=image.key,
         config=config_key(config, lab.topology),

@@ -109,6 +109,10 @@ class SilentCut(Fault):
     def _table(self) -> str:
         return "cut_" + "_".join((*self.machines, *self.links, self.direction))
 
+    def _in(self, lab: Lab) -> str:
+        """The table's name there: labs that share a network (``--connect``) must not mix them."""
+        return f"{lab.topology.prefix}_{self._table}"
+
     def undo(self) -> list[Undo]:
         """Remove the table of rules."""
         return [Undo("drop-table", {"table": self._table})]
@@ -123,7 +127,7 @@ class SilentCut(Fault):
         All rules that count come before those that drop: a frame between two cut machines is a
         proof for both, and the first drop would hide it from the other's counter.
         """
-        lines = [f"table bridge {self._table} {{"]
+        lines = [f"table bridge {self._in(lab)} {{"]
         for chain, ways in (
             ("forward", (Direction.OUT, Direction.IN)),
             ("input", (Direction.OUT,)),  # to the lab's own address on the bridge
@@ -144,7 +148,7 @@ class SilentCut(Fault):
 
     def bitten(self, lab: Lab) -> str:
         """The rules are there, and frames from or to every card have been dropped."""
-        if f"table bridge {self._table}\n" not in lab.host.run("nft", "list", "tables") + "\n":
+        if f"table bridge {self._in(lab)}\n" not in lab.host.run("nft", "list", "tables") + "\n":
             return ""
         counts, taps = self._dropped(lab), self._taps(lab)
         if any(counts.get(tap, 0) == 0 for tap in taps):
@@ -159,7 +163,7 @@ class SilentCut(Fault):
         ]
 
     def _dropped(self, lab: Lab) -> dict[str, int]:
-        text = lab.host.run("nft", "-j", "list", "table", "bridge", self._table)
+        text = lab.host.run("nft", "-j", "list", "table", "bridge", self._in(lab))
         counts: dict[str, int] = {}
         for entry in json.loads(text)["nftables"]:
             rule: dict[str, Any] = entry.get("rule", {})
@@ -173,11 +177,11 @@ class SilentCut(Fault):
 
     def heal(self, lab: Lab) -> None:
         """Remove the rules."""
-        lab.host.run("nft", "delete", "table", "bridge", self._table)
+        lab.host.run("nft", "delete", "table", "bridge", self._in(lab))
 
     def healed(self, lab: Lab) -> str:
         """The rules are gone and the machines reach the other end."""
-        if f"table bridge {self._table}" in lab.host.run("nft", "list", "tables"):
+        if f"table bridge {self._in(lab)}\n" in lab.host.run("nft", "list", "tables") + "\n":
             return ""
         works = [link_works(lab, m, link) for m in self.machines for link in self.links]
         return "rules removed; " + "; ".join(works) if all(works) else ""

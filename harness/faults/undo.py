@@ -30,7 +30,7 @@ def _undo(lab: Lab, step: Undo) -> None:
             machine = lab.machines[step.arguments["machine"]]
             machine.set_carrier(Link(step.arguments["link"]), up=True)
         case "drop-table":
-            table = step.arguments["table"]
+            table = f"{lab.topology.prefix}_{step.arguments['table']}"
             if f"table bridge {table}\n" in lab.host.run("nft", "list", "tables") + "\n":
                 lab.host.run("nft", "delete", "table", "bridge", table)
         case "power-on":

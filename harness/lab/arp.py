@@ -18,7 +18,7 @@ from harness.lab.topology import Link, Topology
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.lab.host import PrivateHost
+    from harness.lab.labhost import LabHost
 
 _ETH_P_ARP = 0x0806
 _ARP = struct.Struct("!HHBBH6s4s6s4s")
@@ -30,7 +30,7 @@ class VipWatch:
 
     def __init__(
         self,
-        host: PrivateHost,
+        host: LabHost,
         topology: Topology,
         claim: Callable[[str, str], None],
         died: Callable[[str], None] = lambda _reason: None,
@@ -42,7 +42,7 @@ class VipWatch:
             sock.bind((bridge, _ETH_P_ARP))
             return sock
 
-        self._sock = run_in_netns(host.warden.pid, open_socket)
+        self._sock = run_in_netns(host.pid, open_socket)
         self._sock.settimeout(0.2)
         self._mac: bytes = self._sock.getsockname()[4]
         self._vip = topology.vip

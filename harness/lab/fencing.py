@@ -5,28 +5,29 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from harness.lab.topology import Link, Topology
+from harness.lab.topology import Link
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from harness.lab.host import PrivateHost
+    from harness.lab.labhost import LabHost
 
 PORT = 1229
+CONF = "fence_virt.conf"
 
 
-def start_fence_device(host: PrivateHost, topology: Topology) -> subprocess.Popen[bytes]:
+def start_fence_device(host: LabHost) -> subprocess.Popen[bytes]:
     """Start fence_virtd with the lab's key (``fence.key``); its log is ``fence.log``."""
     config = f"""\
 fence_virtd {{ listener = "tcp"; backend = "libvirt"; }}
 listeners {{ tcp {{
-    address = "{topology.host_address(Link.FENCE)}"; port = "{PORT}"; family = "ipv4";
-    hash = "sha256"; auth = "sha256"; key_file = "/run/lab/fence.key";
+    address = "{host.topology.host_address(Link.FENCE)}"; port = "{PORT}"; family = "ipv4";
+    hash = "sha256"; auth = "sha256"; key_file = "{host.lab_path}/fence.key";
 }} }}
-backends {{ libvirt {{ uri = "qemu:///system"; }} }}
+backends {{ libvirt {{ uri = "{host.fence_uri}"; }} }}
 """
-    path: Path = host.folder / "fence_virt.conf"
+    path: Path = host.folder / CONF
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(config)
@@ -40,6 +41,6 @@ backends {{ libvirt {{ uri = "qemu:///system"; }} }}
         "-d",
         "5",
         "-f",
-        "/run/lab/fence_virt.conf",
+        f"{host.lab_path}/{CONF}",
     ]
-    return host.spawn([*command, "-p", "/run/fence_virtd.pid"], "fence")
+    return host.spawn([*command, "-p", f"{host.lab_path}/fence_virtd.pid"], "fence")

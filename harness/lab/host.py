@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,13 @@ import libvirt
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from harness.errors import HarnessError, MissingEnvironmentError
-from harness.lab import netns
+from harness.lab.labhost import LabHost, ensure_event_loop
 from harness.lab.paths import PROJECT
+from harness.lab.topology import Topology
+from harness.lab.warden import INSIDE
 
 if TYPE_CHECKING:
-    import socket
-
     from harness.lab.paths import Cache
-    from harness.lab.topology import Topology
 
 # Measured reasons for each line: docs/architecture.md, "The private daemon".
 _QEMU_CONF = """\
@@ -50,24 +48,6 @@ unix_sock_ro_perms = "0700"
 unix_sock_admin_perms = "0700"
 """
 _START_DEADLINE_S = 60.0
-
-_event_loop: threading.Thread | None = None
-
-
-def _ensure_event_loop() -> None:
-    """libvirt's default event loop, in its own thread; must run before the first connect."""
-    global _event_loop
-    if _event_loop is not None:
-        return
-    libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    libvirt.virEventRegisterDefaultImpl()
-
-    def loop() -> None:
-        while True:
-            libvirt.virEventRunDefaultImpl()
-
-    _event_loop = threading.Thread(target=loop, name="libvirt-events", daemon=True)
-    _event_loop.start()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +75,26 @@ def read_warden(folder: Path) -> Warden | None:
         return None
 
 
-class PrivateHost:
-    """One private libvirt host and the folder it lives in."""
+class PrivateHost(LabHost):
+    """One private libvirt host and the folder it lives in.
+
+    Slot 0 of the topology, in a network of its own: every private lab can start from the same
+    formed cluster.
+    """
+
+    lab_path = str(INSIDE)
+    cache_path = "/run/cache"
+    fence_uri = "qemu:///system"
 
     def __init__(self, folder: Path, warden: Warden) -> None:
         self.folder = folder
+        self.topology = Topology(0)
         self.warden = warden
-        _ensure_event_loop()
+        ensure_event_loop()
         self.connection = self._connect()
 
     @classmethod
-    def start(cls, folder: Path, cache: Cache, topology: Topology) -> PrivateHost:
+    def start(cls, folder: Path, cache: Cache) -> PrivateHost:
         """Start the namespaces and libvirtd in the existing, empty ``folder``.
 
         Raises:
@@ -129,7 +118,7 @@ class PrivateHost:
             (folder / sub).mkdir(exist_ok=True)
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL"]
         command += ["--propagation", "private", sys.executable, "-m", "harness.lab.warden"]
-        command += [str(folder), str(cache.root), str(topology.slot)]
+        command += [str(folder), str(cache.root)]
         log_path = folder / "warden.log"
         with log_path.open("ab") as log:
             process = subprocess.Popen(
@@ -173,6 +162,16 @@ class PrivateHost:
         return cls(folder, warden)
 
     @property
+    def pid(self) -> int:
+        """The warden's."""
+        return self.warden.pid
+
+    @property
+    def qemu_logs(self) -> str:
+        """Below the lab's folder."""
+        return f"{self.folder}/var-log-libvirt/qemu/"
+
+    @property
     def uri(self) -> str:
         """libvirt URI of the private daemon, as seen from outside its namespaces."""
         return f"qemu+unix:///system?socket={self.folder}/sockets/libvirt-sock"
@@ -201,41 +200,6 @@ class PrivateHost:
     def inside(self, *command: str) -> list[str]:
         """``command`` as an argument list that runs in the lab's namespaces."""
         return ["nsenter", "-t", str(self.warden.pid), "-m", "-n", "-p", "--", *command]
-
-    def run(self, *command: str, input_text: str | None = None) -> str:
-        """Run a command in the lab's namespaces and return its standard output.
-
-        Raises:
-            HarnessError: it failed; with its exit code and what it said.
-        """
-        done = subprocess.run(
-            self.inside(*command), input=input_text, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise HarnessError(
-                f"{command[0]} failed in the lab with exit code {done.returncode}: "
-                f"{(done.stderr or done.stdout).strip()[-400:]}"
-            )
-        return done.stdout
-
-    def spawn(self, command: list[str], log_name: str) -> subprocess.Popen[bytes]:
-        """Start a daemon in the lab's namespaces; its output goes to ``<lab>/<log_name>.log``."""
-        with (self.folder / f"{log_name}.log").open("ab") as log:
-            return subprocess.Popen(
-                self.inside(*command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def socket_to(self, address: str, port: int, timeout_s: float) -> socket.socket:
-        """A TCP connection to an address inside the lab.
-
-        Raises:
-            OSError: no answer within ``timeout_s`` seconds.
-        """
-        return netns.connect(self.warden.pid, address, port, timeout_s)
 
     def stop(self) -> None:
         """End the lab and everything in it; its folder stays for whoever wants to look."""

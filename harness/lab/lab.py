@@ -16,29 +16,65 @@ from harness.evidence.timeline import Channel
 from harness.evidence.witness import Stream
 from harness.lab import snapshot
 from harness.lab.fencing import start_fence_device
-from harness.lab.host import PrivateHost, kill_warden
+from harness.lab.host import PrivateHost, kill_warden, read_warden
 from harness.lab.lease import Lease, try_lease
 from harness.lab.machine import STREAMS, Machine, domain_xml, in_parallel
-from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Role, Topology
+from harness.lab.shared import SharedHost, connect_to_host_of, is_shared, remove_shared
+from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Role
 from harness.remote.ssh import Guest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.lab.labhost import LabHost
     from harness.lab.paths import Cache
+
+
+def end_host(folder: Path) -> None:
+    """End the host of the lab in ``folder``, whichever kind, whatever state it is in.
+
+    Raises:
+        MissingEnvironmentError: the existing daemon it was on refuses, so nothing was removed.
+    """
+    if is_shared(folder):
+        remove_shared(folder)
+    else:
+        kill_warden(folder)
+
+
+def attach_host(cache: Cache, folder: Path) -> LabHost:
+    """The running host of the lab in ``folder``.
+
+    Raises:
+        HarnessError: nothing runs there, or its daemon refuses.
+    """
+    return SharedHost.attach(folder, cache) if is_shared(folder) else PrivateHost.attach(folder)
+
+
+def host_runs(folder: Path) -> bool:
+    """Whether the lab in ``folder`` can be attached to."""
+    if is_shared(folder):
+        try:
+            connect_to_host_of(folder).close()
+        except HarnessError:
+            return False
+        return True
+    warden = read_warden(folder)
+    return warden is not None and warden.alive()
+
 
 _MOST_LABS = 32
 KEPT = "kept.json"
 
 
 class Lab:
-    """A running private lab. Use ``Lab.create`` or ``Lab.attach``, and ``destroy`` at the end."""
+    """A running lab. Use ``Lab.create`` or ``Lab.attach``, and ``destroy`` at the end."""
 
-    def __init__(self, cache: Cache, folder: Path, host: PrivateHost, lease: Lease) -> None:
+    def __init__(self, cache: Cache, folder: Path, host: LabHost, lease: Lease) -> None:
         self.cache = cache
         self.folder = folder
         self.host = host
-        self.topology = Topology(0)
+        self.topology = host.topology
         self.machines: dict[str, Machine] = {}
         self._lease = lease
 
@@ -48,8 +84,12 @@ class Lab:
         return self.folder.name
 
     @classmethod
-    def create(cls, cache: Cache) -> Lab:
-        """Lease a name and start an empty private host under it.
+    def create(cls, cache: Cache, connect: str = "") -> Lab:
+        """Lease a name and start an empty host under it.
+
+        Args:
+            cache: where labs live.
+            connect: URI of an existing libvirt daemon; empty for a private one.
 
         Raises:
             HarnessError: no name is free, or the host does not start.
@@ -65,9 +105,14 @@ class Lab:
                 continue
             folder.mkdir(parents=True, mode=0o700)
             try:
-                return cls(cache, folder, PrivateHost.start(folder, cache, Topology(0)), lease)
+                host: LabHost = (
+                    SharedHost.start(folder, cache, connect)
+                    if connect
+                    else PrivateHost.start(folder, cache)
+                )
+                return cls(cache, folder, host, lease)
             except BaseException:
-                kill_warden(folder)
+                end_host(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 lease.release()
                 raise
@@ -89,7 +134,7 @@ class Lab:
         if lease is None:
             raise HarnessError(f"{name} is in use by another run", hint="wait for it, or end it")
         try:
-            return cls(cache, folder, PrivateHost.attach(folder), lease)
+            return cls(cache, folder, attach_host(cache, folder), lease)
         except BaseException:
             lease.release()
             raise
@@ -126,15 +171,15 @@ class Lab:
 
     def make_disks(self, image_key: str) -> None:
         """Fresh overlay and backing disks for every machine."""
-        base = f"/run/cache/images/{image_key}/base.qcow2"
+        base = f"{self.host.cache_path}/images/{image_key}/base.qcow2"
         for plan in self.topology.machines:
-            root = f"/run/lab/disks/{plan.name}-root.qcow2"
+            root = f"{self.host.lab_path}/disks/{plan.name}-root.qcow2"
             self.host.run(
                 "qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", root
             )
             if plan.role is Role.NODE:
                 for resource in RESOURCES:
-                    path = f"/run/lab/disks/{plan.name}-{resource}.qcow2"
+                    path = f"{self.host.lab_path}/disks/{plan.name}-{resource}.qcow2"
                     self.host.run(
                         "qemu-img", "create", "-q", "-f", "qcow2", path, str(BACKING_BYTES)
                     )
@@ -144,7 +189,7 @@ class Lab:
     def define(self, accelerator: str, image_key: str) -> None:
         """Define all domains, persistent: fencing has to find a domain that was killed."""
         for machine in self.machines.values():
-            xml = domain_xml(machine.plan, self.topology, accelerator, image_key)
+            xml = domain_xml(machine.plan, self.host, accelerator, image_key)
             self.host.connection.defineXML(xml)
 
     def power_on_all(self) -> None:
@@ -153,7 +198,7 @@ class Lab:
 
     def start_fence_device(self) -> None:
         """Start fence_virtd on the fence link."""
-        start_fence_device(self.host, self.topology)
+        start_fence_device(self.host)
 
     def revert(self, name: str = snapshot.HEALTHY) -> None:
         """Put all machines back to a snapshot."""

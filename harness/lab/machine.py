@@ -13,22 +13,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.errors import HarnessError
-from harness.lab.topology import MTU, RESOURCES, Link, MachinePlan, Role, Topology
+from harness.lab.topology import MTU, RESOURCES, Link, MachinePlan, Role
 
 if TYPE_CHECKING:
-    from harness.lab.host import PrivateHost
+    from harness.lab.labhost import LabHost
     from harness.remote.ssh import Guest
 
 # Streams over virtio-serial, besides the console; names of the ports in the guest.
 STREAMS = {Role.NODE: ("journal", "events2"), Role.INITIATOR: ("journal", "progress")}
 
 
-def domain_xml(plan: MachinePlan, topology: Topology, accelerator: str, image_key: str) -> str:
-    """libvirt domain XML of a machine; paths are those inside the private lab."""
+def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: str) -> str:
+    """libvirt domain XML of a machine; paths are those that the host's daemon sees."""
+    topology, lab = host.topology, host.lab_path
     disks = [
         {
             "format": "qcow2",
-            "path": f"/run/lab/disks/{plan.name}-root.qcow2",
+            "path": f"{lab}/disks/{plan.name}-root.qcow2",
             "target": "vda",
             "serial": "root",
             "readonly": False,
@@ -39,7 +40,7 @@ def domain_xml(plan: MachinePlan, topology: Topology, accelerator: str, image_ke
         disks += [
             {
                 "format": "qcow2",
-                "path": f"/run/lab/disks/{plan.name}-{resource}.qcow2",
+                "path": f"{lab}/disks/{plan.name}-{resource}.qcow2",
                 "target": f"vd{next(letters)}",
                 "serial": resource,
                 "readonly": False,
@@ -49,7 +50,7 @@ def domain_xml(plan: MachinePlan, topology: Topology, accelerator: str, image_ke
     disks.append(
         {
             "format": "raw",
-            "path": f"/run/lab/disks/{plan.name}-seed.img",
+            "path": f"{lab}/disks/{plan.name}-seed.img",
             "target": f"vd{next(letters)}",
             "serial": "seed",
             "readonly": True,
@@ -62,12 +63,12 @@ def domain_xml(plan: MachinePlan, topology: Topology, accelerator: str, image_ke
         plan=plan,
         accelerator="kvm" if accelerator == "kvm" else "qemu",
         vcpus=2 if plan.role is Role.NODE else 1,
-        image=f"/run/cache/images/{image_key}",
+        image=f"{host.cache_path}/images/{image_key}",
         disks=disks,
         bridge=topology.bridge,
         mtu=MTU,
-        sockets="/run/lab/ch",
-        consoles="/run/lab/console",
+        sockets=f"{lab}/ch",
+        consoles=f"{lab}/console",
         streams=STREAMS[plan.role],
     )
 
@@ -75,7 +76,7 @@ def domain_xml(plan: MachinePlan, topology: Topology, accelerator: str, image_ke
 class Machine:
     """A VM: its plan, its domain and its command line."""
 
-    def __init__(self, plan: MachinePlan, host: PrivateHost, guest: Guest) -> None:
+    def __init__(self, plan: MachinePlan, host: LabHost, guest: Guest) -> None:
         self.plan = plan
         self.host = host
         self.guest = guest
@@ -110,7 +111,7 @@ class Machine:
             except libvirt.libvirtError as error:
                 raise HarnessError(
                     f"{self.name} cannot be powered on: {error}",
-                    hint=f"QEMU's log: {self.host.folder}/var-log-libvirt/qemu/",
+                    hint=f"QEMU's log: {self.host.qemu_logs}",
                 ) from error
 
     def qemu_pid(self) -> int:
@@ -119,7 +120,7 @@ class Machine:
         Raises:
             HarnessError: the domain does not run.
         """
-        inside = os.readlink(f"/proc/{self.host.warden.pid}/ns/pid")
+        inside = os.readlink(f"/proc/{self.host.pid}/ns/pid")
         mark = f"guest={self.plan.domain},".encode()
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():

@@ -112,9 +112,14 @@ class Topology:
         """The portal's floating address on the data link."""
         return f"{self.subnet(Link.DATA)}.100"
 
+    @property
+    def prefix(self) -> str:
+        """What every name of the lab begins with."""
+        return f"fh{self.slot}"
+
     def bridge(self, link: Link) -> str:
         """The bridge of the link (at most 15 characters, IFNAMSIZ)."""
-        return f"fh{self.slot}-{link}"
+        return f"{self.prefix}-{link}"
 
     @cached_property
     def machines(self) -> tuple[MachinePlan, ...]:
@@ -160,8 +165,8 @@ class Topology:
                 # 52:54:00 is the prefix QEMU uses for its virtual cards.
                 mac=f"52:54:00:{0xF0 + self.slot % 16:02x}:{_SUBNET[link]:02x}:{host:02x}",
                 address=f"{self.subnet(link)}.{host}",
-                tap=f"fh{self.slot}{name[0]}-{link}",
+                tap=f"{self.prefix}{name[0]}-{link}",
             )
             for link in links
         )
-        return MachinePlan(name, f"fh{self.slot}-{name}", role, memory_mib, cards)
+        return MachinePlan(name, f"{self.prefix}-{name}", role, memory_mib, cards)

@@ -5,7 +5,7 @@ consists of, QEMU processes, daemons, mounts, bridges, taps and rules, lives in 
 killing this one process removes the lab, whatever state it was in. The host's own libvirt is
 out of sight: its folders are covered by the lab's in this mount namespace only.
 
-Usage: python -m harness.lab.warden LAB_FOLDER CACHE_ROOT SLOT
+Usage: python -m harness.lab.warden LAB_FOLDER CACHE_ROOT
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from harness.lab.topology import MTU, Link, Topology
+from harness.lab.bridges import make_bridges
+from harness.lab.topology import Topology
 
 # The same path in every private lab, so that domain XML and backing chains never depend on
 # where the lab's folder lies.
@@ -29,12 +30,12 @@ _LIBVIRT = ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/
 
 def main() -> int:
     """Set the lab up, then reap children until SIGTERM."""
-    folder, cache, slot = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    folder, cache = Path(sys.argv[1]), Path(sys.argv[2])
     # /proc is still the host's: this is the PID by which the host knows this process.
     host_pid = int(os.readlink("/proc/self"))
     _mounts(folder, cache)
     _accounts()
-    _bridges(Topology(slot))
+    _network()
     children = [_spawn(["libvirtd", "-f", "/etc/libvirt/libvirtd.conf"], "libvirtd")]
     started = Path(f"/proc/{os.getpid()}/stat").read_text().rsplit(")", 1)[1].split()[19]
     state = {"pid": host_pid, "start_ticks": int(started)}
@@ -89,18 +90,10 @@ def _accounts() -> None:
         _mount("-n", "--bind", str(cover), target)
 
 
-def _bridges(topology: Topology) -> None:
+def _network() -> None:
     with IPRoute() as ip:
         ip.link("set", index=ip.link_lookup(ifname="lo")[0], state="up")
-        for link in Link:
-            name = topology.bridge(link)
-            ip.link("add", ifname=name, kind="bridge")
-            index = ip.link_lookup(ifname=name)[0]
-            # br_forward_delay 0 and no snooping: frames pass from the first moment on.
-            ip.link("set", index=index, kind="bridge", br_forward_delay=0, br_mcast_snooping=0)
-            ip.link("set", index=index, mtu=MTU[link], state="up")
-            if link is not Link.DRBD:  # a direct connection between the nodes
-                ip.addr("add", index=index, address=topology.host_address(link), prefixlen=24)
+    make_bridges(Topology(0))
 
 
 def _spawn(command: list[str], name: str) -> subprocess.Popen[bytes]:

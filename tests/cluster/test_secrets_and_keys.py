@@ -95,8 +95,12 @@ def test_a_formed_cluster_is_of_the_domains_that_it_was_formed_in(
     config = load_config(None, TCG)
     image = cast("Any", SimpleNamespace(key="0123456789abcdef"))
 
+    def host(slot: int) -> Any:
+        paths = {"lab_path": "/run/lab", "cache_path": "/run/cache"}
+        return SimpleNamespace(topology=Topology(slot), **paths)
+
     def key(accelerator: str = "tcg", slot: int = 0) -> FormedKey:
-        lab = cast("Any", SimpleNamespace(topology=Topology(slot)))
+        lab = cast("Any", SimpleNamespace(topology=Topology(slot), host=host(slot)))
         return formed_key(image, config, lab, accelerator)
 
     first = key()
@@ -106,7 +110,7 @@ def test_a_formed_cluster_is_of_the_domains_that_it_was_formed_in(
     assert key(slot=1).domains != first.domains
     # One attribute of the last machine only.
     changed = {
-        plan.name: domain_xml(plan, Topology(), "tcg", image.key) for plan in Topology().machines
+        plan.name: domain_xml(plan, host(0), "tcg", image.key) for plan in Topology().machines
     }
     changed["client"] = changed["client"].replace("<memory ", "<memory  ", 1)
     monkeypatch.setattr(formed, "domain_xml", lambda plan, *_: changed[plan.name])

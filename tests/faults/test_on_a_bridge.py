@@ -27,8 +27,8 @@ from harness.lab.topology import Link, Topology
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.lab.host import PrivateHost
     from harness.lab.lab import Lab
+    from harness.lab.labhost import LabHost
 
 TOPOLOGY = Topology()
 BRIDGE = TOPOLOGY.bridge(Link.DATA)
@@ -86,7 +86,7 @@ class Bench:
         return sock
 
     def run(self, *command: str, input_text: str | None = None) -> str:
-        """What ``PrivateHost.run`` does."""
+        """What ``LabHost.run`` does."""
         return run_in(self.pids["lab"], *command, input_text=input_text)
 
     def passing(self, expected: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -272,7 +272,7 @@ class Claims:
 
 
 def test_the_watch_sees_who_answers_for_the_vip_and_who_announces_it(bench: Bench) -> None:
-    host = cast("PrivateHost", SimpleNamespace(warden=SimpleNamespace(pid=bench.pids["lab"])))
+    host = cast("LabHost", SimpleNamespace(pid=bench.pids["lab"]))
     alpha, bravo = (CARDS[name].mac for name in ("alpha", "bravo"))
     vip = f"{TOPOLOGY.vip}/32"
     claims = Claims()

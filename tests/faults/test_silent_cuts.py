@@ -33,7 +33,7 @@ def rules(cut: SilentCut) -> set[tuple[str, str, str]]:
         elif rule := re.match(r"  (iifname|oifname) \"([\w-]+)\" drop$", line):
             found.append((chain, rule[1], rule[2]))
         else:
-            assert line.strip() in ("}", f"table bridge {cut.undo()[0].arguments['table']} {{")
+            assert line.strip() in ("}", f"table bridge fh0_{cut.undo()[0].arguments['table']} {{")
     assert len(found) == len(set(found))
     assert found == counted
     return set(found)
@@ -89,7 +89,7 @@ def counting_lab(packets: dict[tuple[str, str], int]) -> Lab:
     text = json.dumps({"nftables": rules})
 
     def run(*command: str) -> str:
-        return "table bridge cut_alpha_bravo_drbd_both\n" if "tables" in command else text
+        return "table bridge fh0_cut_alpha_bravo_drbd_both\n" if "tables" in command else text
 
     return cast("Lab", SimpleNamespace(topology=Topology(), host=SimpleNamespace(run=run)))
 
@@ -113,8 +113,8 @@ def test_a_cut_whose_rules_are_gone_has_ended() -> None:
     ("tables", "pings", "healed"),
     [
         ("", True, True),
-        ("table bridge cut_bravo_data_both\n", True, True),
-        ("table bridge cut_alpha_data_both\n", True, False),
+        ("table bridge fh0_cut_bravo_data_both\n", True, True),
+        ("table bridge fh0_cut_alpha_data_both\n", True, False),
         ("", False, False),
     ],
 )

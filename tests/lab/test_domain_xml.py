@@ -18,7 +18,13 @@ from harness.lab.topology import MTU, RESOURCES, Link, MachinePlan, Role, Topolo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.lab.labhost import LabHost
+
 TOPOLOGY = Topology(2)
+HOST = cast(
+    "LabHost",
+    SimpleNamespace(topology=TOPOLOGY, lab_path="/run/lab", cache_path="/run/cache"),
+)
 PLANS = pytest.mark.parametrize("plan", TOPOLOGY.machines, ids=lambda p: p.name)
 
 
@@ -31,7 +37,7 @@ def quiet() -> Iterator[None]:
 
 
 def parsed(plan: MachinePlan, accelerator: str = "tcg") -> ET.Element:
-    return ET.fromstring(domain_xml(plan, TOPOLOGY, accelerator, "0123456789abcdef"))
+    return ET.fromstring(domain_xml(plan, HOST, accelerator, "0123456789abcdef"))
 
 
 @PLANS
@@ -124,7 +130,7 @@ def test_streams_are_those_that_the_host_reads(plan: MachinePlan) -> None:
 def test_names_are_escaped() -> None:
     evil = 'a\'><disk file="/etc/shadow"/>&'
     plan = replace(TOPOLOGY.machines[0], name=evil, domain=f"fh0-{evil}")
-    text = domain_xml(plan, TOPOLOGY, "tcg", "key'&<")
+    text = domain_xml(plan, HOST, "tcg", "key'&<")
     root = ET.fromstring(text)
     assert root.findtext("name") == f"fh0-{evil}"
     assert root.findtext("os/initrd") == "/run/cache/images/key'&</initrd.img"
@@ -140,7 +146,7 @@ def test_libvirt_s_own_schema_accepts_it(plan: MachinePlan, accelerator: str) ->
     """libvirt's test driver lives in this process and knows the one domain type ``test``."""
     connection = libvirt.open("test:///default")
     try:
-        text = domain_xml(plan, TOPOLOGY, accelerator, "key")
+        text = domain_xml(plan, HOST, accelerator, "key")
         kind = parsed(plan, accelerator).get("type")
         text = text.replace(f"<domain type='{kind}'>", "<domain type='test'>")
         flags = libvirt.VIR_DOMAIN_DEFINE_VALIDATE

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.lab.host import PrivateHost
+    from harness.lab.labhost import LabHost
 
 pytestmark = pytest.mark.vm
 
@@ -70,7 +70,7 @@ def _started(lab: Lab) -> subprocess.Popen[bytes]:
     from harness.lab.fencing import start_fence_device
     from harness.waiting import wait_until
 
-    device = start_fence_device(lab.host, lab.topology)
+    device = start_fence_device(lab.host)
     wait_until(
         "fence_virtd listens",
         lambda: "" if _tcp_listeners(lab.host) else "a listener",
@@ -80,7 +80,7 @@ def _started(lab: Lab) -> subprocess.Popen[bytes]:
     return device
 
 
-def _tcp_listeners(host: PrivateHost | None) -> set[str]:
+def _tcp_listeners(host: LabHost | None) -> set[str]:
     command = ["ss", "-H", "-l", "-t", "-n"]
     if host is not None:
         text = host.run(*command)
