@@ -164,9 +164,10 @@ class Guest:
                 while channel.recv_stderr_ready():
                     err += channel.recv_stderr(1 << 16)
                     moved = True
-                if not moved and channel.exit_status_ready() and channel.eof_received:
-                    break
-                if channel.closed and not moved and not channel.recv_ready():
+                # The end first, then whether anything is left: what came in between the look at
+                # the buffers above and the end is in them now.
+                ended = (channel.exit_status_ready() and channel.eof_received) or channel.closed
+                if ended and not channel.recv_ready() and not channel.recv_stderr_ready():
                     break
                 if time.monotonic() > deadline:
                     raise DeadlineError(
