@@ -153,7 +153,8 @@ def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -
                 assert process.stdout is not None
                 for line in process.stdout:
                     progress.note(line.strip())
-                    die_here_if_asked("image")
+                    if "file system" in line:  # half way: packages are there, mounts too
+                        die_here_if_asked("image")
                 code = process.wait()
             finally:
                 process.kill()
