@@ -130,7 +130,8 @@ def found(monkeypatch: pytest.MonkeyPatch, *findings: doctor.Finding) -> list[tu
     """The doctor finds this; returns what it was asked with."""
     asked: list[tuple[object, ...]] = []
 
-    def run_doctor(*arguments: object) -> list[doctor.Finding]:
+    def run_doctor(*arguments: object, connect: str | None) -> list[doctor.Finding]:
+        assert connect is None
         asked.append(arguments)
         return list(findings)
 

@@ -111,11 +111,7 @@ def bring_up(
     entry = lab.cache.clusters / key.digest()
     started = time.monotonic()
     with locked(lab.cache.leases / f"cluster-{entry.name}.lock"):
-        if fresh and entry.exists():
-            # The mark of a whole entry first: a kill in between must not leave half of one.
-            (entry / "key.json").unlink(missing_ok=True)
-            shutil.rmtree(entry)
-        if (entry / "key.json").exists():
+        if not fresh and (entry / "key.json").exists():
             with stage("Restoring the formed cluster from the cache"):
                 _restore(lab, entry)
             return Bringup("restored", time.monotonic() - started, entry)
@@ -154,7 +150,11 @@ def _keep(lab: Lab, entry: Path, key: FormedKey, seconds: float) -> None:
         shutil.copy(lab.folder / "secrets.json", building / "secrets.json")
         facts = {"key": repr(key), "formed_s": seconds, "accelerator": key.accelerator}
         (building / "key.json").write_text(json.dumps(facts), encoding="utf-8")
-        shutil.rmtree(entry, ignore_errors=True)
+        if entry.exists():
+            # Only now: what was formed before is there until the new one is. The mark of a whole
+            # entry goes first: a kill in between must not leave half of one.
+            (entry / "key.json").unlink(missing_ok=True)
+            shutil.rmtree(entry)
         building.rename(entry)
     finally:
         shutil.rmtree(building, ignore_errors=True)

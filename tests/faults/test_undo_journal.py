@@ -19,7 +19,7 @@ from harness.faults.cuts import CarrierCut, SilentCut
 from harness.faults.journal import Undo, UndoJournal
 from harness.faults.power import PowerOff, Reset
 from harness.faults.undo import undo_open_faults
-from harness.lab.topology import Link
+from harness.lab.topology import Link, Topology
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +156,7 @@ class FakeLab:
         self, folder: Path, tables: tuple[str, ...] = (), off: tuple[str, ...] = ()
     ) -> None:
         self.folder = folder
+        self.topology = Topology(2)
         self.log: list[str] = []
         self.tables = list(tables)
         self.machines = {
@@ -166,10 +167,12 @@ class FakeLab:
 
     def _run(self, *command: str) -> str:
         if command == ("nft", "list", "tables"):
-            return "".join(f"table bridge {name}\n" for name in self.tables)
+            return "".join(f"table bridge fh2_{name}\n" for name in self.tables)
         assert command[:4] == ("nft", "delete", "table", "bridge"), command
-        self.tables.remove(command[4])
-        self.log.append(f"dropped {command[4]}")
+        assert command[4].startswith("fh2_"), "another lab's table"
+        name = command[4].removeprefix("fh2_")
+        self.tables.remove(name)
+        self.log.append(f"dropped {name}")
         return ""
 
     def undo(self) -> list[str]:

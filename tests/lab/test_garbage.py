@@ -38,7 +38,7 @@ def no_events(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise AssertionError("a lab was opened")
 
-    monkeypatch.setattr(host_module, "_ensure_event_loop", refuse)
+    monkeypatch.setattr(host_module, "ensure_event_loop", refuse)
 
 
 def make_lab(cache: Cache, name: str, *, kept: bool = False) -> Path:

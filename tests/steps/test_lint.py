@@ -191,11 +191,6 @@ def test_every_shipped_feature_passes(pytester: pytest.Pytester) -> None:
     assert len(re.findall(r"::test_", said)) >= least > 5
 
 
-def test_every_shipped_feature_is_bound_by_a_suite() -> None:
-    bound = "".join(path.read_text() for path in (PROJECT / "scenarios").glob("*.py"))
-    assert [path.name for path in FEATURES if f'"{path.name}"' not in bound] == []
-
-
 def test_every_outline_s_columns_are_used() -> None:
     """A misspelt ``<how>`` would be looked for as it is, and a column nobody uses is a mistake."""
     from pytest_bdd.feature import get_feature
