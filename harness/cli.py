@@ -46,7 +46,7 @@ ConnectOption = Annotated[
         "instead of a private one."
     ),
 ]
-LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab.")]
+LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
 
 
 def _cache(root: Path | None) -> Cache:
@@ -72,7 +72,8 @@ def run(
         typer.Argument(help="Scenarios to run; by default all that are not tagged @nightly."),
     ] = None,
     scenario: Annotated[
-        list[str] | None, typer.Option("--scenario", help="A scenario's name; may be repeated.")
+        list[str] | None,
+        typer.Option("--scenario", help="The same as a name without it; may be repeated."),
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those tagged @nightly.")] = False,
@@ -102,9 +103,11 @@ def run(
     cache: CacheOption = None,
 ) -> None:
     """Run scenarios on a lab and write the failover report."""
+    from harness.cluster.config import load_config
     from harness.lab.image import ImageOptions
     from harness.running import list_scenarios, run_scenarios
     from harness.session import Keep, RunOptions, new_run_folder
+    from harness.timing import PROFILES
 
     if accelerator not in ("auto", "kvm", "tcg"):
         raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
@@ -127,6 +130,9 @@ def run(
         tags=tuple(tag or ()),
         everything=everything,
     )
+    if config is not None:
+        # A malformed configuration is told at once, and --list is a way to check one.
+        load_config(config, PROFILES["tcg"])
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
     _check_host(options.cache, connect)
@@ -234,8 +240,10 @@ def console_command(
 
 @app.command()
 def snapshot(
-    name: Annotated[str, typer.Argument(help="A name; an existing one is gone back to.")],
-    revert: Annotated[bool, typer.Option("--revert", help="Go back to it.")] = False,
+    name: Annotated[str, typer.Argument(help="The snapshot's name.")],
+    revert: Annotated[
+        bool, typer.Option("--revert", help="Go back to the one of that name.")
+    ] = False,
     lab: LabOption = None,
     cache: CacheOption = None,
 ) -> None:

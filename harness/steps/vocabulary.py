@@ -8,11 +8,15 @@ import inspect
 from pytest_bdd.steps import step_function_context_registry
 
 _MODULES = ("cluster", "workload", "faults", "verdicts")
+_HEAD = (
+    "# <n> is a number, (a|b) a choice, [s] may be left out, (…)… repeated. And, But: as the line",
+    "# above. docs/scenarios.md says how they make a scenario.",
+)
 
 
 def vocabulary() -> list[str]:
     """All steps, one a line with its meaning below, in the order of the modules."""
-    lines = []
+    lines = [*_HEAD]
     for name in _MODULES:
         module = importlib.import_module(f"harness.steps.{name}")
         lines.append(f"# {(inspect.getdoc(module) or '').splitlines()[0]}")
@@ -35,4 +39,4 @@ def _readable(pattern: str) -> str:
 
     text = re.sub(r"\(\?P<(\w+)>\\d\+\)", r"<\1>", pattern)
     text = re.sub(r"\(\?P<(\w+)>", r"(", text).replace("(?:", "(").replace("\\", "")
-    return text
+    return re.sub(r"(\w)\?", r"[\1]", text).replace(")*", ")…")
