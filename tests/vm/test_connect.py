@@ -6,6 +6,7 @@ and subnets of the first slot, so the lab has to take another.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.lab.host import PrivateHost, kill_warden
+from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.paths import PROJECT, default_cache
 from tests.vm.conftest import HostState
 
@@ -30,7 +32,11 @@ _SCENARIO = "The mgmt link is cut during writes [silently]"
 @pytest.fixture
 def machine() -> Iterator[PrivateHost]:
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) / "machine"
+        folder.mkdir(mode=0o700)
+        # A cache of its own: the default one may be covered on that machine.
+        image = ensure_image(default_cache(), ImageOptions())
+        shutil.copytree(image.folder, Path(name) / "images" / image.folder.name)
         host = PrivateHost.start(folder, default_cache())
         try:
             yield host
@@ -41,7 +47,8 @@ def machine() -> Iterator[PrivateHost]:
 
 def harness(machine: PrivateHost, *arguments: str, **env: str) -> str:
     """The ``harness`` command on that machine; raises HarnessError if it fails."""
-    settings = [f"{key}={value}" for key, value in {"PYTHONPATH": str(PROJECT), **env}.items()]
+    env |= {"PYTHONPATH": str(PROJECT), "FAILOVER_HARNESS_CACHE": str(machine.folder.parent)}
+    settings = [f"{key}={value}" for key, value in env.items()]
     return machine.run("env", "-C", str(PROJECT), *settings, sys.executable, "-m", "harness",
                        *arguments)  # fmt: skip
 
