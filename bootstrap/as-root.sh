@@ -33,7 +33,7 @@ if ((code != 0)); then
             1) meaning=': INVALID, a check failed' ;;
             10) meaning=': INCONCLUSIVE, nothing can be said of the cluster' ;;
             20) meaning=': the harness itself failed' ;;
-            21) meaning=': the environment lacks something' ;;
+            21) meaning=': something is missing or was not understood; the lines above say what' ;;
         esac
     fi
     printf '%s ended with exit code %d%s\n' "${1##*/}" "$code" "$meaning" >&2

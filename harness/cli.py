@@ -177,20 +177,21 @@ def up(
 def status(cache: CacheOption = None) -> None:
     """List the labs on this host and what their machines do."""
     from harness.lab.lab import KEPT, host_runs
-    from harness.lab.lease import is_held
+    from harness.lab.lease import holder, is_held
 
     place = _cache(cache)
     labs = sorted(place.labs.iterdir()) if place.labs.is_dir() else []
     if not labs:
         console.print("No labs. Start one with: harness up")
     for folder in labs:
-        if is_held(place.leases / f"{folder.name}.lock"):
-            state = "in use"
+        lock = place.leases / f"{folder.name}.lock"
+        if is_held(lock):
+            state = f"in use by {holder(lock)}"
         elif (folder / KEPT).exists():
             state = "kept" if host_runs(folder) else "kept, but not running"
         else:
             state = "abandoned (harness gc removes it)"
-        console.print(f"{folder.name}: {state}", markup=False)
+        console.print(f"{folder.name}: {state}", markup=False, soft_wrap=True)
         if state == "kept":
             with _lab(place, folder.name) as lab:
                 for machine in lab.machines.values():

@@ -269,7 +269,7 @@ class LabSession:
             feature=feature,
             tags=tags,
             gherkin=gherkin,
-            reproduce=shlex.join(["harness", "run", "--scenario", name]),
+            reproduce=shlex.join([".venv/bin/harness", "run", name]),
         )
         return Scenario(
             self.lab,

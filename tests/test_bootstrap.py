@@ -370,7 +370,7 @@ def test_an_interrupted_installation_leaves_no_policy(host: FakeHost) -> None:
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(0, ""), (1, "INVALID"), (10, "INCONCLUSIVE"), (20, "harness itself"), (21, "environment")],
+    [(0, ""), (1, "INVALID"), (10, "INCONCLUSIVE"), (20, "harness itself"), (21, "missing")],
 )
 def test_exit_codes_pass_through_and_are_said_in_words(
     host: FakeHost, code: int, words: str

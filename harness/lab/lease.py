@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 class Lease:
@@ -40,7 +40,22 @@ def try_lease(path: Path) -> Lease | None:
     except BlockingIOError:
         os.close(fd)
         return None
+    # For people only: a lock that is held is what counts, not what the file says.
+    os.truncate(fd, 0)
+    os.pwrite(fd, str(os.getpid()).encode("ascii"), 0)
     return Lease(path, fd)
+
+
+def holder(path: Path) -> str:
+    """Who holds the lock file at ``path``, in words: its process and what that runs."""
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if not text.isdigit():
+        return "another process"
+    try:
+        command = Path(f"/proc/{text}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return f"process {text}"
+    return f"process {text}: {b' '.join(command).decode('utf-8', 'replace').strip()[:100]}"
 
 
 def is_held(path: Path) -> bool:
