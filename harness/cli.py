@@ -20,6 +20,7 @@ from harness.progress import console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.lab.doctor import Finding
     from harness.lab.lab import Lab
     from harness.lab.topology import MachinePlan
 
@@ -56,11 +57,9 @@ def _cache(root: Path | None) -> Cache:
 @app.command()
 def doctor(connect: ConnectOption = "", cache: CacheOption = None) -> None:
     """Check this host: virtualisation that truly works, tools, rights, memory, disk."""
-    from harness.lab.doctor import exit_code, render, run_doctor
+    from harness.lab.doctor import exit_code, render
 
-    place = _cache(cache)
-    images = sorted(place.images.glob("*/vmlinuz"))
-    findings = run_doctor(place.root, images[-1] if images else None, connect=connect or None)
+    findings = _findings(_cache(cache), connect)
     render(findings, console)
     raise typer.Exit(int(exit_code(findings)))
 
@@ -215,14 +214,10 @@ def ssh(
     folder = place.labs / _lab_name(place, lab)
     host = attach_host(place, folder)
     address = host.topology.machine(_plan(node).name).card(Link.CONTROL).address
-    arguments = [
-        *host.inside("ssh", "-q"),
-        "-i",
-        str(folder / "ssh_key"),
-        "-o",
-        "StrictHostKeyChecking=no",
-    ]
-    arguments += ["-o", "UserKnownHostsFile=/dev/null", f"root@{address}", *(command or [])]
+    # The key as it is seen there: the cache's own path may be covered in a private lab.
+    arguments = host.inside("ssh", "-q", "-i", f"{host.lab_path}/ssh_key")
+    arguments += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    arguments += [f"root@{address}", *(command or [])]
     os.execvp(arguments[0], arguments)
 
 
@@ -323,12 +318,19 @@ def report_command(run_folder: Annotated[Path, typer.Argument(help="reports/<run
     raise typer.Exit(report(run_folder))
 
 
-def _check_host(place: Cache, connect: str) -> None:
-    """Stop, with every failing line and its remedy, on a host that cannot run a lab."""
-    from harness.lab.doctor import exit_code, render, run_doctor
+def _findings(place: Cache, connect: str) -> list[Finding]:
+    """What the doctor finds on this host, with the newest guest kernel for the KVM probe."""
+    from harness.lab.doctor import run_doctor
 
     images = sorted(place.images.glob("*/vmlinuz"))
-    findings = run_doctor(place.root, images[-1] if images else None, connect=connect or None)
+    return run_doctor(place.root, images[-1] if images else None, connect=connect or None)
+
+
+def _check_host(place: Cache, connect: str) -> None:
+    """Stop, with every failing line and its remedy, on a host that cannot run a lab."""
+    from harness.lab.doctor import exit_code, render
+
+    findings = _findings(place, connect)
     if exit_code(findings) is not ExitCode.VALID:
         render([finding for finding in findings if finding.ok == "fail"], console)
         raise typer.Exit(int(ExitCode.MISSING_ENVIRONMENT))
