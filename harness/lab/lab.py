@@ -1,4 +1,4 @@
-"""A lab: one private host with its machines, its name leased, its folder under the cache.
+"""A lab: one host with its machines, its name leased, its folder under the cache.
 
 A lab belongs to the process that made it (it holds the lab's lock) unless it was kept on purpose;
 whatever is neither owned nor kept is garbage (harness.lab.gc).
