@@ -126,7 +126,8 @@ def run(
         keep=Keep(keep),
         max_stall_s=max_stall,
         only=only,
-        tags=tuple(tag or ()),
+        # As it is written in a feature file, or without its sign.
+        tags=tuple(word.removeprefix("@") for word in tag or ()),
         everything=everything,
     )
     if config is not None:
@@ -140,7 +141,10 @@ def run(
     else:
         target = folder.resolve() if folder is not None else new_run_folder()
     options = dataclasses.replace(options, folder=target, resume=resume is not None)
-    raise typer.Exit(run_scenarios(options, suite))
+    code = run_scenarios(options, suite)
+    with contextlib.suppress(OSError):
+        target.rmdir()  # a run that ended before it began has nothing in it
+    raise typer.Exit(code)
 
 
 @app.command()

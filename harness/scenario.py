@@ -26,6 +26,7 @@ from harness.faults.fault import FaultRunner
 from harness.faults.undo import undo_open_faults
 from harness.lab.machine import in_parallel
 from harness.lab.topology import BACKING_BYTES, LUN_OF, RESOURCES
+from harness.progress import stage
 from harness.waiting import wait_until
 from harness.workload.files import check_file_system, check_files, write_files
 from harness.workload.fio import FILE_JOB, RAW_JOBS, Job, Workload
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from harness.faults.fault import Fault
     from harness.lab.lab import Lab
     from harness.lab.machine import Machine
+    from harness.progress import Stage
     from harness.timing import Timing
     from harness.watching import LabWitnesses
 
@@ -302,25 +304,41 @@ class Scenario:
         if self.finished:
             return
         self.finished = True
+        with stage("Heal, let the last writes land, and wait until the cluster is whole") as now:
+            self._calm(now)
+        with stage("Read fio's logs, the files, both replicas and the last state") as now:
+            self._collect(now)
+
+    def _calm(self, now: Stage) -> None:
+        """Heal, stop the workload, let the cluster settle."""
         self.faults.heal_all()
         if self.workload is not None:
             # Some writes have to be acknowledged after the heal; then the initiator rests, which
             # lets emulated nodes settle sooner.
+            now.note("fio ends")
             with contextlib.suppress(AssertionError):
                 self.wait_writes_resume(self.timing.replacement_timeout_s, 20)
             self.workload.stop(self.timing.replacement_timeout_s)
             self.measure_clocks()
+        now.note("both nodes are whole again")
         for machine in self.lab.nodes:
             machine.guest.wait_ready(self.timing.boot_deadline_s)
         self.settle()
+
+    def _collect(self, now: Stage) -> None:
+        """Fetch what is only on the guests."""
         if self.workload is not None:
+            now.note("fio's logs")
             self.workload.collect(self.folder)
             if not self.workload.stuck:
+                now.note("file system")
                 fsck = check_file_system(self.lab)
                 sampling.add_sample(self.writer, "fsck", "after", "client", fsck)
                 files = check_files(self.lab, self._files)
                 sampling.add_sample(self.writer, "files", "after", "client", files)
+        now.note("last state")
         sampling.sample_cluster(self.lab, self.writer, "after")
+        now.note("replicas")
         self._replicas()
         self._last_nonce()
         self._save("finished", None)

@@ -216,6 +216,34 @@ def test_listing_needs_no_lab_and_so_no_check(
     assert (asked, began) == ([], ["list"])
 
 
+def test_a_tag_may_be_written_as_in_the_feature_file(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def listed(options: RunOptions, _suite: Path) -> int:
+        asked.append(options.tags)
+        return 0
+
+    monkeypatch.setattr("harness.running.list_scenarios", listed)
+    assert harness("run", "--list", "--tag", "@smoke", "--tag", "power")[0] == 0
+    assert asked == [("smoke", "power")]
+
+
+def test_a_run_that_never_began_leaves_no_empty_folder(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
+) -> None:
+    found(monkeypatch, PYTHON)
+    empty, used = tmp_path / "empty", tmp_path / "used"
+    for folder in (empty, used):
+        folder.mkdir()
+    (used / "run.json").write_text("{}")
+    harness("run", "--folder", str(empty))
+    harness("run", "--folder", str(used))
+    assert len(began) == 2
+    assert [path.name for path in tmp_path.iterdir() if path in (empty, used)] == ["used"]
+
+
 def test_a_mistake_is_told_before_the_host_is_looked_at(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str]
 ) -> None:

@@ -36,6 +36,12 @@ def make_bridges(topology: Topology, mac: str | None = None) -> None:
                 ip.addr("add", index=index, address=topology.host_address(link), prefixlen=24)
 
 
+def has_bridges(topology: Topology, mac: str) -> bool:
+    """Whether one of the topology's bridges has this MAC address."""
+    with IPRoute() as ip:
+        return any(ip.link_lookup(ifname=topology.bridge(link), address=mac) for link in Link)
+
+
 def remove_bridges(topology: Topology, mac: str) -> list[str]:
     """Remove those bridges of the topology that have this MAC address; returns their names."""
     removed = []

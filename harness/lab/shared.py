@@ -26,7 +26,7 @@ import libvirt
 from pyroute2 import NetlinkError
 
 from harness.errors import BadInputError, HarnessError, MissingEnvironmentError
-from harness.lab.bridges import addresses_in_use, make_bridges, remove_bridges
+from harness.lab.bridges import addresses_in_use, has_bridges, make_bridges, remove_bridges
 from harness.lab.fencing import CONF
 from harness.lab.labhost import LabHost, ensure_event_loop
 from harness.lab.topology import SLOTS, Topology
@@ -177,9 +177,11 @@ def remove_shared(folder: Path) -> None:
         with contextlib.suppress(libvirt.libvirtError):
             _remove_domain(connection.lookupByName(plan.domain), folder)
     _kill_fence_device(folder)
-    if remove_bridges(topology, mac_of(folder)):
-        # The slot was ours, and so are the rules that carry its name.
+    if has_bridges(topology, mac_of(folder)):
+        # The slot is ours, and so are the rules that carry its name. They go first: after a
+        # kill -9 in between, the bridges still tell whose they are.
         _remove_tables(topology)
+        remove_bridges(topology, mac_of(folder))
     connection.close()
 
 

@@ -20,7 +20,7 @@ from pyroute2 import IPRoute, NetlinkError
 
 from harness.errors import BadInputError, HarnessError, MissingEnvironmentError
 from harness.lab import shared
-from harness.lab.bridges import addresses_in_use, make_bridges, remove_bridges
+from harness.lab.bridges import addresses_in_use, has_bridges, make_bridges, remove_bridges
 from harness.lab.gc import collect_garbage
 from harness.lab.lab import KEPT, host_runs
 from harness.lab.machine import domain_xml
@@ -41,11 +41,20 @@ class Network:
     def __init__(self) -> None:
         self.bridges: dict[int, str] = {}
         self.routed: set[int] = set()
+        self.freed_rules: list[int] = []
 
     def make(self, topology: Topology, mac: str) -> None:
         if topology.slot in self.bridges:
             raise NetlinkError(errno.EEXIST, "File exists")
         self.bridges[topology.slot] = mac
+
+    def has(self, topology: Topology, mac: str) -> bool:
+        return self.bridges.get(topology.slot) == mac
+
+    def remove_rules(self, topology: Topology) -> None:
+        """While a bridge still says whose they are."""
+        assert topology.slot in self.bridges
+        self.freed_rules.append(topology.slot)
 
     def remove(self, topology: Topology, mac: str) -> list[str]:
         if self.bridges.get(topology.slot) != mac:
@@ -58,11 +67,12 @@ class Network:
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     net = Network()
     monkeypatch.setattr(shared, "make_bridges", net.make)
+    monkeypatch.setattr(shared, "has_bridges", net.has)
     monkeypatch.setattr(shared, "remove_bridges", net.remove)
     monkeypatch.setattr(
         shared, "addresses_in_use", lambda t: ["10.0.0.1"] if t.slot in net.routed else []
     )
-    monkeypatch.setattr(shared, "_remove_tables", lambda _topology: None)
+    monkeypatch.setattr(shared, "_remove_tables", net.remove_rules)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return net
 
@@ -140,7 +150,17 @@ def test_somebody_else_s_domain_of_the_same_name_stays(
     remove_shared(host.folder)
     assert names(daemon) == {"test", theirs.name()}
     assert network.bridges == {}
+    assert network.freed_rules == [host.topology.slot]
     theirs.undefine()
+
+
+@pytest.mark.usefixtures("daemon")
+def test_rules_of_a_slot_that_is_somebody_else_s_stay(network: Network, cache: Cache) -> None:
+    host = SharedHost.start(folder(cache), cache, URI)
+    network.bridges[host.topology.slot] = "02:00:00:00:00:07"
+    remove_shared(host.folder)
+    assert network.freed_rules == []
+    assert network.bridges == {host.topology.slot: "02:00:00:00:00:07"}
 
 
 def test_gc_removes_an_abandoned_lab_and_leaves_a_kept_one(
@@ -260,6 +280,8 @@ def test_bridges_are_known_by_their_mac(elsewhere: Callable[[Callable[[], Any]],
     with pytest.raises(NetlinkError) as taken:
         elsewhere(lambda: make_bridges(mine, theirs))
     assert taken.value.code == errno.EEXIST
+    assert not elsewhere(lambda: has_bridges(mine, theirs))
+    assert elsewhere(lambda: has_bridges(mine, "02:aa:00:00:00:01"))
     assert elsewhere(lambda: remove_bridges(mine, theirs)) == []
     assert len(elsewhere(lambda: remove_bridges(mine, "02:aa:00:00:00:01"))) == len(Link)
     assert set(elsewhere(links)) == {"lo"}
