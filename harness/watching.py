@@ -15,6 +15,7 @@ import libvirt
 from harness.evidence.timeline import Channel, TimelineWriter
 from harness.evidence.witness import Witnesses
 from harness.lab.arp import VipWatch
+from harness.lab.vcpus import CpuWatch
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -54,6 +55,11 @@ class LabWitnesses:
             lambda ip, mac: self._add("host", Channel.ARP, "claim", {"ip": ip, "mac": mac}),
             lambda reason: self._died(Channel.ARP, reason),
         )
+        self._cpus = CpuWatch(
+            lab.machines.values(),
+            lambda name, sample: self._add(name, Channel.HOST, "cpu", {"threads": sample}),
+            lambda reason: self._died(Channel.HOST, reason),
+        )
         self._tail = threading.Thread(target=self._fence_log, name="fence-log", daemon=True)
         self._tail.start()
 
@@ -64,6 +70,7 @@ class LabWitnesses:
     def close(self) -> None:
         """End all witnesses."""
         self._stop.set()
+        self._cpus.close()
         self._vip.close()
         self._streams.close()
         with contextlib.suppress(libvirt.libvirtError):

@@ -39,6 +39,7 @@ class Channel(StrEnum):
     WORKLOAD = "workload"  # start and end of fio jobs
     STEP = "step"  # the Gherkin steps
     CLOCK = "clock"  # measured offsets of the guests' clocks
+    HOST = "host"  # what the host gave the VMs: run and wait times of QEMU's threads
     STATE = "state"  # states sampled before the fault and after the heal
 
 
