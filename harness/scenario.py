@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 # How often the initiator is asked whether fio still lives, while writes stand still, in seconds.
 _ASK_FIO_S = 15.0
+# How long a guest may take to answer after a revert, in seconds.
+_ANSWER_S = 60.0
 
 
 @dataclass(slots=True)
@@ -114,6 +116,10 @@ class Scenario:
         undo_open_faults(self.lab)
         self.lab.revert()
         self._witnesses.switch(self.writer)
+        # Busy with what the revert upset (timers, sessions), a guest may not answer at once.
+        in_parallel(
+            {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in self.lab.machines.values()}
+        )
         nonce = secrets.token_hex(8)
         self._send_nonce(nonce)
         self.measure_clocks()
