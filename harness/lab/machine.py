@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 # Streams over virtio-serial, besides the console; names of the ports in the guest.
 STREAMS = {Role.NODE: ("journal", "events2"), Role.INITIATOR: ("journal", "progress")}
 
+# Kernel parameters that only an emulated guest gets. QEMU translates a code page once per
+# virtual address: with random addresses every process is translated anew, and a page that many
+# processes ran carries a list of translations so long that clearing it (a byte at a time, a walk
+# of the list each) held a CPU for seconds, ten of them together, and a node was fenced for it.
+# A page walk of five levels only costs time. docs/measurements.md has the figures.
+EMULATED_PARAMETERS = ("norandmaps", "no5lvl")
+
 
 def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: str) -> str:
     """libvirt domain XML of a machine; paths are those that the host's daemon sees."""
@@ -62,6 +69,7 @@ def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: st
     return environment.get_template("domain.xml.j2").render(
         plan=plan,
         accelerator="kvm" if accelerator == "kvm" else "qemu",
+        parameters=() if accelerator == "kvm" else EMULATED_PARAMETERS,
         vcpus=2 if plan.role is Role.NODE else 1,
         image=f"{host.cache_path}/images/{image_key}",
         disks=disks,

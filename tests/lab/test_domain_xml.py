@@ -68,6 +68,10 @@ def test_the_accelerator(plan: MachinePlan, accelerator: str, kind: str, cpu: st
     found = root.find("cpu")
     assert found is not None
     assert found.get("mode") == cpu
+    # What only emulation needs, a guest with KVM is left alone with.
+    cmdline = set((root.findtext("os/cmdline") or "").split())
+    slow = {"norandmaps", "no5lvl"}
+    assert cmdline & slow == (set() if accelerator == "kvm" else slow)
 
 
 @PLANS
