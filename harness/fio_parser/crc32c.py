@@ -31,25 +31,26 @@ _BYTE_TABLE = _table(8)
 _WORD_TABLE = _table(16)
 
 
-def crc32c(blocks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+def crc32c(blocks: npt.NDArray[np.uint8], start: int = 0xFFFFFFFF) -> npt.NDArray[np.uint32]:
     """fio's CRC-32C of every row.
 
     Args:
         blocks: shape (n, bytes), of uint8.
+        start: what the CRC begins with; others than fio begin at 0.
 
     Returns:
         shape (n,), of uint32.
     """
     result = np.empty(len(blocks), np.uint32)
-    for start in range(0, len(blocks), _CHUNK_BLOCKS):
-        chunk = blocks[start : start + _CHUNK_BLOCKS]
-        result[start : start + len(chunk)] = _crc_columns(chunk)
+    for first in range(0, len(blocks), _CHUNK_BLOCKS):
+        chunk = blocks[first : first + _CHUNK_BLOCKS]
+        result[first : first + len(chunk)] = _crc_columns(chunk, start)
     return result
 
 
-def _crc_columns(chunk: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+def _crc_columns(chunk: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.uint32]:
     """Column by column, every step over all rows."""
-    state = np.full(len(chunk), 0xFFFFFFFF, np.uint32)
+    state = np.full(len(chunk), start, np.uint32)
     even = chunk.shape[1] & ~1
     if even:
         words = np.ascontiguousarray(chunk[:, :even]).view("<u2")
