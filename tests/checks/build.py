@@ -206,6 +206,18 @@ def _fault(folder: Folder) -> None:
         26, "bravo", "Cluster node alpha will be fenced: peer is no longer part of the cluster",
         identifier="pacemaker-schedulerd",
     )  # fmt: skip
+    folder.journal(
+        24, "bravo", " notice: Node alpha state is now lost", identifier="pacemaker-controld"
+    )
+    for t_s, resource in ((33, "vip"), (34.2, "lun0"), (34.6, "lun1")):
+        folder.journal(
+            t_s, "bravo", f" notice: Result of start operation for {resource} on bravo: ok",
+            identifier="pacemaker-controld",
+        )  # fmt: skip
+    folder.journal(
+        34.9, "client", "connection1:0 is operational after recovery (5 attempts)",
+        identifier="iscsid",
+    )  # fmt: skip
     folder.add(27, "alpha", "domain", "lifecycle", event="started", detail="booted")
     folder.journal(28, "bravo", OPERATION.format("alpha", "bravo", "bravo"))
     folder.role(31, "bravo", "Primary")

@@ -89,6 +89,11 @@ def never_fenced(f: Folder) -> None:
     f.value("fence_history", "after").clear()
 
 
+@defect(failover_phases=INCONCLUSIVE)
+def the_session_never_told_that_it_was_back(f: Folder) -> None:
+    f.drop(lambda e: "is operational" in str(e.data.get("message")))
+
+
 @defect(dual_vip=INVALID)
 def two_owners_of_the_vip(f: Folder) -> None:
     for t_s, node in (

@@ -159,7 +159,7 @@ def a_stream_without_nonce(f: Folder) -> None:
     f.drop(lambda e: e.kind == "nonce" and e.source == "client" and e.channel == "console")
 
 
-@defect(witnesses=INCONCLUSIVE)
+@defect(witnesses=INCONCLUSIVE, failover_phases=INCONCLUSIVE)
 def a_stream_with_an_old_nonce(f: Folder) -> None:
     for event in f.events:
         if event.kind == "nonce" and event.source == "client" and event.channel == "journal":

@@ -125,7 +125,8 @@ def an_io_error(f: Folder) -> None:
 
 
 @defect(lost_writes=INCONCLUSIVE, io_errors=INCONCLUSIVE, stall=INCONCLUSIVE,
-        spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE, dual_vip=INCONCLUSIVE)  # fmt: skip
+        spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE, dual_vip=INCONCLUSIVE,
+        failover_phases=INCONCLUSIVE)  # fmt: skip
 def no_job_at_all(f: Folder) -> None:
     f.scenario["jobs"] = []
 
@@ -216,6 +217,7 @@ def a_file_job_without_its_files(f: Folder) -> None:
     f.drop(lambda e: e.data.get("what") == "files")
 
 
-@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE, dual_vip=INCONCLUSIVE)
+@defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE, dual_vip=INCONCLUSIVE,
+        failover_phases=INCONCLUSIVE)  # fmt: skip
 def the_clock_was_not_measured(f: Folder) -> None:
     f.drop(lambda e: e.channel == "clock")

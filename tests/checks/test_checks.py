@@ -151,7 +151,8 @@ def test_a_failover_and_back_is_no_dual_vip(tmp_path: Path) -> None:
     for event in folder.events:
         if event.channel == "arp" and event.t_s > 72:
             event.data["mac"] = MACS["alpha"]
-    assert outcome(folder, tmp_path) == {"failovers": INVALID}
+    # Of the way back nothing but the roles is told: no write stood still.
+    assert outcome(folder, tmp_path) == {"failovers": INVALID, "failover-phases": INCONCLUSIVE}
 
 
 def test_the_vip_without_a_workload(tmp_path: Path) -> None:
