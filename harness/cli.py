@@ -304,6 +304,63 @@ def steps() -> None:
 
 
 @app.command()
+def mutants(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Mutants to run; by default all.")
+    ] = None,
+    times: Annotated[int, typer.Option("--times", min=1, help="How often each is tried.")] = 1,
+    folder: Annotated[Path | None, typer.Option(help="Where the runs land.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the campaign in this folder (or begin it).")
+    ] = None,
+    control: Annotated[
+        bool,
+        typer.Option(help="Run each scenario on the reference configuration first: VALID there."),
+    ] = True,
+    list_only: Annotated[bool, typer.Option("--list", help="List the mutants and stop.")] = False,
+    accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+    cache: CacheOption = None,
+) -> None:
+    """Plant misconfigurations and see that each is caught, by the check that should catch it.
+
+    Each mutant is a file below scenarios/mutants: a configuration, the scenario that must fail with
+    it, and the check that must say so. One that another check catches counts as missed.
+    """
+    from harness.mutants.campaign import Campaign
+    from harness.mutants.model import check_scenarios, load_mutants
+    from harness.mutants.score import lines
+    from harness.running import scenario_names
+    from harness.session import RunOptions, new_run_folder
+
+    chosen = load_mutants(names or ())
+    if list_only:
+        for mutant in chosen:
+            print(f"{mutant.name}: {mutant.title}")
+            print(f"    {mutant.scenario}: {' or '.join(mutant.caught_by)}")
+        return
+    place = _cache(cache)
+    everything = RunOptions(cache=place, everything=True)
+    check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
+    _check_host(place, "")
+    target = resume or folder
+    campaign = Campaign(
+        target.resolve() if target is not None else new_run_folder(),
+        ("--cache", str(place.root), "--accelerator", accelerator),
+        resume=resume is not None,
+    )
+    sound = True
+    for scenario in dict.fromkeys(mutant.scenario for mutant in chosen) if control else ():
+        seen = campaign.control(scenario)
+        sound = sound and seen.valid
+        print(f"{seen.said}  {scenario}, on the reference configuration")
+    scores = [campaign.mutant(mutant, times) for mutant in chosen]
+    print(*lines(scores), sep="\n")
+    print(f"Runs: {campaign.folder}")
+    perfect = sound and all(score.perfect for score in scores)
+    raise typer.Exit(int(ExitCode.VALID if perfect else ExitCode.INVALID))
+
+
+@app.command()
 def recheck(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
     """Judge a stored run again and rewrite its report; no VM is needed."""
     from harness.running import judge_again, report

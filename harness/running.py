@@ -69,6 +69,14 @@ def list_scenarios(options: RunOptions, suite: Path) -> int:
     return 0 if code == 0 else int(ExitCode.MISSING_ENVIRONMENT)
 
 
+def scenario_names(options: RunOptions, suite: Path) -> list[str]:
+    """Names of the scenarios that would run; empty where they cannot be collected."""
+    collected = _Collected()
+    with contextlib.redirect_stdout(io.StringIO()):
+        _pytest(options, suite, "--collect-only", "-qq", plugins=(collected,))
+    return collected.names
+
+
 def run_scenarios(options: RunOptions, suite: Path) -> int:
     """Run, report, print verdicts and the report's path; returns the exit code."""
     assert options.folder is not None

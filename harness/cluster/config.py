@@ -160,6 +160,8 @@ def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterC
             ) from error
         except tomllib.TOMLDecodeError as error:
             raise BadInputError(f"{path} is not TOML: {error}") from error
+    # A mutant's file is a configuration; what must catch it is of no account here.
+    data.pop("mutant", None)
     own_timing = data.pop("timing", {})
     if not isinstance(own_timing, dict):
         raise BadInputError(f"{path}: timing must be a table", hint="write [timing]")

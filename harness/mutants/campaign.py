@@ -1,0 +1,141 @@
+"""Runs mutants one after the other, each by a ``harness run`` of its own.
+
+A process of its own for each run: whatever a mutant does, the next one starts clean, and a campaign
+that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import BadInputError
+from harness.lab.paths import PROJECT
+from harness.mutants.score import Fate, Score, Trial, judge_trial
+from harness.progress import console
+from harness.session import code_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from harness.mutants.model import Mutant
+
+    Launch = Callable[[Sequence[str]], int]
+
+_STATE = "mutants.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A mutant's scenario on the reference configuration: it must be VALID there."""
+
+    scenario: str
+    valid: bool
+    said: str
+
+
+def launch(arguments: Sequence[str]) -> int:
+    """``harness`` with these arguments in a process of its own; its exit code."""
+    return subprocess.run(
+        [sys.executable, "-B", "-m", "harness", *arguments], check=False, cwd=PROJECT
+    ).returncode
+
+
+class Campaign:
+    """Runs of mutants below one folder.
+
+    Args:
+        folder: where everything lands: ``NAME/N`` for each run, ``control/SCENARIO``, the state.
+        options: more arguments of every ``harness run`` (cache, accelerator, …).
+        resume: the folder may hold runs of the same code already.
+        start: how a run is started; for tests.
+
+    Raises:
+        BadInputError: the folder holds runs and ``resume`` is not set, or they are of other code.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        options: Sequence[str] = (),
+        *,
+        resume: bool = False,
+        start: Launch = launch,
+    ) -> None:
+        self.folder = folder
+        self._options = tuple(options)
+        self._start = start
+        state = folder / _STATE
+        code = code_hash()
+        if state.exists():
+            if not resume:
+                raise BadInputError(f"{folder} holds a campaign", hint="--resume goes on with it")
+            if _stored(state).get("code") != code:
+                raise BadInputError(
+                    f"{folder} holds results of other code than this",
+                    hint="start a new campaign, or check out the code of that one",
+                )
+        folder.mkdir(parents=True, exist_ok=True)
+        state.write_text(json.dumps({"code": code}), encoding="utf-8")
+
+    def control(self, scenario: str) -> Control:
+        """Run a scenario on the reference configuration, unless that was done."""
+        run = self.folder / "control" / _slug(scenario)
+        if not _has_verdict(run):
+            self._run(scenario, run, ())
+        return judge_control(scenario, run)
+
+    def mutant(self, mutant: Mutant, times: int) -> Score:
+        """Try a mutant so many times; a try is over as soon as one of its runs caught it."""
+        tries = []
+        for number in range(1, times + 1):
+            trials: list[Trial] = []
+            for run in range(1, mutant.runs + 1):
+                label = str(number) if mutant.runs == 1 else f"{number}.{run}"
+                trials.append(self._trial(mutant, label))
+                if trials[-1].fate is Fate.CAUGHT:
+                    break
+            tries.append(tuple(trials))
+        return Score(mutant, tuple(tries))
+
+    def _trial(self, mutant: Mutant, label: str) -> Trial:
+        run = self.folder / mutant.name / label
+        if not _has_verdict(run):
+            self._run(mutant.scenario, run, ("--config", str(mutant.path)))
+        trial = judge_trial(mutant, label, run)
+        console.print(f"  {mutant.name} {label} {trial.fate!s}: {trial.said}", markup=False)
+        return trial
+
+    def _run(self, scenario: str, run: Path, more: Iterable[str]) -> None:
+        console.print(f"▷ {run.relative_to(self.folder)}: {scenario}", markup=False)
+        run.mkdir(parents=True, exist_ok=True)
+        self._start(["run", scenario, "--folder", str(run), *more, *self._options])
+
+
+def judge_control(scenario: str, run: Path) -> Control:
+    """What the run on the reference configuration says."""
+    for path in sorted((run / "evidence").glob("*/verdict.json")):
+        verdict = _stored(path).get("verdict")
+        return Control(scenario, verdict == "VALID", str(verdict))
+    return Control(scenario, False, "no verdict")
+
+
+def _has_verdict(run: Path) -> bool:
+    return any((run / "evidence").glob("*/verdict.json"))
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80]
