@@ -109,7 +109,7 @@ class SilentCut(Fault):
     def _table(self) -> str:
         return "cut_" + "_".join((*self.machines, *self.links, self.direction))
 
-    def _in(self, lab: Lab) -> str:
+    def table_in(self, lab: Lab) -> str:
         """The table's name there: labs that share a network (``--connect``) must not mix them."""
         return f"{lab.topology.prefix}_{self._table}"
 
@@ -127,7 +127,7 @@ class SilentCut(Fault):
         All rules that count come before those that drop: a frame between two cut machines is a
         proof for both, and the first drop would hide it from the other's counter.
         """
-        lines = [f"table bridge {self._in(lab)} {{"]
+        lines = [f"table bridge {self.table_in(lab)} {{"]
         for chain, ways in (
             ("forward", (Direction.OUT, Direction.IN)),
             ("input", (Direction.OUT,)),  # to the lab's own address on the bridge
@@ -148,7 +148,10 @@ class SilentCut(Fault):
 
     def bitten(self, lab: Lab) -> str:
         """The rules are there, and frames from or to every card have been dropped."""
-        if f"table bridge {self._in(lab)}\n" not in lab.host.run("nft", "list", "tables") + "\n":
+        if (
+            f"table bridge {self.table_in(lab)}\n"
+            not in lab.host.run("nft", "list", "tables") + "\n"
+        ):
             return ""
         counts, taps = self._dropped(lab), self._taps(lab)
         if any(counts.get(tap, 0) == 0 for tap in taps):
@@ -163,7 +166,7 @@ class SilentCut(Fault):
         ]
 
     def _dropped(self, lab: Lab) -> dict[str, int]:
-        text = lab.host.run("nft", "-j", "list", "table", "bridge", self._in(lab))
+        text = lab.host.run("nft", "-j", "list", "table", "bridge", self.table_in(lab))
         counts: dict[str, int] = {}
         for entry in json.loads(text)["nftables"]:
             rule: dict[str, Any] = entry.get("rule", {})
@@ -177,11 +180,11 @@ class SilentCut(Fault):
 
     def heal(self, lab: Lab) -> None:
         """Remove the rules."""
-        lab.host.run("nft", "delete", "table", "bridge", self._in(lab))
+        lab.host.run("nft", "delete", "table", "bridge", self.table_in(lab))
 
     def healed(self, lab: Lab) -> str:
         """The rules are gone and the machines reach the other end."""
-        if f"table bridge {self._in(lab)}\n" in lab.host.run("nft", "list", "tables") + "\n":
+        if f"table bridge {self.table_in(lab)}\n" in lab.host.run("nft", "list", "tables") + "\n":
             return ""
         works = [link_works(lab, m, link) for m in self.machines for link in self.links]
         return "rules removed; " + "; ".join(works) if all(works) else ""

@@ -20,7 +20,7 @@ class Undo:
     """How to undo a fault, as data.
 
     Attributes:
-        op: ``carrier-up``, ``drop-table`` or ``power-on`` (harness.faults.undo).
+        op: ``carrier-up``, ``drop-table``, ``power-on``, … (harness.faults.undo knows them all).
         arguments: what the operation needs.
     """
 

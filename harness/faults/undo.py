@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+from harness.faults.impair import remove_qdisc, set_mtu
 from harness.faults.journal import Undo, UndoJournal
-from harness.lab.topology import Link
+from harness.lab.fencing import signal_fence_device
+from harness.lab.topology import MTU, Link
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -35,5 +38,25 @@ def _undo(lab: Lab, step: Undo) -> None:
                 lab.host.run("nft", "delete", "table", "bridge", table)
         case "power-on":
             lab.machines[step.arguments["machine"]].power_on()
+        case "resume":
+            machine = lab.machines[step.arguments["machine"]]
+            if machine.paused():
+                machine.resume()
+        case "fence-continue":
+            signal_fence_device(lab.host, "CONT")
+        case "qdisc-delete" | "mtu":
+            # Inside a guest that may be off, or anew: a boot has undone it then.
+            with contextlib.suppress(HarnessError):
+                _undo_in_guest(lab, step)
         case _:
             raise HarnessError(f"the undo journal names an unknown operation: {step.op}")
+
+
+def _undo_in_guest(lab: Lab, step: Undo) -> None:
+    name, link = step.arguments["machine"], Link(step.arguments["link"])
+    if not lab.machines[name].running():
+        return
+    if step.op == "mtu":
+        set_mtu(lab, name, link, MTU[link])
+    else:
+        remove_qdisc(lab, name, link)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PORT = 1229
 CONF = "fence_virt.conf"
+_PID = "fence_virtd.pid"
 
 
 def start_fence_device(host: LabHost) -> subprocess.Popen[bytes]:
@@ -43,4 +44,19 @@ backends {{ libvirt {{ uri = "{host.fence_uri}"; }} }}
         "-f",
         f"{host.lab_path}/{CONF}",
     ]
-    return host.spawn([*command, "-p", f"{host.lab_path}/fence_virtd.pid"], "fence")
+    return host.spawn([*command, "-p", f"{host.lab_path}/{_PID}"], "fence")
+
+
+def signal_fence_device(host: LabHost, name: str) -> None:
+    """Send fence_virtd a signal, by name (``STOP``, ``CONT``).
+
+    Raises:
+        HarnessError: it does not run.
+    """
+    host.run("sh", "-c", f'kill -{name} "$(cat {host.lab_path}/{_PID})"')
+
+
+def fence_device_state(host: LabHost) -> str:
+    """State of fence_virtd's process as the kernel tells it (proc(5)); empty if it does not run."""
+    script = f'grep ^State: "/proc/$(cat {host.lab_path}/{_PID})/status" || true'
+    return host.run("sh", "-c", script).partition(":")[2].strip()

@@ -110,6 +110,18 @@ class Machine:
         """Whether the domain is active (paused counts)."""
         return bool(self.domain.isActive())
 
+    def paused(self) -> bool:
+        """Whether its CPUs are paused (not: whether it is off)."""
+        return bool(self.domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
+
+    def pause(self) -> None:
+        """Let its CPUs stand still."""
+        self.domain.suspend()
+
+    def resume(self) -> None:
+        """Let its CPUs go on."""
+        self.domain.resume()
+
     def power_on(self) -> None:
         """Start the domain unless it runs already."""
         if not self.running():

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import parsers, when
 
+from harness.faults.fence_device import FenceBlocked, FenceHangs
+from harness.faults.impair import Latency, WrongMtu
+from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
-from harness.steps.words import HOW, LINKS, NODE, WHO, cuts, machines
+from harness.steps.words import HOW, LINK, LINKS, NODE, WHO, cuts, links, machines
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
@@ -56,3 +59,44 @@ def is_reset(run: Scenario, who: str) -> None:
 def powered_on(run: Scenario) -> None:
     """Powers on what lost power, and waits until it answers."""
     run.faults.heal_all()
+
+
+@when(parsers.re(f"{NODE} is paused for (?P<seconds>\\d+) s"), converters={"seconds": int})
+def paused_for(run: Scenario, who: str, seconds: int) -> None:
+    """Lets a node's CPUs stand still, and go on later; it does not notice."""
+    ids = [run.inject(Pause(name)) for name in machines(run, who)]
+    run.hold(seconds)
+    for fault_id in reversed(ids):
+        run.faults.heal(fault_id)
+
+
+@when("the fence device cannot be reached until healed")
+def fence_blocked(run: Scenario) -> None:
+    """Drops every frame to and from the fence device: nobody can be fenced."""
+    run.inject(FenceBlocked(tuple(machine.name for machine in run.lab.nodes)))
+
+
+@when("the fence device hangs until healed")
+def fence_hangs(run: Scenario) -> None:
+    """The fence device takes requests and answers them when it is healed."""
+    run.inject(FenceHangs())
+
+
+@when(
+    parsers.re(f"{LINK} of {WHO} is delayed by (?P<delay_ms>\\d+) ms until healed"),
+    converters={"delay_ms": int},
+)
+def delayed(run: Scenario, link: str, who: str, delay_ms: int) -> None:
+    """Delays every frame that the machines send on a link."""
+    for name in machines(run, who):
+        run.inject(Latency(name, links(link)[0], delay_ms))
+
+
+@when(
+    parsers.re(f"{LINK} of {WHO} has an MTU of (?P<mtu>\\d+) bytes until healed"),
+    converters={"mtu": int},
+)
+def wrong_mtu(run: Scenario, link: str, who: str, mtu: int) -> None:
+    """Gives the machines' card another MTU than the rest of the link has."""
+    for name in machines(run, who):
+        run.inject(WrongMtu(name, links(link)[0], mtu))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WHO = r"(?P<who>both nodes|the (?:active|passive) node|alpha|bravo|the initiator)"
 NODE = r"(?P<who>the (?:active|passive) node|alpha|bravo)"
 LINKS = r"(?P<links>all links|the (?:data|drbd|mgmt)(?: and (?:data|drbd|mgmt))* links?)"
+LINK = r"(?P<link>the (?:data|drbd|mgmt) link)"
 HOW = r"(?P<how>by carrier|silently|silently, outbound only,|silently, inbound only,)"
 
 

@@ -1,0 +1,67 @@
+"""A machine that stands still for a while and then goes on: a long pause of its host, say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.faults.fault import Fault
+from harness.faults.journal import Undo
+
+if TYPE_CHECKING:
+    from harness.lab.lab import Lab
+
+
+@dataclass(slots=True)
+class Pause(Fault):
+    """Pauses one machine's CPUs (virDomainSuspend); its clock, timers and sockets stand still.
+
+    It does not know of it: when it goes on, it believes that no time has passed. If the cluster
+    fences it meanwhile, it boots instead of going on.
+    """
+
+    machine: str
+    kind: str = "pause"
+    _boot_id: str = field(default="", init=False)
+
+    @property
+    def target(self) -> str:  # type: ignore[override]
+        """The machine."""
+        return self.machine
+
+    def facts(self) -> dict[str, str]:
+        """The machine, for the judge."""
+        return {"machine": self.machine}
+
+    def undo(self) -> list[Undo]:
+        """Let it go on."""
+        return [Undo("resume", {"machine": self.machine})]
+
+    def inject(self, lab: Lab) -> None:
+        """Pause it."""
+        self._boot_id = lab.machines[self.machine].guest.boot_id()
+        lab.machines[self.machine].pause()
+
+    def bitten(self, lab: Lab) -> str:
+        """libvirt says that it is paused, or that it runs no longer or anew: it was fenced."""
+        machine = lab.machines[self.machine]
+        if machine.paused():
+            return f"the CPUs of {self.machine} are paused"
+        return ""
+
+    def heal(self, lab: Lab) -> None:
+        """Let it go on; start it if it is off."""
+        machine = lab.machines[self.machine]
+        if machine.paused():
+            machine.resume()
+        machine.power_on()
+
+    def healed(self, lab: Lab) -> str:
+        """It answers: as it was, or after a boot if it was fenced."""
+        machine = lab.machines[self.machine]
+        if machine.paused():
+            return ""
+        boot_id = machine.guest.boot_id()
+        if boot_id == self._boot_id:
+            return f"{self.machine} went on, boot id {boot_id} as before"
+        return f"{self.machine} was started anew: boot id {boot_id}, before {self._boot_id}"
