@@ -72,6 +72,9 @@ def test_the_accelerator(plan: MachinePlan, accelerator: str, kind: str, cpu: st
     cmdline = set((root.findtext("os/cmdline") or "").split())
     slow = {"norandmaps", "no5lvl"}
     assert cmdline & slow == (set() if accelerator == "kvm" else slow)
+    disabled = {(f.get("name"), f.get("policy")) for f in found.findall("feature")}
+    slow_strings = {("erms", "disable"), ("fsrm", "disable")}
+    assert disabled == (set() if accelerator == "kvm" else slow_strings)
 
 
 @PLANS
