@@ -68,6 +68,8 @@ def test_the_accelerator(plan: MachinePlan, accelerator: str, kind: str, cpu: st
     found = root.find("cpu")
     assert found is not None
     assert found.get("mode") == cpu
+    cpus = 2 if kind == "kvm" and plan.role is Role.NODE else 1
+    assert root.findtext("vcpu") == str(cpus)
     # What only emulation needs, a guest with KVM is left alone with.
     cmdline = set((root.findtext("os/cmdline") or "").split())
     slow = {"norandmaps", "no5lvl"}
