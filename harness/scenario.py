@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from harness.checks import Verdict, judge
 from harness.cluster import sampling
 from harness.cluster.form import view_missing
+from harness.cluster.offline import read_replicas
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.clock import now_ns
 from harness.evidence.livestate import LiveDrbd
@@ -351,7 +352,7 @@ class Scenario:
 
     def _replicas(self) -> None:
         try:
-            sampling.read_replicas(self.lab, self.folder)
+            read_replicas(self.lab, self.folder)
         except HarnessError as error:
             # The judge finds the files missing and says so.
             self.writer.add("host", Channel.STATE, "replicas-unread", {"text": str(error)})

@@ -8,15 +8,19 @@ import numpy as np
 
 from harness.checks.registry import MAX_LISTED, Finding, check, found
 from harness.checks.verdict import Verdict
+from harness.drbd_metadata import Flags
 from harness.evidence.blocks import BLOCK_SIZE, read_digests
+from harness.evidence.replica import Facts
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from harness.evidence.model import Evidence
 
 _LEAST_SHARE = 0.95  # of a LUN's bytes; DRBD's metadata takes the rest
 
 
-def _replicas_read(evidence: Evidence) -> bool:
+def replicas_read(evidence: Evidence) -> bool:
     return evidence.scenario.expect.workload or any(evidence.folder.glob("replicas/*.digests.bin"))
 
 
@@ -30,15 +34,44 @@ def _written(evidence: Evidence) -> set[str]:
     return named | (rest if nameless and len(rest) == 1 else set())
 
 
-@check("replica-digests", "Both replicas hold the same bytes", applies=_replicas_read)
+def facts_of(evidence: Evidence, resource: str) -> dict[str, Facts]:
+    """DRBD's metadata on each node's backing disk.
+
+    Raises:
+        ReplicaError: a file is not what it says.
+        FileNotFoundError: a file is not there.
+    """
+    return {
+        node: Facts.load(evidence.path(f"replicas/{resource}.{node}.metadata.json"))
+        for node in evidence.scenario.nodes
+    }
+
+
+def pending_resync(
+    evidence: Evidence, resource: str, like: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.bool_]:
+    """Blocks that may rightly differ, as the replicas are apart; of the shape of ``like``."""
+    excused = np.zeros(len(like), dtype=bool)
+    facts = facts_of(evidence, resource)
+    if all(one.flags & Flags.CONNECTED for one in facts.values()):
+        return excused
+    for one in facts.values():
+        mask = one.excused()[: len(like)]
+        excused[: len(mask)] |= mask
+    return excused
+
+
+@check("replica-digests", "Both replicas hold the same bytes", applies=replicas_read)
 def replica_digests(evidence: Evidence) -> Finding:
     """Every 4 KiB block below DRBD's size has the same CRC-32 on both nodes' backing disks.
 
-    Equal identifiers and UpToDate are DRBD's opinion; this compares the bytes. Both digests are
-    taken at rest and cover la_size only, so any difference is silent divergence (one bit flip in
-    2^32 blocks would pass). A different length means that the two nodes disagree on the size.
-    Digests that leave out more than a twentieth of the LUN, or that are the same for every block
-    though a job wrote there, are not of the data: INCONCLUSIVE.
+    Equal identifiers and UpToDate are DRBD's opinion; this compares the bytes, read outside of the
+    guests. The digests cover la_size only, so any difference is silent divergence (one bit flip in
+    2^32 blocks would pass), unless the replicas are disconnected and a resync would copy that
+    block: by the bitmap of either, or by the activity log of a Primary that did not shut down. A
+    different length means that the two nodes disagree on the size. Digests that leave out more than
+    a twentieth of the LUN, or that are the same for every block though a job wrote there, are not
+    of the data: INCONCLUSIVE.
     """
     problems: list[str] = []
     doubts: list[str] = []
@@ -62,7 +95,7 @@ def replica_digests(evidence: Evidence) -> Finding:
             )
         if resource in written and len(np.unique(ours)) <= 1 and len(np.unique(theirs)) <= 1:
             doubts.append(f"{resource}: every block has the same digest, but a job wrote there")
-        differing = np.flatnonzero(ours != theirs)
+        differing = np.flatnonzero((ours != theirs) & ~pending_resync(evidence, resource, ours))
         if len(differing):
             first = [int(block) for block in differing[:MAX_LISTED]]
             problems.append(f"{resource}: {len(differing)} blocks differ, first {first[0]}")

@@ -94,6 +94,18 @@ def generation_ids(evidence: Evidence) -> Finding:
     )
 
 
+def identifiers_at_the_end(evidence: Evidence, node: str, resource: str) -> tuple[int, ...]:
+    """What ``drbdadm get-gi`` of ``node`` said at the end: current, bitmap, history, bit 0 masked.
+
+    Raises:
+        CannotJudgeError: it was not asked, or did not answer.
+    """
+    sample = evidence.latest("gi", "after").get(node)
+    if sample is None:
+        raise CannotJudgeError(f"no generation identifiers of {node} at the end")
+    return _identifiers(sample.value, node, resource)
+
+
 def diverged(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
     """Whether (current, bitmap, history…) of two replicas, masked, have diverged."""
     current, *past = ours

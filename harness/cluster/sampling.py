@@ -10,11 +10,9 @@ from harness.cluster.form import resources_missing
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel
 from harness.lab.machine import in_parallel
-from harness.lab.topology import BACKING_BYTES, RESOURCES
+from harness.lab.topology import RESOURCES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.evidence.timeline import TimelineWriter
     from harness.lab.lab import Lab
     from harness.lab.machine import Machine
@@ -77,31 +75,6 @@ def _out_of_sync(lab: Lab) -> str:
             elif (seen["cs"], seen["disk"]) != ("Connected", "UpToDate"):
                 wrong.append(f"{machine.name}: {resource} is {seen['cs']}/{seen['disk']}")
     return "; ".join(wrong)
-
-
-def read_replicas(lab: Lab, folder: Path) -> None:
-    """Digests of both backing disks of every resource, read on the nodes with O_DIRECT.
-
-    Up to DRBD's own size of the device; the metadata behind it differs by nature.
-
-    Raises:
-        HarnessError: a resource is not in sync, so that a difference would mean nothing.
-    """
-    if out_of_sync := _out_of_sync(lab):
-        raise HarnessError(f"not in sync: {out_of_sync}")
-    target = folder / "replicas"
-    target.mkdir(exist_ok=True)
-
-    def read(machine: Machine) -> None:
-        for minor, resource in enumerate(RESOURCES):
-            size = int(machine.guest.run(f"cat /sys/block/drbd{minor}/size").stdout) * 512
-            if not 0 < size < BACKING_BYTES:
-                raise HarnessError(f"{machine.name}: {resource} has a size of {size} bytes")
-            command = f"/usr/local/lib/lab/digests /dev/disk/by-id/virtio-{resource} {size}"
-            data = machine.guest.read_binary(command, timeout_s=180)
-            (target / f"{resource}.{machine.name}.digests.bin").write_bytes(data)
-
-    in_parallel({machine.name: partial(read, machine) for machine in lab.nodes})
 
 
 def settle_missing(lab: Lab) -> str:

@@ -27,7 +27,12 @@ STEPS = {
     "the failover was transparent": ("io-errors", "stall", "fsck", "files"),
     "the initiator saw no error": ("io-errors",),
     "no acknowledged write was lost": ("lost-writes", "torn-blocks"),
-    "both replicas are identical": ("replica-digests", "replicas-up-to-date"),
+    "both replicas are identical": (
+        "replica-digests",
+        "replica-sweep",
+        "offline-metadata",
+        "replicas-up-to-date",
+    ),
     "the file system is clean and its files are intact": ("fsck", "files"),
     "the longest stall is within its bound": ("stall",),
     "exactly the expected failovers and fencings happened": ("failovers", "fencings"),

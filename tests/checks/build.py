@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.drbd_metadata import Flags
 from harness.evidence.blocks import BLOCK_SIZE, Digests, Headers, write_digests, write_headers
+from harness.evidence.replica import Facts
 from tests.checks.fio_files import OFFSET_NS, Write, fio_result, log_row, stamp, stamped
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ GI = {
     "alpha": "AAAAAAAAAAAAAAA0:0000000000000000:9999999999999990:8888888888888880:1:1:0:1:0:0:0",
     "bravo": "AAAAAAAAAAAAAAA1:0000000000000000:9999999999999990:8888888888888880:1:1:1:1:0:0:0",
 }
+CURRENT = 0xAAAAAAAAAAAAAAA0
 OPERATION = "Operation 'reboot' targeting {} by {} for pacemaker-controld.683@{}: OK (complete)"
 
 
@@ -54,6 +57,10 @@ class Folder:
         default_factory=list
     )
     crcs: dict[tuple[str, str], np.ndarray[Any, np.dtype[np.uint32]]] = field(default_factory=dict)
+    facts: dict[tuple[str, str], Facts] = field(default_factory=dict)  # by resource and node
+    deface_replica: list[
+        Callable[[str, str, np.ndarray[Any, np.dtype[np.void]]], np.ndarray[Any, Any] | None]
+    ] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
     total_ios: dict[str, int] = field(default_factory=dict)
 
@@ -136,6 +143,8 @@ class Folder:
         for (resource, node), crc in self.crcs.items():
             path = folder / f"replicas/{resource}.{node}.digests.bin"
             write_digests(path, Digests(BLOCK_SIZE, crc))
+        for (resource, node), facts in self.facts.items():
+            facts.save(folder / f"replicas/{resource}.{node}.metadata.json")
         return folder
 
     def _save_job(self, folder: Path, job: dict[str, Any]) -> None:
@@ -152,6 +161,14 @@ class Folder:
             for deface in self.deface:
                 deface(name, records)
             write_headers(folder / job["headers"], Headers(BLOCK_SIZE, records))
+            for node in NODES:
+                kept: np.ndarray[Any, Any] | None = records.copy()
+                for change in self.deface_replica:
+                    kept = None if kept is None else change(job["resource"], node, kept)
+                if kept is not None:
+                    path = folder / f"replicas/{job['resource']}.{node}.headers.bin"
+                    path.parent.mkdir(exist_ok=True)
+                    write_headers(path, Headers(BLOCK_SIZE, kept))
 
 
 def healthy(seed: int = 1) -> Folder:
@@ -161,6 +178,7 @@ def healthy(seed: int = 1) -> Folder:
     for resource in RESOURCES:
         crc = rng.integers(0, 2**32, size=folder.blocks, dtype=np.uint32)
         folder.crcs |= {(resource, node): crc.copy() for node in NODES}
+        folder.facts |= {(resource, node): _in_sync(node, folder.blocks) for node in NODES}
     for vm in (*NODES, "client"):
         for channel in ("console", "journal"):
             folder.add(-5, vm, channel, "open")
@@ -192,6 +210,22 @@ def healthy(seed: int = 1) -> Folder:
     folder.add(81, "host", "workload", "exit", jobs=["raw0", "raw1"], exit_code=0, text="")
     _samples(folder, 90, "after", active="bravo", fenced=1)
     return folder
+
+
+def _in_sync(node: str, blocks: int) -> Facts:
+    flags = Flags.CONSISTENT | Flags.WAS_UP_TO_DATE | Flags.CONNECTED
+    active = node == "bravo"
+    return Facts(
+        blocks=blocks,
+        current=CURRENT | active,
+        bitmap=0,
+        history=(0x9999999999999990, 0x8888888888888880),
+        flags=flags | Flags.PRIMARY if active else flags,
+        clean=not active,
+        dirty=0,
+        extents=(0,) if active else (),
+        may_differ=((0, blocks),) if active else (),
+    )
 
 
 def _fault(folder: Folder) -> None:

@@ -41,24 +41,24 @@ def split_brain_in_a_user_process_or_before_the_nonce(f: Folder) -> None:
     f.kernel(-3, "bravo", "block drbd0: Split-Brain detected but unresolved")
 
 
-@defect(generation_ids=INVALID)
+@defect(generation_ids=INVALID, offline_metadata=INVALID)
 def identifiers_diverged(f: Folder) -> None:
     f.value("gi", "after", "alpha")["r1"] = GI["alpha"].replace("AAAAAAAAAAAAAAA0", "B" * 15 + "0")
 
 
-@defect()
+@defect(offline_metadata=INVALID)  # the disk says something else
 def identifiers_one_behind(f: Folder) -> None:
     f.value("gi", "after", "alpha")["r1"] = GI["alpha"].replace(
         "AAAAAAAAAAAAAAA0", "9999999999999991"
     )
 
 
-@defect()
+@defect(offline_metadata=INVALID)
 def identifiers_just_created(f: Folder) -> None:
     f.value("gi", "after", "alpha")["r1"] = ":".join(["0000000000000004"] + ["0" * 16] * 3)
 
 
-@defect(generation_ids=INCONCLUSIVE)
+@defect(generation_ids=INCONCLUSIVE, offline_metadata=INCONCLUSIVE)
 def identifiers_unreadable(f: Folder) -> None:
     f.value("gi", "after", "alpha")["r1"] = "No such resource"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.drbd_metadata import Flags
+from tests.checks.build import CURRENT
 from tests.checks.fio_files import reseal
 from tests.checks.planting import INCONCLUSIVE, INVALID, defect, with_a_file_job
 
@@ -119,6 +122,95 @@ def a_replica_was_not_read(f: Folder) -> None:
     del f.crcs["r1", "bravo"]
 
 
+@defect(replica_digests=INCONCLUSIVE, offline_metadata=INCONCLUSIVE)
+def the_metadata_was_not_read(f: Folder) -> None:
+    del f.facts["r1", "bravo"]
+
+
+@defect(replica_digests=INVALID, offline_metadata=INVALID)
+def the_replicas_parted_and_more_differs_than_a_resync_would_copy(f: Folder) -> None:
+    _parted(f)
+    f.crcs["r0", "alpha"][[3, 9, 20]] += 1
+
+
+@defect(offline_metadata=INVALID)
+def the_replicas_parted_and_a_resync_would_copy_what_differs(f: Folder) -> None:
+    _parted(f)
+    f.crcs["r0", "alpha"][[3, 9]] += 1
+
+
+def _parted(f: Folder) -> None:
+    """bravo has been alone for a while: a bitmap, and alpha's generation in it."""
+    for node in ("alpha", "bravo"):
+        facts = f.facts["r0", node]
+        f.facts["r0", node] = replace(facts, flags=facts.flags & ~Flags.CONNECTED, may_differ=())
+    f.facts["r0", "bravo"] = replace(
+        f.facts["r0", "bravo"], dirty=2, may_differ=((3, 1), (9, 1)), bitmap=CURRENT
+    )
+
+
+@defect(offline_metadata=INVALID)
+def the_disk_names_another_generation_than_the_node(f: Folder) -> None:
+    for node in ("alpha", "bravo"):
+        f.facts["r1", node] = replace(f.facts["r1", node], current=0xCCCCCCCCCCCCCCC0)
+
+
+@defect(offline_metadata=INVALID)
+def the_disks_tell_of_split_brain(f: Folder) -> None:
+    f.facts["r1", "alpha"] = replace(f.facts["r1", "alpha"], current=0xCCCCCCCCCCCCCCC0)
+
+
+@defect(offline_metadata=INVALID)
+def a_disk_was_outdated(f: Folder) -> None:
+    facts = f.facts["r1", "alpha"]
+    f.facts["r1", "alpha"] = replace(facts, flags=facts.flags & ~Flags.WAS_UP_TO_DATE)
+
+
+@defect(replica_sweep=INVALID)
+def a_replica_holds_an_older_write(f: Folder) -> None:
+    def older(resource: str, node: str, records: Any) -> Any:
+        if (resource, node) == ("r0", "alpha"):
+            records["numberio"][3] -= 1
+        return records
+
+    f.deface_replica.append(older)
+
+
+@defect(replica_sweep=INVALID)
+def a_replica_lacks_a_write(f: Folder) -> None:
+    def empty(resource: str, node: str, records: Any) -> Any:
+        if (resource, node) == ("r1", "bravo"):
+            records[3] = np.zeros(1, dtype=records.dtype)[0]
+            records["status"][3] = 2
+        return records
+
+    f.deface_replica.append(empty)
+
+
+@defect(replica_sweep=INVALID)
+def a_block_is_torn_on_one_replica(f: Folder) -> None:
+    def torn(resource: str, node: str, records: Any) -> Any:
+        if (resource, node) == ("r1", "alpha"):
+            records["status"][3] = 0
+        return records
+
+    f.deface_replica.append(torn)
+
+
+@defect(replica_sweep=INVALID)
+def a_replica_is_shorter_than_its_lun(f: Folder) -> None:
+    f.deface_replica.append(
+        lambda resource, node, records: records[:-1] if node == "alpha" else records
+    )
+
+
+@defect(replica_sweep=INCONCLUSIVE)
+def the_stamps_of_a_replica_were_not_read(f: Folder) -> None:
+    f.deface_replica.append(
+        lambda resource, node, records: None if (resource, node) == ("r0", "alpha") else records
+    )
+
+
 @defect(io_errors=INVALID)
 def an_io_error(f: Folder) -> None:
     f.errors["raw0"] = 121
@@ -126,7 +218,7 @@ def an_io_error(f: Folder) -> None:
 
 @defect(lost_writes=INCONCLUSIVE, io_errors=INCONCLUSIVE, stall=INCONCLUSIVE,
         spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE, dual_vip=INCONCLUSIVE,
-        failover_phases=INCONCLUSIVE)  # fmt: skip
+        failover_phases=INCONCLUSIVE, replica_sweep=INCONCLUSIVE)  # fmt: skip
 def no_job_at_all(f: Folder) -> None:
     f.scenario["jobs"] = []
 

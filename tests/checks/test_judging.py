@@ -97,7 +97,7 @@ def test_any_damaged_file_is_inconclusive(tmp_path: Path, how: str) -> None:
     """But never a crash, never a pass, and nowhere the folder's own path."""
     whole = healthy().save(tmp_path / "whole")
     names = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
-    assert len(names) == 12
+    assert len(names) == 20
     for i, name in enumerate(names):
         victim = healthy().save(tmp_path / str(i)) / name
         content = victim.read_bytes()

@@ -1,0 +1,132 @@
+"""What the backing disks say, read outside of the guests, against what was said while they ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.checks.jobs import has_raw_workload, headers_of, raw_jobs
+from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check, found
+from harness.checks.replicas import facts_of, replicas_read
+from harness.checks.split_brain import diverged, identifiers_at_the_end
+from harness.checks.verdict import Verdict
+from harness.drbd_metadata import JUST_CREATED, Flags
+from harness.evidence.blocks import STATUS_NO_HEADER, STATUS_TORN, read_headers
+
+if TYPE_CHECKING:
+    from harness.evidence.model import Evidence
+    from harness.evidence.replica import Facts
+
+_MASK = ~1  # bit 0 of an identifier says whether the node was Primary
+
+
+@check("offline-metadata", "On disk, DRBD's metadata tells of one history", applies=replicas_read)
+def offline_metadata(evidence: Evidence) -> Finding:
+    """The superblocks of both backing disks say what the nodes said, and not of split-brain.
+
+    Diverged identifiers are split-brain whoever notices; identifiers other than the nodes told at
+    the end mean that one of the two answers is wrong, and which one cannot be known: that is a
+    finding in itself. Two connected replicas in sync have the same generation, none that the peer
+    lacks (no bitmap identifier, no bit set), and both are consistent and up to date. Source:
+    drbd_uuid_compare() and drbd_md_sync() of 8.4.
+    """
+    problems: list[str] = []
+    refs: list[str] = []
+    for resource in evidence.scenario.resources:
+        facts = facts_of(evidence, resource)
+        refs += [f"replicas/{resource}.{node}.metadata.json" for node in facts]
+        ours, theirs = facts.values()
+        if diverged(_identifiers(ours), _identifiers(theirs)) and JUST_CREATED not in (
+            ours.current,
+            theirs.current,
+        ):
+            problems.append(f"{resource}: split-brain on disk: {_pair(facts)}")
+        elif ours.current & _MASK != theirs.current & _MASK:
+            problems.append(f"{resource}: two generations on disk: {_pair(facts)}")
+        for node, one in facts.items():
+            problems += [f"{resource} of {node}: {text}" for text in _not_in_sync(one)]
+            online = identifiers_at_the_end(evidence, node, resource)
+            if online[0] != one.current & _MASK:
+                problems.append(
+                    f"{resource} of {node}: the disk says {one.current & _MASK:016X}, "
+                    f"the node said {online[0]:016X}"
+                )
+        if ours.blocks != theirs.blocks:
+            problems.append(f"{resource}: {ours.blocks} and {theirs.blocks} blocks")
+    return found(
+        problems,
+        expected="one generation, nothing to resync, and what the nodes said",
+        fine=f"{len(refs)} superblocks agree with each other and with the nodes",
+        operations=len(refs),
+        evidence=refs,
+    )
+
+
+def _identifiers(facts: Facts) -> tuple[int, ...]:
+    return tuple(one & _MASK for one in (facts.current, facts.bitmap, *facts.history))
+
+
+def _pair(facts: dict[str, Facts]) -> str:
+    return " and ".join(f"{one.current:016X}:{one.bitmap:016X} on {n}" for n, one in facts.items())
+
+
+def _not_in_sync(facts: Facts) -> list[str]:
+    problems = []
+    if facts.bitmap & _MASK:
+        problems.append(f"a generation that the peer lacks since {facts.bitmap:016X}")
+    if facts.dirty:
+        problems.append(f"{facts.dirty} blocks that the peer lacks")
+    if not facts.flags & Flags.CONSISTENT or not facts.flags & Flags.WAS_UP_TO_DATE:
+        problems.append(f"flags {facts.flags!s}: not consistent and up to date")
+    return problems
+
+
+@check("replica-sweep", "Both replicas hold what the initiator reads", applies=has_raw_workload)
+def replica_sweep(evidence: Evidence) -> Finding:
+    """Each replica, as one more reader, returns for every block what the initiator read last.
+
+    The initiator reads through the active node only. The stamp of each block (fio's header, whose
+    issue time and number name one write) must be the same on both backing disks: a block that
+    only one replica has would be lost, or come back, at the next failover. With ``lost-writes``,
+    which judges what the initiator read, each replica alone is then a correct last reader. A
+    torn payload on a replica is told here as well.
+    """
+    problems: list[str] = []
+    refs: list[str] = []
+    compared = 0
+    for job in raw_jobs(evidence):
+        if job.resource is None:
+            raise CannotJudgeError(f"{job.name} names no resource")
+        read = headers_of(evidence, job).records
+        for node in evidence.scenario.nodes:
+            name = f"replicas/{job.resource}.{node}.headers.bin"
+            there = read_headers(evidence.path(name)).records
+            refs.append(name)
+            count = min(len(read), len(there))
+            compared += count
+            if len(there) < len(read):
+                problems.append(f"{job.resource} of {node}: {len(there)} of {len(read)} blocks")
+            theirs, mine = there[:count], read[:count]
+            stamped = (mine["status"] != STATUS_NO_HEADER) | (theirs["status"] != STATUS_NO_HEADER)
+            other = np.zeros(count, dtype=bool)
+            for name_of_field in ("magic", "offset", "time_sec", "time_nsec", "numberio", "crc32"):
+                other |= theirs[name_of_field] != mine[name_of_field]
+            other &= stamped
+            torn = (theirs["status"] == STATUS_TORN) & (mine["status"] != STATUS_TORN)
+            for what, mask in (("another write", other), ("a torn block", torn)):
+                blocks = np.flatnonzero(mask)
+                if len(blocks):
+                    problems.append(
+                        f"{job.resource} of {node}: {what} in {len(blocks)} blocks, "
+                        f"first {int(blocks[0])}"
+                    )
+                    refs += [f"{name}:{int(block)}" for block in blocks[:MAX_LISTED]]
+    return found(
+        problems,
+        otherwise=Verdict.INVALID,
+        expected="the same stamp in every block",
+        fine=f"{compared} stamps are the initiator's",
+        operations=compared,
+        evidence=refs,
+    )
