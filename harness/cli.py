@@ -363,7 +363,7 @@ def mutants(
 @app.command()
 def recheck(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
     """Judge a stored run again and rewrite its report; no VM is needed."""
-    from harness.running import judge_again, report
+    from harness.reporting import judge_again, report
 
     _needs_run(run_folder)
     judge_again(run_folder)
@@ -373,7 +373,7 @@ def recheck(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -
 @app.command(name="report")
 def report_command(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
     """Write a stored run's report again from its evidence and verdicts."""
-    from harness.running import report
+    from harness.reporting import report
 
     _needs_run(run_folder)
     raise typer.Exit(report(run_folder))

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.checks import ScenarioVerdict, Verdict, judge
 from harness.crashpoints import die_here_if_asked
 from harness.errors import ExitCode
 from harness.lab.paths import PROJECT
 from harness.plugin import OPTIONS
-from harness.report import summary_lines, write_junit, write_report
+from harness.reporting import report
 from harness.steps.lint import scenario_name, scenario_template
 
 if TYPE_CHECKING:
@@ -115,33 +114,3 @@ def _judged(folder: Path) -> set[str]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return names
-
-
-def judge_again(folder: Path) -> None:
-    """Judge every scenario of a stored run again."""
-    for evidence in sorted((folder / "evidence").iterdir()):
-        if (evidence / "scenario.json").exists():
-            judge(evidence).save(evidence / "verdict.json")
-
-
-def report(folder: Path) -> int:
-    """Write HTML and JUnit of a run, print its verdicts, return the exit code it stands for."""
-    path = write_report(folder)
-    write_junit(folder)
-    print()
-    for line in summary_lines(folder):
-        print(line)
-    print(f"Report: {path}")
-    verdicts = []
-    errors = 0
-    for evidence in sorted((folder / "evidence").iterdir()):
-        stored = evidence / "verdict.json"
-        if not stored.exists():
-            errors += 1
-            continue
-        verdicts.append(ScenarioVerdict.load(stored).verdict)
-    if Verdict.INVALID in verdicts:
-        return int(ExitCode.INVALID)
-    if errors or not verdicts:
-        return int(ExitCode.HARNESS_ERROR)
-    return int(ExitCode.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else ExitCode.VALID)

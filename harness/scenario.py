@@ -430,6 +430,7 @@ class Scenario:
             "initiator": self.lab.initiator.name,
             "resources": list(RESOURCES),
             "vip": self.lab.topology.vip,
+            "events": self.writer.written,
         }
         partial_path = self.folder / "scenario.json.new"
         partial_path.write_text(json.dumps(data, indent=1), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import running
+from harness import reporting, running
 from harness.checks import ScenarioVerdict, Verdict
 from harness.errors import ExitCode
 from harness.lab.paths import Cache
@@ -28,9 +28,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append("html")
         return folder / "index.html"
 
-    monkeypatch.setattr(running, "write_report", report)
-    monkeypatch.setattr(running, "write_junit", lambda _folder: calls.append("junit"))
-    monkeypatch.setattr(running, "summary_lines", lambda _folder: ["the summary"])
+    monkeypatch.setattr(reporting, "write_report", report)
+    monkeypatch.setattr(reporting, "write_junit", lambda _folder: calls.append("junit"))
+    monkeypatch.setattr(reporting, "write_run_verdicts", lambda _folder: calls.append("verdicts"))
+    monkeypatch.setattr(reporting, "summary_lines", lambda _folder: ["the summary"])
     return calls
 
 
@@ -89,8 +90,8 @@ def test_the_exit_code_of_a_run(
     capsys: pytest.CaptureFixture[str],
     written: list[str],
 ) -> None:
-    assert running.report(stored(tmp_path, verdicts, monkeypatch)) == code
-    assert written == ["html", "junit"]
+    assert reporting.report(stored(tmp_path, verdicts, monkeypatch)) == code
+    assert written == ["html", "junit", "verdicts"]
     said = capsys.readouterr().out
     assert "the summary\n" in said
     assert f"Report: {tmp_path}/index.html\n" in said
@@ -98,7 +99,7 @@ def test_the_exit_code_of_a_run(
 
 def test_a_run_without_any_scenario_is_not_valid(tmp_path: Path, written: list[str]) -> None:
     (tmp_path / "evidence").mkdir()
-    assert running.report(tmp_path) == ExitCode.HARNESS_ERROR
+    assert reporting.report(tmp_path) == ExitCode.HARNESS_ERROR
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_resuming_a_whole_run_reports_it_again(
     assert running.run_scenarios(options, folder) == {
         VALID: ExitCode.VALID, INVALID: ExitCode.INVALID, INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     }[verdicts[1] or VALID]  # fmt: skip
-    assert written == ["html", "junit"]
+    assert written == ["html", "junit", "verdicts"]
 
 
 @pytest.mark.usefixtures("written")
@@ -258,10 +259,10 @@ def test_judging_again_touches_only_scenarios(
         def save(self, path: Path) -> None:
             judged.append(path)
 
-    monkeypatch.setattr(running, "judge", lambda _folder: Saved())
+    monkeypatch.setattr(reporting, "judge", lambda _folder: Saved())
     for name in ("b", "a", "no-scenario"):
         (tmp_path / "evidence" / name).mkdir(parents=True)
     for name in ("a", "b"):
         (tmp_path / "evidence" / name / "scenario.json").write_text("{}")
-    running.judge_again(tmp_path)
+    reporting.judge_again(tmp_path)
     assert judged == [tmp_path / "evidence" / name / "verdict.json" for name in ("a", "b")]

@@ -180,3 +180,26 @@ class ScenarioVerdict:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (json.JSONDecodeError, UnicodeDecodeError, VerdictError) as error:
             raise VerdictError(f"{path.name}: {error}") from error
+
+
+def write_run_verdicts(run_folder: Path) -> Path:
+    """Put all verdicts of a run in one file, ``verdicts.json``; returns its path.
+
+    The scenarios are in the order of their slugs and nothing else is in it, so that the same
+    evidence judged by the same checks gives the same bytes on every machine. A verdict that cannot
+    be read is told as one with an error.
+    """
+    verdicts = []
+    for folder in sorted((run_folder / "evidence").glob("*/")):
+        try:
+            verdict = ScenarioVerdict.load(folder / "verdict.json")
+        except (VerdictError, OSError) as error:
+            what = "no verdict.json" if isinstance(error, FileNotFoundError) else str(error)
+            verdict = ScenarioVerdict(folder.name, error=what)
+        verdicts.append(verdict.to_json())
+    path = run_folder / "verdicts.json"
+    temporary = path.with_name(path.name + ".tmp")
+    text = json.dumps({"schema": SCHEMA, "scenarios": verdicts}, indent=1)
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path

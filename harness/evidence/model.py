@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.evidence.timeline import Channel, Event, read_timeline
+from harness.evidence.timeline import Channel, Event, TimelineError, read_timeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,8 @@ class Scenario(_Stored):
     initiator: str
     resources: list[str]
     vip: str
+    events: int = Field(default=0, ge=0)
+    """How many lines the timeline had when this was written; more may follow."""
 
 
 class RunInfo(_Stored):
@@ -231,10 +233,16 @@ class Evidence:
         """Every event, in order of arrival, with line numbers.
 
         Raises:
-            TimelineError: a line (but a torn last one) that is not an event.
+            TimelineError: a line (but a torn last one) that is not an event, or one is missing:
+                in between, by their numbers, or of those that were there when the scenario ended.
         """
         # read_timeline yields one event per line and skips none, so position gives the line.
         events = read_timeline(self.folder / TIMELINE)
+        for line, event in enumerate(events, start=1):
+            if event.number != line:
+                raise TimelineError(f"{TIMELINE}:{line}: line {event.number} stands here")
+        if len(events) < self.scenario.events:
+            raise TimelineError(f"{TIMELINE}: {len(events)} of {self.scenario.events} lines")
         return tuple(Seen(event, line) for line, event in enumerate(events, start=1))
 
     @cached_property

@@ -2,12 +2,13 @@
 
 Each line of ``timeline.jsonl`` is one object::
 
-    {"t_ns": 1764076800000000000, "source": "alpha", "channel": "console", "kind": "line",
+    {"n": 1, "t_ns": 1764076800000000000, "source": "alpha", "channel": "console", "kind": "line",
      "data": {"text": "drbd r0: role( Secondary -> Primary )"}}
 
-``t_ns`` is nanoseconds since the Unix epoch on the run's clock (harness.evidence.clock), stamped
-on the host when the event arrived. Lines are flushed one by one, so that a kill -9 of the harness
-costs at most the line being written; the reader tolerates exactly that, a torn last line.
+``n`` counts the lines from 1, so that one that is lost is missed. ``t_ns`` is nanoseconds since the
+Unix epoch on the run's clock (harness.evidence.clock), stamped on the host when the event arrived.
+Lines are flushed one by one, so that a kill -9 of the harness costs at most the line being
+written; the reader tolerates exactly that, a torn last line.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Event:
         channel: by which way it arrived.
         kind: what it is within the channel (docs/evidence.md lists them all).
         data: the content; guest output in it is untrusted.
+        number: of its line in the file, from 1; 0 where the file does not say.
     """
 
     t_ns: int
@@ -60,6 +62,7 @@ class Event:
     channel: Channel
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
 
 
 class TimelineWriter:
@@ -68,6 +71,8 @@ class TimelineWriter:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.written = len(path.read_bytes().splitlines()) if path.exists() else 0
+        """How many events are in the file."""
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Event], None]] = []
@@ -96,11 +101,15 @@ class TimelineWriter:
         """Write one event to disk and hand it to the subscribers; returns it."""
         with self._lock:
             # Stamped under the lock: the file's order is the clock's order.
-            event = Event(now_ns() if t_ns is None else t_ns, source, channel, kind, data or {})
+            event = Event(
+                now_ns() if t_ns is None else t_ns, source, channel, kind, data or {},
+                0 if self._file.closed else self.written + 1,
+            )  # fmt: skip
             if not self._file.closed:
                 self._file.write(
                     json.dumps(
                         {
+                            "n": event.number,
                             "t_ns": event.t_ns,
                             "source": source,
                             "channel": str(channel),
@@ -112,6 +121,7 @@ class TimelineWriter:
                     )
                     + "\n"
                 )
+                self.written += 1
             listeners = list(self._listeners)
         for listener in listeners:
             listener(event)
@@ -150,6 +160,7 @@ def _iter_events(path: Path) -> Iterator[Event]:
                     channel=Channel(raw["channel"]),
                     kind=str(raw["kind"]),
                     data=dict(raw["data"]),
+                    number=int(raw.get("n", 0)),
                 )
             except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise TimelineError(f"{path}:{number}: not an event: {error}") from error

@@ -127,10 +127,12 @@ class Folder:
     def save(self, folder: Path) -> Path:
         """Write everything; returns the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "scenario.json").write_text(json.dumps(self.scenario))
+        scenario = self.scenario | {"events": len(self.events)}
+        (folder / "scenario.json").write_text(json.dumps(scenario))
         with (folder / "timeline.jsonl").open("w") as file:
-            for event in sorted(self.events, key=lambda e: e.t_s):
+            for number, event in enumerate(sorted(self.events, key=lambda e: e.t_s), start=1):
                 line = {
+                    "n": number,
                     "t_ns": stamp(event.t_s),
                     "source": event.source,
                     "channel": event.channel,

@@ -22,6 +22,7 @@ SCENARIO: dict[str, Any] = {
               "json": "fio/raw1.json", "lat_log": None, "headers": None}],
     "luns": {"lun1": {"resource": "r1", "bytes": 4096}},
     "nodes": ["alpha", "bravo"], "initiator": "client", "resources": ["r1"], "vip": "10.0.0.1",
+    "events": 0,
 }  # fmt: skip
 
 

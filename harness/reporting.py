@@ -1,0 +1,48 @@
+"""From stored evidence to verdicts and reports. Needs no VM and no libvirt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.checks import ScenarioVerdict, Verdict, judge
+from harness.checks.verdict import write_run_verdicts
+from harness.errors import ExitCode
+from harness.report import summary_lines, write_junit, write_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def judge_again(folder: Path) -> None:
+    """Judge every scenario of a stored run again."""
+    for evidence in sorted((folder / "evidence").iterdir()):
+        if (evidence / "scenario.json").exists():
+            judge(evidence).save(evidence / "verdict.json")
+
+
+def report(folder: Path) -> int:
+    """Write HTML, JUnit and verdicts.json of a run and print its verdicts.
+
+    Returns:
+        The exit code that it stands for.
+    """
+    path = write_report(folder)
+    write_junit(folder)
+    write_run_verdicts(folder)
+    print()
+    for line in summary_lines(folder):
+        print(line)
+    print(f"Report: {path}")
+    verdicts = []
+    errors = 0
+    for evidence in sorted((folder / "evidence").iterdir()):
+        stored = evidence / "verdict.json"
+        if not stored.exists():
+            errors += 1
+            continue
+        verdicts.append(ScenarioVerdict.load(stored).verdict)
+    if Verdict.INVALID in verdicts:
+        return int(ExitCode.INVALID)
+    if errors or not verdicts:
+        return int(ExitCode.HARNESS_ERROR)
+    return int(ExitCode.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else ExitCode.VALID)
