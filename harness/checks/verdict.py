@@ -91,7 +91,7 @@ class CheckResult:
                 operations=int(raw["operations"]),
                 details=raw["details"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise VerdictError(f"not a check result: {error!r}") from error
 
 
@@ -178,7 +178,7 @@ class ScenarioVerdict:
         """
         try:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, UnicodeDecodeError, VerdictError) as error:
+        except (ValueError, RecursionError) as error:
             raise VerdictError(f"{path.name}: {error}") from error
 
 

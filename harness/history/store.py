@@ -42,6 +42,18 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "flush_outcome": np.uint8,
 }
 
+# What reading a damaged archive raises, by where the damage is; the last three are zipfile's.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+)
+
 MIGRATIONS: dict[int, Migration] = {}
 """From a version to the next one: changes ``meta`` and columns in place."""
 
@@ -89,7 +101,7 @@ def load(path: Path) -> History:
         history.check()
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+    except _DAMAGED as error:
         raise HistoryError(f"{path.name}: {error or type(error).__name__}") from error
     return history
 
