@@ -208,6 +208,13 @@ def parsers() -> Iterator[Parser]:
 
     said = (b"1795000000000000000 lun0:12:96:4 lun1:5:40:0", b"1795000000500000000 lun1:7:56:1")
     yield Parser("progress lines", _line(Channel.PROGRESS), (), said)
+    head = b"             fio-1234    [000]  1795639429.123456: "
+    traced = (
+        head + b"block_rq_issue: 8,16 WS 4096 () 2048 + 8 [fio]",
+        head + b"block_rq_complete: 8,16 WFS () 2048 + 8 [-5]",
+        head + b"tracing_mark_write: lab-nonce:abc", b"CPU:0 [LOST 128 EVENTS]",
+    )  # fmt: skip
+    yield Parser("block lines", _line(Channel.BLOCK), (), traced)
     for channel in (Channel.CONSOLE, Channel.JOURNAL, Channel.EVENTS2):
         yield Parser(f"{channel} lines", _line(channel), (), _streams(channel, lines))
     crm = ((TESTS / "cluster/fixtures/crm_mon-healthy.xml").read_bytes(),)

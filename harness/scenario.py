@@ -19,6 +19,7 @@ from harness.cluster import sampling
 from harness.cluster.form import view_missing
 from harness.cluster.offline import read_replicas
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
+from harness.evidence.block_trace import TRACE_INSTANCE
 from harness.evidence.clock import now_ns
 from harness.evidence.livestate import LiveDrbd
 from harness.evidence.timeline import Channel, Event, TimelineWriter
@@ -132,6 +133,7 @@ class Scenario:
                 hint="harness run --fresh forms it anew",
             )
         assert view is not None
+        sampling.sample_disks(self.lab, self.writer, "before")
         if unwell := view_missing(view, [m.name for m in self.lab.nodes]):
             raise HarnessError(
                 f"the snapshot's cluster is not healthy after the revert: {unwell}",
@@ -150,10 +152,11 @@ class Scenario:
             f"logger -t lab '{NONCE_MARK}{nonce}'"
         )
         restart = "; systemctl restart lab-events2"
+        mark = f"; echo '{NONCE_MARK}{nonce}' > {TRACE_INSTANCE}/trace_marker"
         in_parallel(
             {
                 m.name: partial(
-                    m.guest.run, script + (restart if m in self.lab.nodes else ""), timeout_s=90
+                    m.guest.run, script + (restart if m in self.lab.nodes else mark), timeout_s=90
                 )
                 for m in self.lab.machines.values()
             }
@@ -175,6 +178,7 @@ class Scenario:
             for c in (Channel.CONSOLE, Channel.JOURNAL)
         }
         wanted |= {(m.name, Channel.EVENTS2) for m in self.lab.nodes}
+        wanted.add((self.lab.initiator.name, Channel.BLOCK))
         got = {(e.source, e.channel) for e in self._seen if e.data.get("nonce") == nonce}
         return ", ".join(sorted(f"{name} {channel}" for name, channel in wanted - got))
 
@@ -345,6 +349,7 @@ class Scenario:
                 sampling.add_sample(self.writer, "files", "after", "client", files)
         now.note("last state")
         sampling.sample_cluster(self.lab, self.writer, "after")
+        sampling.sample_disks(self.lab, self.writer, "after")
         now.note("replicas")
         self._replicas()
         self._last_nonce()

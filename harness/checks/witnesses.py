@@ -25,7 +25,8 @@ def expected_streams(evidence: Evidence) -> list[tuple[str, Channel]]:
     streams = [
         (vm, channel) for vm in evidence.vms for channel in (Channel.JOURNAL, Channel.CONSOLE)
     ]
-    return streams + [(node, Channel.EVENTS2) for node in evidence.scenario.nodes]
+    streams += [(node, Channel.EVENTS2) for node in evidence.scenario.nodes]
+    return [*streams, (evidence.scenario.initiator, Channel.BLOCK)]
 
 
 @check("witnesses", "Every witness was watching all the time")
@@ -89,7 +90,7 @@ def witnesses(evidence: Evidence) -> Finding:
 
 
 def _lost_events(evidence: Evidence, source: str, channel: Channel) -> list[tuple[str, Seen]]:
-    """Events that the kernel numbered and events2 never told.
+    """Events that the kernel numbered and events2 never told, or that its tracer says it lost.
 
     events2 says by how much each event's number differs from the expected one. Let the numbers be
     s_0 … s_n: the differences s_i - s_(i-1) - 1 add up to s_n - s_0 - n, which is how many numbers
@@ -97,7 +98,10 @@ def _lost_events(evidence: Evidence, source: str, channel: Channel) -> list[tupl
     nothing, or to less if the very first came too early. Each start of events2 (``dump-end``)
     counts anew.
     """
-    lost: list[tuple[str, Seen]] = []
+    lost: list[tuple[str, Seen]] = [
+        (f"{channel} of {source} lost {seen.event.data.get('count')} events", seen)
+        for seen in evidence.select(channel, "lost-events", source=source)
+    ]
     sums: list[tuple[int, Seen]] = []
     for seen in evidence.select(channel, "skipped", "dump-end", source=source):
         if seen.event.kind == "dump-end":

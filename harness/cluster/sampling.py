@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster import observe
 from harness.cluster.form import resources_missing
+from harness.cluster.render import lun_link
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel
 from harness.lab.machine import in_parallel
-from harness.lab.topology import RESOURCES
+from harness.lab.topology import LUN_OF, RESOURCES
 
 if TYPE_CHECKING:
     from harness.evidence.timeline import TimelineWriter
@@ -52,6 +53,18 @@ def sample_cluster(lab: Lab, writer: TimelineWriter, when: str) -> observe.Clust
         except HarnessError as error:
             add_sample(writer, "unreachable", when, machine.name, error.message)
     return None
+
+
+def sample_disks(lab: Lab, writer: TimelineWriter, when: str) -> None:
+    """Which disk each LUN is on the initiator, as "major:minor"; a LUN that is none is left out."""
+    initiator = lab.initiator
+    words = " ".join(f"{lun}={lun_link(lab.topology, lun)}" for lun in LUN_OF.values())
+    told = initiator.guest.run(
+        f"for w in {words}; do d=$(readlink -f ${{w#*=}}); "
+        'echo "${w%%=*} $(cat /sys/class/block/${d##*/}/dev)"; done 2>/dev/null; true'
+    ).stdout
+    pairs = (line.split() for line in told.splitlines())
+    add_sample(writer, "disks", when, initiator.name, dict(p for p in pairs if len(p) == 2))
 
 
 def _sample_node(machine: Machine, writer: TimelineWriter, when: str) -> None:

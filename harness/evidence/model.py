@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMELINE = "timeline.jsonl"
-WITNESS_CHANNELS = (Channel.CONSOLE, Channel.JOURNAL, Channel.EVENTS2)  # they carry a nonce
+# They carry a nonce.
+WITNESS_CHANNELS = (Channel.CONSOLE, Channel.JOURNAL, Channel.EVENTS2, Channel.BLOCK)
 _LATE_NS = 5_000_000_000  # how much later than others a journal entry may reach the host
 
 

@@ -33,6 +33,7 @@ class Channel(StrEnum):
     JOURNAL = "journal"  # journalctl -o json of a guest, over virtio-serial
     EVENTS2 = "events2"  # drbdsetup events2 of a node, over virtio-serial
     PROGRESS = "progress"  # I/O counters of the initiator, over virtio-serial
+    BLOCK = "block"  # block requests of the initiator's kernel, over virtio-serial
     DOMAIN = "domain"  # libvirt lifecycle events, seen on the host
     FENCE = "fence"  # what fence_virtd logged on the host
     ARP = "arp"  # who claims the VIP, seen on the data bridge

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence.block_trace import parse_block_trace
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def parse_line(channel: Channel, line: bytes) -> list[tuple[str, dict[str, Any]]
             return [_events2(text)]
         case Channel.PROGRESS:
             return _progress(text)
+        case Channel.BLOCK:
+            return [_block(text)]
         case _:
             return [("line", {"text": text})]
 
@@ -177,6 +180,13 @@ def _journal(text: str) -> tuple[str, dict[str, Any]]:
         value = raw.get(key)
         data[name] = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
     return "entry", data
+
+
+def _block(text: str) -> tuple[str, dict[str, Any]]:
+    kind, data = parse_block_trace(text)
+    if kind == "mark":
+        return _nonce(data["text"]) or ("line", data)
+    return kind, data
 
 
 def _plain(value: object) -> str:

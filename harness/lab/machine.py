@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.remote.ssh import Guest
 
 # Streams over virtio-serial, besides the console; names of the ports in the guest.
-STREAMS = {Role.NODE: ("journal", "events2"), Role.INITIATOR: ("journal", "progress")}
+STREAMS = {Role.NODE: ("journal", "events2"), Role.INITIATOR: ("journal", "progress", "block")}
 
 # Kernel parameters that only an emulated guest gets. QEMU translates a code page once per
 # virtual address: with random addresses every process is translated anew, and a page that many

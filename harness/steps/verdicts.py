@@ -23,9 +23,10 @@ STEPS = {
         "dual-primary",
         "dual-vip",
         "fence-before-promotion",
+        "outdated-promotion",
     ),
-    "the failover was transparent": ("io-errors", "stall", "fsck", "files"),
-    "the initiator saw no error": ("io-errors",),
+    "the failover was transparent": ("io-errors", "block-requests", "stall", "fsck", "files"),
+    "the initiator saw no error": ("io-errors", "block-requests"),
     "no acknowledged write was lost": ("lost-writes", "torn-blocks"),
     "both replicas are identical": (
         "replica-digests",

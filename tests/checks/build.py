@@ -29,6 +29,7 @@ GI = {
     "alpha": "AAAAAAAAAAAAAAA0:0000000000000000:9999999999999990:8888888888888880:1:1:0:1:0:0:0",
     "bravo": "AAAAAAAAAAAAAAA1:0000000000000000:9999999999999990:8888888888888880:1:1:1:1:0:0:0",
 }
+DISKS = {"lun0": "8:0", "lun1": "8:16"}
 CURRENT = 0xAAAAAAAAAAAAAAA0
 OPERATION = "Operation 'reboot' targeting {} by {} for pacemaker-controld.683@{}: OK (complete)"
 
@@ -188,6 +189,11 @@ def healthy(seed: int = 1) -> Folder:
             folder.add(94, vm, channel, "end-nonce", nonce="end-e1")
         folder.journal(0.5, vm, "something", identifier="x")
         folder.add(1, vm, "console", "line", text="[   90.000000] something else\r")
+    folder.add(0, "client", "block", "nonce", nonce="n1")
+    folder.add(94, "client", "block", "end-nonce", nonce="end-e1")
+    block_requests(folder)
+    for when, t_s in (("before", 0.6), ("after", 91)):
+        folder.sample(t_s, "disks", when, "client", dict(DISKS))
     for node in NODES:
         folder.add(0, node, "events2", "nonce", nonce="n1")
         folder.add(94, node, "events2", "end-nonce", nonce="end-e1")
@@ -212,6 +218,22 @@ def healthy(seed: int = 1) -> Folder:
     folder.add(81, "host", "workload", "exit", jobs=["raw0", "raw1"], exit_code=0, text="")
     _samples(folder, 90, "after", active="bravo", fenced=1)
     return folder
+
+
+def block_requests(folder: Folder) -> None:
+    """What the initiator's kernel traced of the writes that fio logged."""
+    folder.drop(lambda e: e.channel == "block" and e.kind in ("issue", "complete"))
+    for number, writes in enumerate(folder.writes.values()):
+        for write in writes:
+            for t_s, kind in (
+                (write.issue_s + 0.0002, "issue"),
+                (write.issue_s + write.latency_s - 0.0002, "complete"),
+            ):
+                error = {"error": 0} if kind == "complete" else {}
+                folder.add(
+                    t_s, "client", "block", kind, disk=DISKS[f"lun{number}"], op="write", fua=False,
+                    sector=write.block * 8, sectors=8, guest_ns=stamp(t_s) + OFFSET_NS, **error,
+                )  # fmt: skip
 
 
 def _in_sync(node: str, blocks: int) -> Facts:

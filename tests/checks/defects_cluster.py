@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.checks.build import GI, MACS, OPERATION, VIP
+from tests.checks.build import GI, MACS, OPERATION, VIP, block_requests
 from tests.checks.planting import INCONCLUSIVE, INVALID, defect
 
 if TYPE_CHECKING:
@@ -70,6 +70,33 @@ def both_begin_a_generation_from_one_parent(f: Folder) -> None:
         "block drbd0: new current UUID CCCCCCCCCCCCCCC1:9999999999999991:8888888888888880:"
         "7777777777777770",
     )  # fmt: skip
+
+
+@defect(outdated_promotion=INVALID)
+def promoted_with_an_outdated_disk(f: Folder) -> None:
+    for event in f.events:
+        if event.source == "bravo" and 30.9 < event.t_s < 31.3:
+            for key in ("text", "message"):
+                text = str(event.data.get(key, ""))
+                if "drbd0: role(" in text:
+                    event.data[key] = text.replace(
+                        "Primary )", "Primary ) disk( Outdated -> UpToDate )"
+                    )
+
+
+@defect(outdated_promotion=INVALID)
+def promoted_by_force(f: Folder) -> None:
+    f.kernel(30.9, "bravo", "block drbd1: Forced to consider local data as UpToDate!")
+
+
+@defect(outdated_promotion=INVALID)
+def promoted_after_it_was_told_to_be_outdated(f: Folder) -> None:
+    f.kernel(22, "bravo", "block drbd1: disk( UpToDate -> Outdated )")
+
+
+@defect()
+def promoted_when_the_peer_was_fenced(f: Folder) -> None:
+    f.kernel(22, "bravo", "block drbd1: disk( UpToDate -> Consistent )")
 
 
 @defect(dual_primary=INVALID, failovers=INVALID, fence_before_promotion=INVALID)
@@ -169,6 +196,7 @@ def nobody_watched_the_vip_at_the_beginning(f: Folder) -> None:
 def the_vip_moves_while_writes_stand_still(f: Folder) -> None:
     for name, writes in f.writes.items():
         f.writes[name] = [w for w in writes if not 64 < w.issue_s < 76]
+    block_requests(f)
     f.drop(lambda e: e.channel == "arp" and 63 < e.t_s < 78)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.drbd_metadata import Flags
-from tests.checks.build import CURRENT
-from tests.checks.fio_files import reseal
+from tests.checks.build import CURRENT, block_requests
+from tests.checks.fio_files import OFFSET_NS, reseal, stamp
 from tests.checks.planting import INCONCLUSIVE, INVALID, defect, with_a_file_job
 
 if TYPE_CHECKING:
@@ -211,6 +211,62 @@ def the_stamps_of_a_replica_were_not_read(f: Folder) -> None:
     )
 
 
+@defect(block_requests=INVALID)
+def a_request_ended_with_an_error(f: Folder) -> None:
+    answer = next(e for e in f.events if e.channel == "block" and e.kind == "complete")
+    answer.data["error"] = -5
+
+
+@defect(block_requests=INVALID)
+def a_request_was_never_answered(f: Folder) -> None:
+    f.add(88, "client", "block", "issue", disk="8:0", op="write", fua=False, sector=0, sectors=8,
+          guest_ns=1)  # fmt: skip
+
+
+@defect(block_requests=INCONCLUSIVE)
+def an_acknowledgement_without_a_request(f: Folder) -> None:
+    first = next(e for e in f.events if e.channel == "block" and e.kind == "issue")
+    f.drop(lambda e: e is first or (
+        e.kind == "complete" and e.data.get("sector") == first.data["sector"]
+        and e.data.get("disk") == first.data["disk"] and e.t_s < first.t_s + 0.1
+    ))  # fmt: skip
+
+
+@defect(block_requests=INCONCLUSIVE)
+def a_write_that_fio_did_not_log(f: Folder) -> None:
+    for t_s, kind in ((85.0, "issue"), (85.1, "complete")):
+        f.add(t_s, "client", "block", kind, disk="8:16", op="write", fua=False, sector=24,
+              sectors=8, guest_ns=stamp(t_s) + OFFSET_NS, error=0)  # fmt: skip
+
+
+@defect(block_requests=INCONCLUSIVE)
+def a_request_outlasted_its_acknowledgement(f: Folder) -> None:
+    for event in f.events:
+        if event.channel == "block" and event.kind == "complete" and event.data["sector"] == 16:
+            event.data["guest_ns"] += 20_000_000
+
+
+@defect(block_requests=INCONCLUSIVE)
+def a_lun_came_back_as_another_disk(f: Folder) -> None:
+    f.value("disks", "after", "client")["lun1"] = "8:32"
+
+
+@defect(block_requests=INCONCLUSIVE)
+def an_answer_to_what_was_never_issued(f: Folder) -> None:
+    f.add(88, "client", "block", "complete", disk="8:16", op="write", fua=False, sector=24,
+          sectors=8, guest_ns=1, error=0)  # fmt: skip
+
+
+@defect(witnesses=INCONCLUSIVE)
+def the_tracer_lost_events(f: Folder) -> None:
+    f.add(50, "client", "block", "lost-events", count=3)
+
+
+@defect(witnesses=INCONCLUSIVE)
+def the_tracer_said_nothing_at_the_end(f: Folder) -> None:
+    f.drop(lambda e: e.channel == "block" and e.kind == "end-nonce")
+
+
 @defect(io_errors=INVALID)
 def an_io_error(f: Folder) -> None:
     f.errors["raw0"] = 121
@@ -237,16 +293,19 @@ def too_few_writes(f: Folder) -> None:
 def no_write_after_the_heal(f: Folder) -> None:
     for name, writes in f.writes.items():
         f.writes[name] = [w for w in writes if w.issue_s < 58]
+    block_requests(f)
 
 
 @defect(spanning_writes=INCONCLUSIVE)
 def one_job_wrote_nothing_after_the_heal(f: Folder) -> None:
     f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s < 58]
+    block_requests(f)
 
 
 @defect(spanning_writes=INCONCLUSIVE)
 def one_job_wrote_nothing_before_the_fault(f: Folder) -> None:
     f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s > 20.5]
+    block_requests(f)
 
 
 @defect(spanning_writes=INCONCLUSIVE)
@@ -272,6 +331,7 @@ def an_empty_log(f: Folder) -> None:
 @defect(stall=INVALID, spanning_writes=INCONCLUSIVE)
 def a_job_stood_still_until_the_end(f: Folder) -> None:
     f.writes["raw1"] = [w for w in f.writes["raw1"] if w.issue_s < 45]
+    block_requests(f)
 
 
 @defect(torn_blocks=INCONCLUSIVE)

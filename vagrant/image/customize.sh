@@ -29,6 +29,6 @@ for unit in systemd-networkd-wait-online.service iscsi.service systemd-timesyncd
     chroot "$root" systemctl mask "$unit" >/dev/null 2>&1
 done
 chroot "$root" systemctl enable ssh systemd-networkd lab-seed lab-journal lab-events2 \
-    lab-progress serial-getty@ttyS0 >/dev/null 2>&1
+    lab-progress lab-block serial-getty@ttyS0 >/dev/null 2>&1
 chroot "$root" update-initramfs -u -k all
 chroot "$root" dpkg-query -W -f '${Package} ${Version}\n' > "$root/etc/lab-packages"

@@ -1,0 +1,252 @@
+"""Block requests of the initiator's kernel: what it was asked, and what it was answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.checks.history import LATE_NS, TOLERANCE_NS, Writes, acknowledged
+from harness.checks.jobs import has_workload, headers_of, log_rows, raw_jobs, result_of
+from harness.checks.registry import (
+    MAX_LISTED,
+    CannotJudgeError,
+    Finding,
+    check,
+    found,
+    one_line,
+    remember,
+)
+from harness.checks.verdict import Verdict
+from harness.evidence.blocks import BLOCK_SIZE
+from harness.evidence.timeline import Channel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.evidence.model import Evidence, Job, Seen
+
+_SECTORS = BLOCK_SIZE // 512
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, from its first issue to its last answer.
+
+    Attributes:
+        disk: "major:minor".
+        op: "read", "write", "flush" or "other".
+        fua: written through.
+        sector, sectors: where, in sectors of 512 bytes.
+        issue_ns: first issue, on the initiator's wall clock.
+        issued: where the timeline tells of it.
+        issues: how often it was issued; the kernel issues it again when a session is back.
+        done_ns: last answer; None where there was none.
+        answered: where the timeline tells of that.
+        error: negative errno, 0 for success; None where there was no answer.
+    """
+
+    disk: str
+    op: str
+    fua: bool
+    sector: int
+    sectors: int
+    issue_ns: int
+    issued: Seen
+    issues: int = 1
+    done_ns: int | None = None
+    answered: Seen | None = None
+    error: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.op} of {self.sectors} sectors at {self.sector} of {self.disk}"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """All of a scenario.
+
+    Attributes:
+        all: in order of their first issue.
+        strangers: answers to what was never seen to be issued.
+    """
+
+    all: tuple[Request, ...]
+    strangers: tuple[Seen, ...]
+
+
+@remember
+def requests_of(evidence: Evidence) -> Requests:
+    """Pair issues, requeues and answers.
+
+    A request is known by disk, operation and sector: no two are under way for the same sector,
+    as the block layer would have merged or the file system ordered them. An issue of one that is
+    under way is the same one again (block_rq_requeue tells of it). An answer to its first part
+    only (blk_update_request() of block/blk-mq.c) leaves the rest of it under way.
+    """
+    under_way: dict[tuple[str, str, int], Request] = {}
+    everything: list[Request] = []
+    strangers: list[Seen] = []
+    events = evidence.select(Channel.BLOCK, "issue", "complete", source=evidence.scenario.initiator)
+    for seen in events:
+        data = seen.event.data
+        key = (seen.text("disk"), seen.text("op"), seen.integer("sector"))
+        sectors, now = seen.integer("sectors"), seen.integer("guest_ns")
+        request = under_way.get(key)
+        if seen.event.kind == "issue":
+            if request is not None:
+                request.issues += 1
+                continue
+            request = Request(*key[:2], bool(data.get("fua")), key[2], sectors, now, seen)
+            under_way[key] = request
+            everything.append(request)
+        elif request is None:
+            strangers.append(seen)
+        else:
+            del under_way[key]
+            answered = key[2] + sectors
+            request.error = request.error or seen.integer("error")
+            if answered < request.sector + request.sectors and sectors:
+                under_way[key[0], key[1], answered] = request
+            else:
+                request.done_ns, request.answered = now, seen
+    return Requests(tuple(everything), tuple(strangers))
+
+
+def disks_of(evidence: Evidence) -> dict[str, str]:
+    """The disk of each LUN on the initiator, as "major:minor".
+
+    Raises:
+        CannotJudgeError: it was not asked, or a LUN came back as another disk.
+    """
+    found_disks: dict[str, str] = {}
+    for when in ("before", "after"):
+        sample = evidence.latest("disks", when).get(evidence.scenario.initiator)
+        if sample is None or not isinstance(sample.value, dict):
+            raise CannotJudgeError(f"which disks the LUNs are was not asked {when} the fault")
+        told = {str(lun): str(disk) for lun, disk in sample.value.items()}
+        if found_disks and told != found_disks:
+            raise CannotJudgeError(f"the LUNs were {found_disks} and became {told}")
+        found_disks = told
+    return found_disks
+
+
+@check(
+    "block-requests", "The initiator's kernel was answered, and agrees with fio",
+    applies=has_workload,
+)  # fmt: skip
+def block_requests(evidence: Evidence) -> Finding:
+    """Every request to a LUN was answered without error; those of raw jobs are fio's own.
+
+    fio's logs lack what failed and whatever precedes a hang; the tracepoints of the initiator's
+    kernel (block_rq_issue, block_rq_complete: include/trace/events/block.h) tell of both. An
+    answer with an error is one that the SCSI layer no longer tries again; it is INVALID, as is a
+    request that nobody has answered when the workload is over. And the two witnesses must agree:
+    per block as many successful writes as fio has acknowledgements, each within its
+    acknowledgement's time (the log's clock is the trace's). Where they do not, one of the
+    histories is not complete: INCONCLUSIVE, unless fio died of an error and left no log of what
+    was under way.
+    """
+    disks = disks_of(evidence)
+    requests = requests_of(evidence)
+    problems: list[str] = []
+    doubts: list[str] = []
+    when: list[int] = []
+    refs: list[str] = []
+    luns = {disk: lun for lun, disk in disks.items()}
+    of_luns = [request for request in requests.all if request.disk in luns]
+    for request in of_luns:
+        if request.error:
+            problems.append(f"{luns[request.disk]}: errno {-request.error} for a {request}")
+        elif request.done_ns is None:
+            problems.append(f"{luns[request.disk]}: no answer to a {request}")
+        else:
+            continue
+        seen = request.answered or request.issued
+        when.append(seen.t_ns)
+        refs.append(seen.ref)
+    strangers = [
+        s for s in requests.strangers if s.text("disk") in luns and s.text("op") == "write"
+    ]
+    if strangers:
+        doubts.append(f"{len(strangers)} answers to writes that were not seen to be issued")
+        refs += [seen.ref for seen in strangers[:MAX_LISTED]]
+    compared = 0
+    for job in raw_jobs(evidence):
+        try:
+            count, texts = _against_the_log(evidence, job, disks, of_luns)
+        except (OSError, ValueError) as error:
+            # What else was found counts all the same.
+            count, texts = 0, [f"{job.name}: {one_line(error, evidence.folder)}"]
+        compared += count
+        doubts += texts
+    again = sum(request.issues > 1 for request in of_luns)
+    return found(
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
+        expected="an answer without error to every request, and fio's acknowledgements among them",
+        fine=f"{len(of_luns)} requests answered ({again} issued again), {compared} of them fio's",
+        operations=len(of_luns),
+        when_ns=when,
+        evidence=refs,
+        details={"requests": len(of_luns), "issued_again": again, "compared": compared},
+    )
+
+
+def _against_the_log(
+    evidence: Evidence, job: Job, disks: dict[str, str], requests: list[Request]
+) -> tuple[int, list[str]]:
+    """How many writes of a job were compared, and what does not agree."""
+    rows = log_rows(evidence, job)
+    if rows is None:
+        raise CannotJudgeError("no latency log")
+    if job.lun is None or job.lun not in disks:
+        raise CannotJudgeError(f"{job.lun} is no disk of the initiator")
+    logged = acknowledged(rows, job.block_size, len(headers_of(evidence, job).records))
+    mine = [r for r in requests if r.disk == disks[job.lun] and r.op == "write"]
+    block, issue, done = _by_block([r for r in mine if r.done_ns is not None and not r.error])
+    texts: list[str] = []
+    counts = np.zeros(1 + int(max(block.max(initial=0), logged.block.max(initial=0))), np.int64)
+    np.add.at(counts, logged.block, 1)
+    np.subtract.at(counts, block, 1)
+    died = result_of(evidence, job).error != 0
+    for sign, text in ((1, "acknowledged writes without a request"),
+                       (-1, "answered writes that fio did not log")):  # fmt: skip
+        blocks = np.flatnonzero(counts * sign > 0)
+        if len(blocks) and not (sign < 0 and died):
+            number = int(np.abs(counts[blocks]).sum())
+            texts.append(f"{job.name}: {number} {text}, first in block {int(blocks[0])}")
+    if not texts and not died:
+        texts += _times(job, logged, issue, done)
+    return len(logged.block), texts
+
+
+def _by_block(requests: list[Request]) -> tuple[npt.NDArray[np.int64], ...]:
+    """(block, issue, done) of every block that the requests cover, by block and issue."""
+    if not requests:
+        return tuple(np.empty(0, dtype=np.int64) for _ in range(3))
+    table: list[tuple[int, int, Any]] = [
+        (block, r.issue_ns, r.done_ns)
+        for r in requests
+        for block in range(r.sector // _SECTORS, -(-(r.sector + r.sectors) // _SECTORS))
+    ]
+    block, issue, done = np.array(sorted(table), dtype=np.int64).T
+    return block, issue, done
+
+
+def _times(
+    job: Job, logged: Writes, issue: npt.NDArray[np.int64], done: npt.NDArray[np.int64]
+) -> list[str]:
+    """Acknowledgements whose request lies outside of them; both are sorted alike."""
+    # fio logs late, never early (LATE_NS): its issue time may be that much too late.
+    outside = (issue < logged.issue_ns - LATE_NS - TOLERANCE_NS) | (
+        done > logged.done_ns + TOLERANCE_NS
+    )
+    if not outside.any():
+        return []
+    first = int(np.argmax(outside))
+    return [
+        f"{job.name}: {int(outside.sum())} acknowledgements do not enclose their request, first "
+        f"in block {int(logged.block[first])}"
+    ]
