@@ -37,6 +37,7 @@ ORDER = (
     "dual-primary",
     "dual-vip",
     "fence-before-promotion",
+    "writes-alone",
     "outdated-promotion",
     "lost-writes",
     "torn-blocks",

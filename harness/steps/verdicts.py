@@ -23,6 +23,7 @@ STEPS = {
         "dual-primary",
         "dual-vip",
         "fence-before-promotion",
+        "writes-alone",
         "outdated-promotion",
     ),
     "the failover was transparent": ("io-errors", "block-requests", "stall", "fsck", "files"),

@@ -279,7 +279,8 @@ def _fault(folder: Folder) -> None:
     folder.add(27, "alpha", "domain", "lifecycle", event="started", detail="booted")
     folder.journal(28, "bravo", OPERATION.format("alpha", "bravo", "bravo"))
     folder.role(31, "bravo", "Primary")
-    for minor in range(len(RESOURCES)):
+    for minor, resource in enumerate(RESOURCES):
+        folder.kernel(31.05, "bravo", f"drbd {resource}: pdsk( DUnknown -> Outdated )")
         folder.kernel(
             31.1, "bravo",
             f"block drbd{minor}: new current UUID AAAAAAAAAAAAAAA1:9999999999999990:"

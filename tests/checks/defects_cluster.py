@@ -63,13 +63,28 @@ def identifiers_unreadable(f: Folder) -> None:
     f.value("gi", "after", "alpha")["r1"] = "No such resource"
 
 
-@defect(forked_generations=INVALID)
+@defect(forked_generations=INVALID, writes_alone=INVALID)
 def both_begin_a_generation_from_one_parent(f: Folder) -> None:
     f.kernel(
         15, "alpha",
         "block drbd0: new current UUID CCCCCCCCCCCCCCC1:9999999999999991:8888888888888880:"
         "7777777777777770",
     )  # fmt: skip
+
+
+@defect(writes_alone=INVALID)
+def a_node_went_on_while_its_peer_was_unknown(f: Folder) -> None:
+    f.drop(lambda e: "drbd r1: pdsk(" in str(e.data))
+    f.kernel(22, "bravo", "drbd r1: pdsk( UpToDate -> DUnknown )")
+
+
+@defect(writes_alone=INVALID)
+def a_node_went_on_before_its_handler_returned(f: Folder) -> None:
+    for event in f.events:
+        if "drbd r1: pdsk(" in str(event.data):
+            event.t_s += 5
+            if "monotonic_us" in event.data:
+                event.data["monotonic_us"] += 5_000_000
 
 
 @defect(outdated_promotion=INVALID)
