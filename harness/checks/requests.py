@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from harness.checks.registry import (
 from harness.checks.verdict import Verdict
 from harness.evidence.blocks import BLOCK_SIZE
 from harness.evidence.timeline import Channel
+from harness.history.model import NEVER
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -205,7 +206,8 @@ def _against_the_log(
         raise CannotJudgeError(f"{job.lun} is no disk of the initiator")
     logged = acknowledged(rows, job.block_size, len(headers_of(evidence, job).records))
     mine = [r for r in requests if r.disk == disks[job.lun] and r.op == "write"]
-    block, issue, done = _by_block([r for r in mine if r.done_ns is not None and not r.error])
+    good = [r for r in mine if r.done_ns is not None and not r.error]
+    block, issue, done, _fua = expand(good)
     texts: list[str] = []
     counts = np.zeros(1 + int(max(block.max(initial=0), logged.block.max(initial=0))), np.int64)
     np.add.at(counts, logged.block, 1)
@@ -222,17 +224,19 @@ def _against_the_log(
     return len(logged.block), texts
 
 
-def _by_block(requests: list[Request]) -> tuple[npt.NDArray[np.int64], ...]:
-    """(block, issue, done) of every block that the requests cover, by block and issue."""
+def expand(requests: list[Request]) -> tuple[npt.NDArray[np.int64], ...]:
+    """(block, issue, done, fua) of every block that requests cover, sorted by block and issue.
+
+    ``done`` is NEVER where there was no answer.
+    """
     if not requests:
-        return tuple(np.empty(0, dtype=np.int64) for _ in range(3))
-    table: list[tuple[int, int, Any]] = [
-        (block, r.issue_ns, r.done_ns)
+        return tuple(np.empty(0, dtype=np.int64) for _ in range(4))
+    table = [
+        (block, r.issue_ns, int(NEVER) if r.done_ns is None else r.done_ns, int(r.fua))
         for r in requests
         for block in range(r.sector // _SECTORS, -(-(r.sector + r.sectors) // _SECTORS))
     ]
-    block, issue, done = np.array(sorted(table), dtype=np.int64).T
-    return block, issue, done
+    return tuple(np.array(sorted(table), dtype=np.int64).T)
 
 
 def _times(

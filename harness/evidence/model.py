@@ -229,7 +229,7 @@ class Evidence:
         except FileNotFoundError:
             return None
 
-    @cached_property
+    @property
     def timeline(self) -> tuple[Seen, ...]:
         """Every event, in order of arrival, with line numbers.
 
@@ -237,13 +237,23 @@ class Evidence:
             TimelineError: a line (but a torn last one) that is not an event, or one is missing:
                 in between, by their numbers, or of those that were there when the scenario ended.
         """
-        # read_timeline yields one event per line and skips none, so position gives the line.
-        events = read_timeline(self.folder / TIMELINE)
+        if isinstance(self._events, Exception):
+            raise self._events
+        return self._events
+
+    @cached_property
+    def _events(self) -> tuple[Seen, ...] | TimelineError | OSError:
+        """The timeline, or why it cannot be read: every check asks, and it is long."""
+        try:
+            # read_timeline yields one event per line and skips none, so position gives the line.
+            events = read_timeline(self.folder / TIMELINE)
+        except (TimelineError, OSError) as error:
+            return error
         for line, event in enumerate(events, start=1):
             if event.number != line:
-                raise TimelineError(f"{TIMELINE}:{line}: line {event.number} stands here")
+                return TimelineError(f"{TIMELINE}:{line}: line {event.number} stands here")
         if len(events) < self.scenario.events:
-            raise TimelineError(f"{TIMELINE}: {len(events)} of {self.scenario.events} lines")
+            return TimelineError(f"{TIMELINE}: {len(events)} of {self.scenario.events} lines")
         return tuple(Seen(event, line) for line, event in enumerate(events, start=1))
 
     @cached_property

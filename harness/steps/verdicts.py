@@ -28,7 +28,7 @@ STEPS = {
     ),
     "the failover was transparent": ("io-errors", "block-requests", "stall", "fsck", "files"),
     "the initiator saw no error": ("io-errors", "block-requests"),
-    "no acknowledged write was lost": ("lost-writes", "torn-blocks"),
+    "no acknowledged write was lost": ("lost-writes", "linearizable", "torn-blocks"),
     "both replicas are identical": (
         "replica-digests",
         "replica-sweep",

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from tests.checks.build import Folder
 
 
-@defect(lost_writes=INVALID)
+@defect(lost_writes=INVALID, linearizable=INVALID)
 def an_earlier_write_is_on_the_disk(f: Folder) -> None:
     last = [w for w in f.writes["raw1"] if w.block == 7]
     f.on_disk["raw1"] = {7: last[-2]}
 
 
-@defect(lost_writes=INVALID)
+@defect(lost_writes=INVALID, linearizable=INVALID)
 def a_written_block_is_empty(f: Folder) -> None:
     f.on_disk["raw1"] = {7: None}
 
 
-@defect(lost_writes=INVALID)
+@defect(lost_writes=INVALID, linearizable=INVALID)
 def a_burst_is_lost(f: Folder) -> None:
     """Everything of the 40 s before the fault's end: most blocks hold an earlier write."""
     early: dict[int, Any] = dict.fromkeys({w.block for w in f.writes["raw0"]})
@@ -37,7 +37,7 @@ def a_burst_is_lost(f: Folder) -> None:
     f.on_disk["raw0"] = early
 
 
-@defect(lost_writes=INVALID)
+@defect(lost_writes=INVALID, linearizable=INVALID)
 def a_write_landed_elsewhere(f: Folder) -> None:
     def misplace(job: str, records: Any) -> None:
         if job == "raw0":
@@ -46,7 +46,7 @@ def a_write_landed_elsewhere(f: Folder) -> None:
     f.deface.append(misplace)
 
 
-@defect(lost_writes=INVALID)
+@defect(lost_writes=INVALID, linearizable=INVALID)
 def an_unknown_write_is_on_the_disk(f: Folder) -> None:
     def forge(job: str, records: Any) -> None:
         if job == "raw0":
@@ -56,7 +56,7 @@ def an_unknown_write_is_on_the_disk(f: Folder) -> None:
     f.deface.append(forge)
 
 
-@defect(lost_writes=INCONCLUSIVE)
+@defect(lost_writes=INCONCLUSIVE, linearizable=INCONCLUSIVE)
 def the_header_clock_was_set(f: Folder) -> None:
     def step(job: str, records: Any) -> None:
         if job == "raw0":
@@ -66,7 +66,7 @@ def the_header_clock_was_set(f: Folder) -> None:
     f.deface.append(step)
 
 
-@defect(lost_writes=INCONCLUSIVE)
+@defect(lost_writes=INCONCLUSIVE, linearizable=INCONCLUSIVE)
 def the_header_clock_is_noise(f: Folder) -> None:
     def scatter(job: str, records: Any) -> None:
         if job == "raw0":
@@ -83,7 +83,7 @@ def the_log_is_incomplete(f: Folder) -> None:
     f.total_ios["raw0"] = len(f.writes["raw0"]) + 1
 
 
-@defect(lost_writes=INVALID, spanning_writes=INCONCLUSIVE)
+@defect(lost_writes=INVALID, spanning_writes=INCONCLUSIVE, linearizable=INVALID)
 def an_incomplete_log_proves_a_loss(f: Folder) -> None:
     f.total_ios["raw1"] = len(f.writes["raw1"]) + 1
     an_earlier_write_is_on_the_disk(f)
@@ -98,7 +98,7 @@ def a_torn_payload(f: Folder) -> None:
     f.deface.append(tear)
 
 
-@defect(torn_blocks=INVALID, lost_writes=INVALID)
+@defect(torn_blocks=INVALID, lost_writes=INVALID, linearizable=INVALID)
 def a_torn_header(f: Folder) -> None:
     def tear(job: str, records: Any) -> None:
         if job == "raw0":
@@ -166,7 +166,7 @@ def a_disk_was_outdated(f: Folder) -> None:
     f.facts["r1", "alpha"] = replace(facts, flags=facts.flags & ~Flags.WAS_UP_TO_DATE)
 
 
-@defect(replica_sweep=INVALID)
+@defect(replica_sweep=INVALID, linearizable=INVALID)
 def a_replica_holds_an_older_write(f: Folder) -> None:
     def older(resource: str, node: str, records: Any) -> Any:
         if (resource, node) == ("r0", "alpha"):
@@ -176,7 +176,7 @@ def a_replica_holds_an_older_write(f: Folder) -> None:
     f.deface_replica.append(older)
 
 
-@defect(replica_sweep=INVALID)
+@defect(replica_sweep=INVALID, linearizable=INVALID)
 def a_replica_lacks_a_write(f: Folder) -> None:
     def empty(resource: str, node: str, records: Any) -> Any:
         if (resource, node) == ("r1", "bravo"):
@@ -197,21 +197,21 @@ def a_block_is_torn_on_one_replica(f: Folder) -> None:
     f.deface_replica.append(torn)
 
 
-@defect(replica_sweep=INVALID)
+@defect(replica_sweep=INVALID, linearizable=INCONCLUSIVE)
 def a_replica_is_shorter_than_its_lun(f: Folder) -> None:
     f.deface_replica.append(
         lambda resource, node, records: records[:-1] if node == "alpha" else records
     )
 
 
-@defect(replica_sweep=INCONCLUSIVE)
+@defect(replica_sweep=INCONCLUSIVE, linearizable=INCONCLUSIVE)
 def the_stamps_of_a_replica_were_not_read(f: Folder) -> None:
     f.deface_replica.append(
         lambda resource, node, records: None if (resource, node) == ("r0", "alpha") else records
     )
 
 
-@defect(block_requests=INVALID)
+@defect(block_requests=INVALID, linearizable=INCONCLUSIVE)
 def a_request_ended_with_an_error(f: Folder) -> None:
     answer = next(e for e in f.events if e.channel == "block" and e.kind == "complete")
     answer.data["error"] = -5
@@ -223,7 +223,7 @@ def a_request_was_never_answered(f: Folder) -> None:
           guest_ns=1)  # fmt: skip
 
 
-@defect(block_requests=INCONCLUSIVE)
+@defect(block_requests=INCONCLUSIVE, linearizable=INCONCLUSIVE)
 def an_acknowledgement_without_a_request(f: Folder) -> None:
     first = next(e for e in f.events if e.channel == "block" and e.kind == "issue")
     f.drop(lambda e: e is first or (
@@ -232,7 +232,7 @@ def an_acknowledgement_without_a_request(f: Folder) -> None:
     ))  # fmt: skip
 
 
-@defect(block_requests=INCONCLUSIVE)
+@defect(block_requests=INCONCLUSIVE, linearizable=INCONCLUSIVE)
 def a_write_that_fio_did_not_log(f: Folder) -> None:
     for t_s, kind in ((85.0, "issue"), (85.1, "complete")):
         f.add(t_s, "client", "block", kind, disk="8:16", op="write", fua=False, sector=24,
@@ -246,7 +246,7 @@ def a_request_outlasted_its_acknowledgement(f: Folder) -> None:
             event.data["guest_ns"] += 20_000_000
 
 
-@defect(block_requests=INCONCLUSIVE)
+@defect(block_requests=INCONCLUSIVE, linearizable=INCONCLUSIVE)
 def a_lun_came_back_as_another_disk(f: Folder) -> None:
     f.value("disks", "after", "client")["lun1"] = "8:32"
 
@@ -274,7 +274,8 @@ def an_io_error(f: Folder) -> None:
 
 @defect(lost_writes=INCONCLUSIVE, io_errors=INCONCLUSIVE, stall=INCONCLUSIVE,
         spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE, dual_vip=INCONCLUSIVE,
-        failover_phases=INCONCLUSIVE, replica_sweep=INCONCLUSIVE)  # fmt: skip
+        failover_phases=INCONCLUSIVE, replica_sweep=INCONCLUSIVE,
+        linearizable=INCONCLUSIVE)  # fmt: skip
 def no_job_at_all(f: Folder) -> None:
     f.scenario["jobs"] = []
 
@@ -370,6 +371,6 @@ def a_file_job_without_its_files(f: Folder) -> None:
 
 
 @defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE, dual_vip=INCONCLUSIVE,
-        failover_phases=INCONCLUSIVE)  # fmt: skip
+        failover_phases=INCONCLUSIVE, linearizable=INCONCLUSIVE)  # fmt: skip
 def the_clock_was_not_measured(f: Folder) -> None:
     f.drop(lambda e: e.channel == "clock")

@@ -1,0 +1,187 @@
+"""Histories of the raw LUNs, from all witnesses: who wrote what when, and who read it last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.checks.clocks import ClockMap, clock_map
+from harness.checks.fencelog import fence_reports
+from harness.checks.history import Writes, acknowledged, fates
+from harness.checks.jobs import has_raw_workload, headers_of, log_rows, raw_jobs
+from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check
+from harness.checks.requests import Request, disks_of, expand, requests_of
+from harness.checks.verdict import Verdict
+from harness.evidence.blocks import Headers, read_headers
+from harness.history.model import FOREIGN, INITIAL, NEVER, Flag, Flushes, History, Kind, Outcome
+from harness.history.sweep import sweep
+from harness.history.violation import describe
+from harness.history.zones import zombies, zones
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.evidence.model import Evidence, Job
+
+_READ_AFTER_NS = 1_000_000_000
+
+
+def history_of(evidence: Evidence, job: Job) -> History:
+    """All operations on the LUN of a raw job, on the run's clock.
+
+    Writes last as the initiator's kernel saw them: from the first issue of their request to its
+    answer; failed and unanswered ones are among them. Which write a block holds in the end, its
+    stamp says: the n-th successful write of a block is the n-th that fio logged, and the stamp
+    names one of those (harness.checks.history). Everybody who can read at the end is a reader:
+    the initiator, and each node's backing disk. Blocks that nobody wrote are left out.
+
+    Raises:
+        CannotJudgeError: fio's log and the trace do not have the same writes, a clock was not
+            measured, or a stamp cannot be told.
+        OSError, ValueError: a file is missing or damaged.
+    """
+    rows, clock = log_rows(evidence, job), clock_map(evidence, evidence.scenario.initiator)
+    if rows is None:
+        raise CannotJudgeError(f"{job.name}: no latency log")
+    if clock is None:
+        raise CannotJudgeError(f"the clock of {evidence.scenario.initiator} was not measured")
+    disk = disks_of(evidence).get(job.lun or "")
+    if disk is None:
+        raise CannotJudgeError(f"{job.name}: {job.lun} is no disk of the initiator")
+    readers = _readers(evidence, job)
+    logged = acknowledged(rows, job.block_size, len(readers[0].records))
+    requests = [request for request in requests_of(evidence).all if request.disk == disk]
+    writes = [request for request in requests if request.op == "write"]
+    good = [request for request in writes if request.done_ns is not None and not request.error]
+    block, issue, done, fua = expand(good)
+    if not np.array_equal(block, logged.block):
+        raise CannotJudgeError(f"{job.name}: fio logged other writes than the kernel answered")
+    open_block, open_issue, open_done, open_fua = expand([r for r in writes if r not in good])
+    read_block, wrote = _final_reads(readers, logged, len(block), open_block)
+    # All reads happened after everything else, one after the other.
+    last = int(max(done.max(initial=0), open_issue.max(initial=0), issue.max(initial=0)))
+    read_ns = np.full(len(read_block), last + _READ_AFTER_NS)
+    answered = open_done < NEVER
+    return History.build(
+        block=np.concatenate([block, open_block, read_block]),
+        kind=np.concatenate(
+            [np.full(len(block) + len(open_block), Kind.WRITE), np.full(len(wrote), Kind.READ)]
+        ),
+        outcome=np.concatenate(
+            [
+                np.full(len(block), Outcome.ACKNOWLEDGED),
+                np.where(answered, Outcome.FAILED, Outcome.UNKNOWN),
+                np.full(len(wrote), Outcome.ACKNOWLEDGED),
+            ]
+        ),
+        wrote=np.concatenate([np.full(len(block) + len(open_block), INITIAL), wrote]),
+        issue_ns=np.concatenate(
+            [clock.to_run(issue), clock.to_run(open_issue), clock.to_run(read_ns)]
+        ),
+        done_ns=np.concatenate(
+            [
+                clock.to_run(done),
+                np.where(answered, clock.to_run(np.where(answered, open_done, last)), NEVER),
+                clock.to_run(read_ns + 1),
+            ]
+        ),
+        flags=np.concatenate([fua, open_fua, np.zeros(len(wrote), np.int64)]) * int(Flag.FUA),
+        flushes=_flushes(requests, clock),
+        uncertainty_ns=clock.uncertainty_ns,
+    )
+
+
+def _readers(evidence: Evidence, job: Job) -> list[Headers]:
+    """What the initiator read, then what each backing disk holds."""
+    names = [f"replicas/{job.resource}.{node}.headers.bin" for node in evidence.scenario.nodes]
+    return [headers_of(evidence, job), *(read_headers(evidence.path(name)) for name in names)]
+
+
+def _final_reads(
+    readers: list[Headers],
+    logged: Writes,
+    acknowledged_writes: int,
+    open_block: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Block and ``wrote`` of every final read, by index into the writes as put together."""
+    blocks: list[npt.NDArray[np.int64]] = []
+    wrote: list[npt.NDArray[np.int64]] = []
+    for headers in readers:
+        if not len(logged.block):
+            break
+        fate = fates(logged, headers, unacknowledged=bool(len(open_block)))
+        told = np.where(fate.no_header, INITIAL, np.where(fate.found >= 0, fate.found, FOREIGN))
+        for at in np.flatnonzero(fate.pending):
+            unanswered = np.flatnonzero(open_block == fate.block[at])
+            if len(unanswered):
+                told[at] = acknowledged_writes + int(unanswered[-1])
+        blocks.append(fate.block)
+        wrote.append(told)
+    if not blocks:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    return np.concatenate(blocks), np.concatenate(wrote)
+
+
+def _flushes(requests: list[Request], clock: ClockMap) -> Flushes:
+    own = sorted(
+        (r for r in requests if r.op == "flush"), key=lambda r: (r.issue_ns, r.done_ns or 0)
+    )
+    if not own:
+        return Flushes.none()
+    answered = np.array([r.done_ns is not None for r in own])
+    failed = np.array([bool(r.error) for r in own])
+    done = clock.to_run(np.array([r.done_ns or r.issue_ns for r in own], dtype=np.int64))
+    outcome = np.where(failed, Outcome.FAILED, Outcome.ACKNOWLEDGED)
+    return Flushes(
+        issue_ns=clock.to_run(np.array([r.issue_ns for r in own], dtype=np.int64)),
+        done_ns=np.where(answered, done, NEVER),
+        outcome=np.where(answered, outcome, Outcome.UNKNOWN).astype(np.uint8),
+    )
+
+
+@check(
+    "linearizable", "Every block's history is linearizable, both replicas being readers",
+    applies=has_raw_workload,
+)  # fmt: skip
+def linearizable(evidence: Evidence) -> Finding:
+    """The writes of each block and its final reads can be put in one order that time allows.
+
+    The linear sweep judges blocks whose writes follow one another, the zones check all of them
+    (harness.history.sweep and .zones have the proofs); both must agree that there is no
+    violation. A write that a node had in flight when it was fenced, and that shows up although it
+    was never acknowledged, or comes back over its successor, is a zombie: judged against each
+    fencing's success. Other than ``lost-writes`` this rests on the kernel's times, which are exact,
+    and has each replica read for itself.
+    """
+    problems: list[str] = []
+    refs: list[str] = []
+    operations = 0
+    details: dict[str, object] = {}
+    fences = [report for report in fence_reports(evidence) if report.success]
+    for job in raw_jobs(evidence):
+        history = history_of(evidence, job)
+        operations += len(history)
+        judgements = {"sweep": sweep(history), "zones": zones(history)}
+        for number, fence in enumerate(fences, start=1):
+            judgements[f"zombies of fencing {number}"] = zombies(history, fence.t_ns)
+        details[job.name] = {
+            "operations": len(history),
+            "violations": {name: one.total for name, one in judgements.items()},
+        }
+        told: dict[str, None] = {}
+        for judgement in judgements.values():
+            told |= dict.fromkeys(describe(history, one) for one in judgement.violations)
+        if told or any(one.total for one in judgements.values()):
+            most = max(one.total for one in judgements.values())
+            problems.append(f"{job.name}: {most} violations: {'; '.join(list(told)[:3])}")
+            bad = np.unique(np.concatenate([one.bad_blocks for one in judgements.values()]))
+            refs += [f"{job.headers}:{int(block)}" for block in bad[:MAX_LISTED]]
+    return Finding(
+        verdict=Verdict.INVALID if problems else Verdict.VALID,
+        expected="an order of all operations that time allows",
+        seen="; ".join(problems) or f"{operations} operations, each block in one order",
+        operations=operations,
+        evidence=tuple(refs),
+        details=details,
+    )

@@ -1,0 +1,124 @@
+"""Histories put together from fio's log, the kernel's requests, stamps and replicas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from harness.checks import judge_one
+from harness.checks.histories import history_of
+from harness.checks.registry import CannotJudgeError
+from harness.checks.requests import requests_of
+from harness.evidence.model import Evidence
+from harness.history.model import NEVER, Kind, Outcome
+from harness.history.sweep import sweep
+from harness.history.zones import zones
+from tests.checks.build import DISKS, Folder, healthy
+from tests.checks.fio_files import OFFSET_NS, Write, stamp
+from tests.checks.planting import INVALID, with_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.history.model import History
+
+
+def of(folder: Folder, path: Path, name: str = "raw1") -> History:
+    evidence = Evidence(folder.save(path))
+    return history_of(evidence, next(j for j in evidence.scenario.jobs if j.name == name))
+
+
+def traced(
+    f: Folder, t_s: float, kind: str, block: int, *, error: int | None = None, op: str = "write"
+) -> None:
+    more = {} if error is None else {"error": error}
+    f.add(
+        t_s, "client", "block", kind, disk=DISKS["lun1"], op=op, fua=False, sector=8 * block,
+        sectors=8, guest_ns=stamp(t_s) + OFFSET_NS, **more,
+    )  # fmt: skip
+
+
+def test_everything_is_in_it(tmp_path: Path) -> None:
+    folder = healthy()
+    history = of(folder, tmp_path)
+    writes = history.kind == Kind.WRITE
+    logged = folder.writes["raw1"]
+    assert int(writes.sum()) == len(logged)
+    assert len(history) - len(logged) == 3 * len({w.block for w in logged})
+    assert (history.outcome == Outcome.ACKNOWLEDGED).all()
+    assert (history.wrote >= 0).all()
+    # On the run's clock, as the kernel saw it.
+    first = min(logged, key=lambda w: w.issue_s)
+    assert abs(int(history.issue_ns.min()) - stamp(first.issue_s + 0.0002)) < 1_000_000
+    assert sweep(history).total == zones(history).total == 0
+    assert sweep(history).operations == len(history)
+
+
+def test_a_write_that_failed_may_be_on_the_disk(tmp_path: Path) -> None:
+    """fio did not log it; the kernel was told of an error, and the stamp is its."""
+    folder = healthy()
+    late = Write(7, 82.0, 0.5)
+    folder.on_disk["raw1"] = {7: late}
+    traced(folder, 82.0, "issue", 7)
+    traced(folder, 82.5, "complete", 7, error=-5)
+    history = of(folder, tmp_path)
+    (failed,) = np.flatnonzero(history.outcome == Outcome.FAILED)
+    reads = np.flatnonzero((history.block == 7) & (history.kind == Kind.READ))
+    assert (history.wrote[reads] == failed).all()
+    assert sweep(history).total == zones(history).total == 0
+
+
+def test_a_write_that_was_never_answered(tmp_path: Path) -> None:
+    folder = healthy()
+    traced(folder, 82.0, "issue", 7)
+    history = of(folder, tmp_path)
+    (unknown,) = np.flatnonzero(history.outcome == Outcome.UNKNOWN)
+    assert history.done_ns[unknown] == NEVER
+    assert zones(history).total == 0
+
+
+def test_flushes(tmp_path: Path) -> None:
+    folder = healthy()
+    for t_s, op, kind in ((30.0, "flush", "issue"), (30.2, "flush", "complete")):
+        folder.add(t_s, "client", "block", kind, disk=DISKS["lun1"], op=op, fua=False, sector=0,
+                   sectors=0, guest_ns=stamp(t_s) + OFFSET_NS, error=0)  # fmt: skip
+    flushes = of(folder, tmp_path).flushes
+    assert len(flushes.issue_ns) == 1
+    assert int(flushes.done_ns[0] - flushes.issue_ns[0]) == pytest.approx(2e8, abs=1e6)
+
+
+def test_a_request_in_two_answers_that_was_issued_twice(tmp_path: Path) -> None:
+    folder = healthy()
+    more = {"disk": "8:64", "op": "write", "fua": False, "guest_ns": 1}
+    for t_s, kind, sector, sectors in (
+        (10, "issue", 0, 64), (11, "requeue", 0, 64), (12, "issue", 0, 64),
+        (13, "complete", 0, 24), (14, "complete", 24, 40),
+    ):  # fmt: skip
+        folder.add(t_s, "client", "block", kind, sector=sector, sectors=sectors, error=0, **more)
+    found = [r for r in requests_of(Evidence(folder.save(tmp_path))).all if r.disk == "8:64"]
+    assert [(r.issues, r.error, r.done_ns) for r in found] == [(2, 0, 1)]
+
+
+def test_a_lun_that_fio_and_the_kernel_tell_apart(tmp_path: Path) -> None:
+    folder = healthy()
+    folder.writes["raw1"].pop(5)
+    with pytest.raises(CannotJudgeError, match="other writes than the kernel"):
+        of(folder, tmp_path)
+
+
+def test_an_old_block_on_one_replica_alone(tmp_path: Path) -> None:
+    """The initiator reads the newest write, one backing disk still has an older one."""
+    folder = with_samples(healthy())
+    own = sorted((w for w in folder.writes["raw1"] if w.block == 9), key=lambda w: w.issue_s)
+    older = healthy()
+    older.on_disk["raw1"] = {9: own[-2]}
+    stale = Evidence(older.save(tmp_path / "older"))
+    path = stale.path("replicas/r1.alpha.headers.bin")
+    target = folder.save(tmp_path / "e")
+    (target / "replicas/r1.alpha.headers.bin").write_bytes(path.read_bytes())
+    result = judge_one(target, "linearizable")
+    assert result.verdict is INVALID
+    assert "block 9: a read returned an older write" in result.seen
+    assert judge_one(target, "lost-writes").verdict is not INVALID
