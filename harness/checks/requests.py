@@ -133,6 +133,37 @@ def disks_of(evidence: Evidence) -> dict[str, str]:
     return found_disks
 
 
+@check("device-identity", "Each LUN is the same device before and after", applies=has_workload)
+def device_identity(evidence: Evidence) -> Finding:
+    """Whichever node serves, a LUN identifies itself to the initiator in the same way.
+
+    The device identification (SPC-4, page 83h) is what multipath, cluster software and file
+    systems know a disk by. If it differs by node, a failover gives the initiator another disk
+    under an open file system, or none. It is asked anew of the target before and after.
+    """
+    told: dict[str, dict[str, object]] = {}
+    refs: list[str] = []
+    for when in ("before", "after"):
+        sample = evidence.latest("identities", when).get(evidence.scenario.initiator)
+        if sample is None or not isinstance(sample.value, dict):
+            raise CannotJudgeError(f"how the LUNs identify themselves was not asked {when}")
+        told[when] = sample.value
+        refs.append(sample.seen.ref)
+    problems = [
+        f"{lun}: {told['before'].get(lun, 'no answer')} before, "
+        f"{told['after'].get(lun, 'no answer')} after"
+        for lun in evidence.scenario.luns
+        if told["before"].get(lun) != told["after"].get(lun) or not told["after"].get(lun)
+    ]
+    return found(
+        problems,
+        expected="the same identification before and after",
+        fine=f"{len(evidence.scenario.luns)} LUNs identify themselves as before",
+        operations=len(evidence.scenario.luns),
+        evidence=refs,
+    )
+
+
 @check(
     "block-requests", "The initiator's kernel was answered, and agrees with fio",
     applies=has_workload,

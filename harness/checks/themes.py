@@ -49,6 +49,7 @@ ORDER = (
     "files",
     "io-errors",
     "block-requests",
+    "device-identity",
     "kernel-alarms",
     "stall",
     "failovers",

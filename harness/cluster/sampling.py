@@ -56,15 +56,23 @@ def sample_cluster(lab: Lab, writer: TimelineWriter, when: str) -> observe.Clust
 
 
 def sample_disks(lab: Lab, writer: TimelineWriter, when: str) -> None:
-    """Which disk each LUN is on the initiator, as "major:minor"; a LUN that is none is left out."""
+    """Which disk each LUN is on the initiator, and what the target says that it is.
+
+    ``disks``: "major:minor" by LUN. ``identities``: the device identification page (SPC-4, page
+    83h), asked of the target anew by scsi_id(8). A LUN that is no disk is left out of both.
+    """
     initiator = lab.initiator
     words = " ".join(f"{lun}={lun_link(lab.topology, lun)}" for lun in LUN_OF.values())
     told = initiator.guest.run(
         f"for w in {words}; do d=$(readlink -f ${{w#*=}}); "
-        'echo "${w%%=*} $(cat /sys/class/block/${d##*/}/dev)"; done 2>/dev/null; true'
+        'echo "${w%%=*} $(cat /sys/class/block/${d##*/}/dev) '
+        '$(/lib/udev/scsi_id --page=0x83 --whitelisted --device=$d)"; done 2>/dev/null; true',
+        timeout_s=60,
     ).stdout
-    pairs = (line.split() for line in told.splitlines())
-    add_sample(writer, "disks", when, initiator.name, dict(p for p in pairs if len(p) == 2))
+    rows = [line.split() for line in told.splitlines()]
+    rows = [row for row in rows if len(row) == 3]
+    add_sample(writer, "disks", when, initiator.name, {lun: disk for lun, disk, _id in rows})
+    add_sample(writer, "identities", when, initiator.name, {lun: id_ for lun, _disk, id_ in rows})
 
 
 def _sample_node(machine: Machine, writer: TimelineWriter, when: str) -> None:

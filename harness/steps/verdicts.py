@@ -26,7 +26,14 @@ STEPS = {
         "writes-alone",
         "outdated-promotion",
     ),
-    "the failover was transparent": ("io-errors", "block-requests", "stall", "fsck", "files"),
+    "the failover was transparent": (
+        "io-errors",
+        "block-requests",
+        "device-identity",
+        "stall",
+        "fsck",
+        "files",
+    ),
     "the initiator saw no error": ("io-errors", "block-requests"),
     "no acknowledged write was lost": ("lost-writes", "linearizable", "torn-blocks"),
     "both replicas are identical": (

@@ -194,6 +194,8 @@ def healthy(seed: int = 1) -> Folder:
     block_requests(folder)
     for when, t_s in (("before", 0.6), ("after", 91)):
         folder.sample(t_s, "disks", when, "client", dict(DISKS))
+        identities = {lun: f"36001405f{lun}" for lun in DISKS}
+        folder.sample(t_s, "identities", when, "client", identities)
     for node in NODES:
         folder.add(0, node, "events2", "nonce", nonce="n1")
         folder.add(94, node, "events2", "end-nonce", nonce="end-e1")

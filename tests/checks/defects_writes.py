@@ -211,6 +211,22 @@ def the_stamps_of_a_replica_were_not_read(f: Folder) -> None:
     )
 
 
+@defect(device_identity=INVALID)
+def a_lun_is_another_device(f: Folder) -> None:
+    f.value("identities", "after", "client")["lun1"] = "36001405other"
+
+
+@defect(device_identity=INVALID)
+def a_lun_no_longer_identifies_itself(f: Folder) -> None:
+    for when in ("before", "after"):
+        del f.value("identities", when, "client")["lun1"]
+
+
+@defect(device_identity=INCONCLUSIVE)
+def nobody_asked_the_luns_who_they_are(f: Folder) -> None:
+    f.drop(lambda e: e.data.get("what") == "identities" and e.data.get("when") == "after")
+
+
 @defect(block_requests=INVALID, linearizable=INCONCLUSIVE)
 def a_request_ended_with_an_error(f: Folder) -> None:
     answer = next(e for e in f.events if e.channel == "block" and e.kind == "complete")
