@@ -86,6 +86,14 @@ class Target(_Part):
         str, Field(pattern=r"^iqn\.\d{4}-\d{2}\.[a-z0-9-]+\.[a-z0-9.-]+:[a-z0-9.-]+$")
     ] = "iqn.2026-11.com.example:failover"
     allowed_initiators: tuple[str, ...] = ("iqn.2026-11.com.example:client",)
+    # By node, where a node's target is to let others in than the rest does.
+    allowed_initiators_on: dict[Literal["alpha", "bravo"], tuple[str, ...]] = Field(
+        default_factory=dict
+    )
+    # By node, where its LUNs are to have other unit serial numbers than "failover0", ...
+    serial_on: dict[Literal["alpha", "bravo"], Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]] = (
+        Field(default_factory=dict)
+    )
 
 
 class Initiator(_Part):
@@ -104,6 +112,11 @@ class Guest(_Part):
     # goes StandAlone for good ("bind before listen failed").
     keep_address_without_carrier: bool = True
     portblock_patched: bool = True
+    # By machine and link, where a card is to have another MTU than its link.
+    mtu: dict[
+        Literal["alpha", "bravo", "client"],
+        dict[Literal["data", "drbd", "mgmt"], Annotated[int, Field(ge=576, le=9000)]],
+    ] = Field(default_factory=dict)
 
 
 class ClusterConfig(_Part):

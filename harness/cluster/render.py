@@ -102,6 +102,11 @@ def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) ->
         seed.base.add("/etc/ssh/ssh_host_ed25519_key.pub", public)
         seed.base.add("/root/.ssh/authorized_keys", secrets.ssh_public, 0o600)
         seed.base.add("/etc/lab/cards", "".join(f"{c.mac} {c.link}\n" for c in plan.cards))
+        # With plain strings as keys, which a plan has.
+        mtus: dict[str, dict[str, int]] = {
+            m: {str(k): v for k, v in c.items()} for m, c in config.guest.mtu.items()
+        }
+        own_mtu = mtus.get(plan.name, {})
         for card in plan.cards:
             gateway = topology.host_address(Link.MGMT) if card.link is Link.MGMT else ""
             seed.base.add(
@@ -109,7 +114,7 @@ def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) ->
                 template(
                     "card.network.j2",
                     card=card,
-                    mtu=MTU[card.link],
+                    mtu=own_mtu.get(card.link, MTU[card.link]),
                     gateway=gateway,
                     keep_address=config.guest.keep_address_without_carrier,
                 ),

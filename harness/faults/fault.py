@@ -123,6 +123,13 @@ class FaultRunner:
             return
         self._say("still-bitten" if proof else "no-longer-bitten", fault_id, fault, proof)
 
+    def heal_kind(self, kind: type[Fault]) -> int:
+        """Heal every fault of this class, last first; returns how many there were."""
+        own = [fault_id for fault_id, fault in self._active.items() if isinstance(fault, kind)]
+        for fault_id in reversed(own):
+            self.heal(fault_id)
+        return len(own)
+
     def heal_all(self) -> None:
         """Heal whatever is still injected, last first."""
         for fault_id in reversed(list(self._active)):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import parsers, when
 
+from harness.errors import HarnessError
 from harness.faults.fence_device import FenceBlocked, FenceHangs
 from harness.faults.impair import Latency, WrongMtu
 from harness.faults.pause import Pause
@@ -80,6 +81,13 @@ def fence_blocked(run: Scenario) -> None:
 def fence_hangs(run: Scenario) -> None:
     """The fence device takes requests and answers them when it is healed."""
     run.inject(FenceHangs())
+
+
+@when("the fence device answers again")
+def fence_answers(run: Scenario) -> None:
+    """Heals what was done to the fence device, and nothing else."""
+    if not run.faults.heal_kind(FenceHangs) + run.faults.heal_kind(FenceBlocked):
+        raise HarnessError("nothing was done to the fence device before")
 
 
 @when(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.cluster import render
 from harness.cluster.config import ClusterConfig, load_config
@@ -143,6 +144,12 @@ def other_values(annotation: Any, value: Any) -> Iterator[Any]:
         yield value[::-1] if len(value) > 1 else (*value, "iqn.2026-11.com.example:second")
         if len(value) > 1:
             yield value[:1]
+    elif annotation != dict[str, dict[str, str]]:
+        # By machine: lists of names, a name, or a number by link.
+        assert value == {}
+        for other in (("iqn.2026-11.com.example:second",), "second", {"drbd": 1500}):
+            with contextlib.suppress(ValidationError):
+                yield TypeAdapter(annotation).validate_python({"bravo": other})
     else:
         assert value == {}
         yield {"nodes": {"/etc/x": "a"}}

@@ -361,6 +361,34 @@ def test_the_target_serves_each_drbd_device_as_the_lun_of_its_number() -> None:
         assert promote == [{"timeout": str(TCG.promote_timeout_s)}]
 
 
+def test_a_node_may_let_others_in_and_call_its_luns_otherwise() -> None:
+    target = {
+        "allowed_initiators_on": {"bravo": ("iqn.2026-11.com.example:stranger",)},
+        "serial_on": {"bravo": "other"},
+    }
+    statements = crm(text(seeds(target=target)["alpha"], "/etc/lab/cluster.crm"))
+    told = " ".join(statements["tgt"][1])
+    rule = 'params 2: rule #uname eq bravo allowed_initiators="iqn.2026-11.com.example:stranger"'
+    assert f" {rule} params 1: implementation=lio-t " in told
+    assert told.count("allowed_initiators=") == 2
+    told = " ".join(statements["lun1"][1])
+    assert " params 2: rule #uname eq bravo scsi_sn=other1 params 1: implementation=" in told
+    # And the reference says nothing by node.
+    assert "rule #uname" not in text(seeds()["alpha"], "/etc/lab/cluster.crm")
+
+
+def test_a_card_with_an_mtu_of_its_own() -> None:
+    found = seeds(guest={"mtu": {"bravo": {"drbd": 1500}}})
+    for name, link, mtu in (
+        ("bravo", "drbd", 1500),
+        ("alpha", "drbd", 9000),
+        ("bravo", "data", 9000),
+    ):
+        parser = configparser.ConfigParser(strict=False)
+        parser.read_string(text(found[name], f"/etc/systemd/network/10-{link}.network"))
+        assert parser["Link"]["MTUBytes"] == str(mtu)
+
+
 # ------------------------------------------------------------------------------ all machines
 
 
