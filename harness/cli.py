@@ -370,6 +370,26 @@ def recheck(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -
     raise typer.Exit(report(run_folder))
 
 
+@app.command(name="tally")
+def tally_command(
+    run_folders: Annotated[list[Path], typer.Argument(help="reports/<run>, any number of them")],
+    times: Annotated[
+        int, typer.Option(min=1, help="Fail unless each scenario was VALID so often, and always.")
+    ] = 1,
+) -> None:
+    """Add up stored runs of the same code: verdicts and stalls of each scenario."""
+    from harness.report.tally import tally, tally_lines
+
+    for folder in run_folders:
+        _needs_run(folder)
+    tallies, notes = tally(run_folders)
+    print(*tally_lines(tallies, notes), sep="\n")
+    if len(tallies) != 1:
+        print("not all runs are of the same code: none of them counts for another")
+    good = len(tallies) == 1 and tallies[0].all_valid(times) and not notes
+    raise typer.Exit(int(ExitCode.VALID if good else ExitCode.INVALID))
+
+
 @app.command(name="report")
 def report_command(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
     """Write a stored run's report again from its evidence and verdicts."""

@@ -106,11 +106,21 @@ def choose_accelerator(options: RunOptions, kernel: Path) -> str:
     return found.kind
 
 
+_NO_PART_OF_A_RESULT = ("harness/report", "harness/mutants", "harness/cli.py", "scenarios/mutants")
+
+
 def code_hash() -> str:
-    """Hash of everything that a result depends on: results of other code are never merged."""
+    """Hash of everything that a result depends on: results of other code are never merged.
+
+    How results are shown is not among it, nor are mutants: a mutant's own file is its run's
+    configuration.
+    """
     digest = hashlib.sha256()
+    apart = tuple(PROJECT / part for part in _NO_PART_OF_A_RESULT)
     for top in ("harness", "features", "scenarios", "vagrant"):
         for path in sorted((PROJECT / top).rglob("*")):
+            if any(path.is_relative_to(part) for part in apart):
+                continue
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

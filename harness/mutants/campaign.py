@@ -105,8 +105,16 @@ class Campaign:
 
     def _trial(self, mutant: Mutant, label: str) -> Trial:
         run = self.folder / mutant.name / label
+        own, kept = mutant.path.read_bytes(), run / mutant.path.name
         if not _has_verdict(run):
+            run.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(own)
             self._run(mutant.scenario, run, ("--config", str(mutant.path)))
+        elif not kept.exists() or kept.read_bytes() != own:
+            raise BadInputError(
+                f"{run} is a run of another version of {mutant.path.name}",
+                hint="remove that folder, and --resume tries the mutant anew",
+            )
         trial = judge_trial(mutant, label, run)
         console.print(f"  {mutant.name} {label} {trial.fate!s}: {trial.said}", markup=False)
         return trial

@@ -1,0 +1,81 @@
+"""Runs added up: by code, and never more than was judged."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.checks import CheckResult, ScenarioVerdict, Verdict
+from harness.cli import app
+from harness.report.tally import tally, tally_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALID, INVALID, INCONCLUSIVE = Verdict.VALID, Verdict.INVALID, Verdict.INCONCLUSIVE
+
+
+def run(
+    folder: Path, verdicts: dict[str, Verdict | None], stall_s: float = 12.0, code: str = "c0de"
+) -> Path:
+    (folder / "evidence").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"code": code, "accelerator": "tcg"}))
+    for name, verdict in verdicts.items():
+        evidence = folder / "evidence" / name.lower()
+        evidence.mkdir()
+        (evidence / "scenario.json").write_text(json.dumps({"name": name}))
+        if verdict is not None:
+            details = {"bound_s": 45.0, "per_job": [{"seconds": 3.0}, {"seconds": stall_s}]}
+            check = CheckResult("stall", "t", verdict, "e", "s", operations=1, details=details)
+            ScenarioVerdict(name.lower(), (check,)).save(evidence / "verdict.json")
+    return folder
+
+
+def test_runs_of_one_code(tmp_path: Path) -> None:
+    first = run(tmp_path / "1", {"Power": VALID, "Links": VALID}, 12.0)
+    second = run(tmp_path / "2", {"Power": VALID, "Links": VALID}, 20.5)
+    (own,), notes = tally([first, second])
+    assert not notes
+    assert own.scenarios["Power"].verdicts == {VALID: 2}
+    assert own.scenarios["Power"].stalls_s == [12.0, 20.5]
+    assert own.all_valid(2)
+    assert not own.all_valid(3)
+    lines = tally_lines([own], notes)
+    assert lines[0] == "code c0de, tcg: 2 runs"
+    assert "12.0 to 20.5" in lines[2]
+    result = CliRunner().invoke(app, ["tally", str(first), str(second), "--times", "2"])
+    assert result.exit_code == 0
+    assert CliRunner().invoke(app, ["tally", str(first), "--times", "2"]).exit_code == 1
+
+
+@pytest.mark.parametrize("bad", [INVALID, INCONCLUSIVE, None])
+def test_anything_but_valid_counts(tmp_path: Path, bad: Verdict | None) -> None:
+    folders = [run(tmp_path / "1", {"Power": VALID}), run(tmp_path / "2", {"Power": bad})]
+    (own,), _notes = tally(folders)
+    assert not own.all_valid(1)
+    assert own.scenarios["Power"].runs == 2
+    assert own.scenarios["Power"].verdicts[bad or INCONCLUSIVE] == 1
+    assert CliRunner().invoke(app, ["tally", *map(str, folders)]).exit_code == 1
+
+
+def test_another_code_is_never_added(tmp_path: Path) -> None:
+    folders = [
+        run(tmp_path / "1", {"Power": VALID}),
+        run(tmp_path / "2", {"Power": VALID}, code="x"),
+    ]
+    found, _notes = tally(folders)
+    assert [one.scenarios["Power"].runs for one in found] == [1, 1]
+    result = CliRunner().invoke(app, ["tally", *map(str, folders)])
+    assert result.exit_code == 1
+    assert "not all runs are of the same code" in result.output
+
+
+def test_a_run_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "1/evidence").mkdir(parents=True)
+    (tmp_path / "1/run.json").write_text("[]")
+    found, notes = tally([tmp_path / "1"])
+    assert found == []
+    assert "no run.json" in notes[0]
