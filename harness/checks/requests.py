@@ -84,7 +84,9 @@ def requests_of(evidence: Evidence) -> Requests:
     A request is known by disk, operation and sector: no two are under way for the same sector,
     as the block layer would have merged or the file system ordered them. An issue of one that is
     under way is the same one again (block_rq_requeue tells of it). An answer to its first part
-    only (blk_update_request() of block/blk-mq.c) leaves the rest of it under way.
+    only leaves the rest of it under way, and one for none of it is no answer: the SCSI layer is
+    about to try again (blk_update_request() of block/blk-mq.c, scsi_io_completion() of
+    drivers/scsi/scsi_lib.c).
     """
     under_way: dict[tuple[str, str, int], Request] = {}
     everything: list[Request] = []
@@ -104,7 +106,7 @@ def requests_of(evidence: Evidence) -> Requests:
             everything.append(request)
         elif request is None:
             strangers.append(seen)
-        else:
+        elif sectors or not request.sectors:
             del under_way[key]
             answered = key[2] + sectors
             request.error = request.error or seen.integer("error")

@@ -29,6 +29,7 @@ _KINDS = {
     "block_rq_complete": "complete",
     "block_rq_requeue": "requeue",
 }
+_NO_SECTOR = (1 << 64) - 1
 _MARK = "tracing_mark_write"
 
 
@@ -52,11 +53,13 @@ def parse_block_trace(text: str) -> tuple[str, dict[str, Any]]:
     if kind is None or request is None:
         return "garbled", {"text": text[:500]}
     operation, fua = _operation(request["rwbs"])
+    sector = int(request["sector"])
     data: dict[str, Any] = {
         "disk": request["disk"].replace(",", ":"),
         "op": operation,
         "fua": fua,
-        "sector": int(request["sector"]),
+        # A flush has none: its issue tells 0, its completion the largest number there is.
+        "sector": 0 if sector == _NO_SECTOR else sector,
         "sectors": int(request["sectors"]),
         "guest_ns": int(head["seconds"]) * 1_000_000_000 + int(head["micros"]) * 1_000,
     }

@@ -101,6 +101,18 @@ def test_a_request_in_two_answers_that_was_issued_twice(tmp_path: Path) -> None:
     assert [(r.issues, r.error, r.done_ns) for r in found] == [(2, 0, 1)]
 
 
+def test_an_answer_for_nothing_is_none(tmp_path: Path) -> None:
+    """The SCSI layer tells of the error with which it takes a request back, and tries again."""
+    folder = healthy()
+    more = {"disk": "8:64", "op": "write", "fua": False, "guest_ns": 1, "sector": 0}
+    folder.add(10, "client", "block", "issue", sectors=8, **more)
+    folder.add(11, "client", "block", "complete", sectors=0, error=-5, **more)
+    folder.add(12, "client", "block", "issue", sectors=8, **more)
+    folder.add(13, "client", "block", "complete", sectors=8, error=0, **more)
+    found = [r for r in requests_of(Evidence(folder.save(tmp_path))).all if r.disk == "8:64"]
+    assert [(r.issues, r.error) for r in found] == [(2, 0)]
+
+
 def test_a_lun_that_fio_and_the_kernel_tell_apart(tmp_path: Path) -> None:
     folder = healthy()
     folder.writes["raw1"].pop(5)

@@ -36,6 +36,8 @@ def request(**more: Any) -> dict[str, Any]:
         (HEAD + "block_rq_issue: 8,16 FWFS 4096 () 2048 + 8 [fio]", ("issue", request(fua=True))),
         (HEAD + "block_rq_issue: 8,16 FF 0 () 0 + 0 [kworker/0:1H]",
          ("issue", request(op="flush", sector=0, sectors=0))),
+        (HEAD + "block_rq_complete: 8,16 FF () 18446744073709551615 + 0 [0]",
+         ("complete", request(op="flush", sector=0, sectors=0, error=0))),
         (HEAD + "block_rq_issue: 8,16 RA 4096 () 2048 + 8 [systemd-udevd]",
          ("issue", request(op="read"))),
         (HEAD + "block_rq_issue: 8,16 N 36 (12 00 00 00 24 00) 0 + 0 [kworker/0:1H]",
