@@ -84,9 +84,9 @@ def requests_of(evidence: Evidence) -> Requests:
     A request is known by disk, operation and sector: no two are under way for the same sector,
     as the block layer would have merged or the file system ordered them. An issue of one that is
     under way is the same one again (block_rq_requeue tells of it). An answer to its first part
-    only leaves the rest of it under way, and one for none of it is no answer: the SCSI layer is
-    about to try again (blk_update_request() of block/blk-mq.c, scsi_io_completion() of
-    drivers/scsi/scsi_lib.c).
+    only leaves the rest of it under way. One for no sector at all is no answer, but for a flush: the
+    SCSI layer is about to try again, or the flush around a write is over (blk_update_request() of
+    block/blk-mq.c, scsi_io_completion() of drivers/scsi/scsi_lib.c).
     """
     under_way: dict[tuple[str, str, int], Request] = {}
     everything: list[Request] = []
@@ -97,6 +97,8 @@ def requests_of(evidence: Evidence) -> Requests:
         key = (seen.text("disk"), seen.text("op"), seen.integer("sector"))
         sectors, now = seen.integer("sectors"), seen.integer("guest_ns")
         request = under_way.get(key)
+        if seen.event.kind == "complete" and not sectors and key[1] != "flush":
+            continue  # no answer to anything
         if seen.event.kind == "issue":
             if request is not None:
                 request.issues += 1
@@ -106,7 +108,7 @@ def requests_of(evidence: Evidence) -> Requests:
             everything.append(request)
         elif request is None:
             strangers.append(seen)
-        elif sectors or not request.sectors:
+        else:
             del under_way[key]
             answered = key[2] + sectors
             request.error = request.error or seen.integer("error")
@@ -189,7 +191,8 @@ def block_requests(evidence: Evidence) -> Finding:
     when: list[int] = []
     refs: list[str] = []
     luns = {disk: lun for lun, disk in disks.items()}
-    of_luns = [request for request in requests.all if request.disk in luns]
+    # What udev and others ask of a disk with commands of their own may fail.
+    of_luns = [r for r in requests.all if r.disk in luns and r.op != "other"]
     for request in of_luns:
         if request.error:
             problems.append(f"{luns[request.disk]}: errno {-request.error} for a {request}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from harness.evidence.block_trace import parse_block_trace
 from harness.evidence.timeline import Channel
 from harness.evidence.witness import parse_line
 
+FIXTURE = Path(__file__).parent / "fixtures/block_trace-6.1.txt"
 HEAD = "             fio-1234    [000]  1795639429.123456: "
 NS = 1795639429123456000
 
@@ -69,6 +72,16 @@ def test_lines(line: str, expected: tuple[str, dict[str, Any]]) -> None:
 )
 def test_garbled(line: str) -> None:
     assert parse_block_trace(line) == ("garbled", {"text": line})
+
+
+def test_real_lines() -> None:
+    lines = FIXTURE.read_text().splitlines()
+    told = [parse_block_trace(line) for line in lines]
+    assert {kind for kind, _data in told} == {"issue", "complete", "mark"}
+    issued = Counter(data["op"] for kind, data in told if kind == "issue")
+    assert issued == {"write": 16, "flush": 2, "other": 10, "read": 4}
+    assert sum(data["fua"] for kind, data in told if kind == "issue") == 2
+    assert all(data["error"] == 0 for kind, data in told if kind == "complete")
 
 
 def test_nonces_come_through_the_marker() -> None:
