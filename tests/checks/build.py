@@ -338,11 +338,11 @@ def _samples(folder: Folder, t_s: float, when: str, active: str, fenced: int) ->
 
 
 def _workload(seed: int) -> list[Write]:
-    """About 6 writes/s from 2 s to 80 s, none completing between 20 s and 35 s."""
+    """About 2.5 writes/s from 2 s to 80 s, none completing between 20 s and 35 s."""
     rng = np.random.default_rng(seed)
     writes: list[Write] = []
     free = dict.fromkeys(range(64), 0.0)  # at most one write outstanding per block
-    for issue_s in np.sort(rng.uniform(2, 80, size=500)):
+    for issue_s in np.sort(rng.uniform(2, 80, size=200)):
         block, done = int(rng.integers(0, 64)), float(issue_s + rng.uniform(0.001, 0.02))
         if 20 <= done < 35:
             done = 35 + float(rng.uniform(0, 0.5))
