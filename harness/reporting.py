@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.checks import ScenarioVerdict, Verdict, judge
-from harness.checks.verdict import write_run_verdicts
+from harness.checks.verdict import VerdictError, write_run_verdicts
 from harness.errors import ExitCode
 from harness.report import summary_lines, write_junit, write_report
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def judge_again(folder: Path) -> None:
     """Judge every scenario of a stored run again."""
     for evidence in sorted((folder / "evidence").iterdir()):
-        if (evidence / "scenario.json").exists():
+        if evidence.is_dir():
+            # Also where scenario.json is gone: an old verdict must not stand for it.
             judge(evidence).save(evidence / "verdict.json")
 
 
@@ -40,7 +41,10 @@ def report(folder: Path) -> int:
         if not stored.exists():
             errors += 1
             continue
-        verdicts.append(ScenarioVerdict.load(stored).verdict)
+        try:
+            verdicts.append(ScenarioVerdict.load(stored).verdict)
+        except VerdictError:
+            errors += 1
     if Verdict.INVALID in verdicts:
         return int(ExitCode.INVALID)
     if errors or not verdicts:

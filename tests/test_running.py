@@ -264,5 +264,8 @@ def test_judging_again_touches_only_scenarios(
         (tmp_path / "evidence" / name).mkdir(parents=True)
     for name in ("a", "b"):
         (tmp_path / "evidence" / name / "scenario.json").write_text("{}")
+    (tmp_path / "evidence/a-file").write_text("")
     reporting.judge_again(tmp_path)
-    assert judged == [tmp_path / "evidence" / name / "verdict.json" for name in ("a", "b")]
+    # An old verdict must not stand for a scenario whose scenario.json is gone.
+    names = ("a", "b", "no-scenario")
+    assert judged == [tmp_path / "evidence" / name / "verdict.json" for name in names]

@@ -10,7 +10,7 @@ from harness.checks.clocks import ClockMap, clock_map
 from harness.checks.fencelog import fence_reports
 from harness.checks.history import Writes, acknowledged, fates
 from harness.checks.jobs import has_raw_workload, headers_of, log_rows, raw_jobs
-from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check
+from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check, one_line
 from harness.checks.requests import Request, disks_of, expand, requests_of
 from harness.checks.verdict import Verdict
 from harness.evidence.blocks import Headers, read_headers
@@ -57,11 +57,13 @@ def history_of(evidence: Evidence, job: Job) -> History:
     block, issue, done, fua = expand(good)
     if not np.array_equal(block, logged.block):
         raise CannotJudgeError(f"{job.name}: fio logged other writes than the kernel answered")
-    open_block, open_issue, open_done, open_fua = expand([r for r in writes if r not in good])
+    open_block, open_issue, open_done, open_fua = expand(
+        [r for r in writes if r.done_ns is None or r.error]
+    )
     read_block, wrote = _final_reads(readers, logged, len(block), open_block)
     # All reads happened after everything else, one after the other.
     last = int(max(done.max(initial=0), open_issue.max(initial=0), issue.max(initial=0)))
-    read_ns = np.full(len(read_block), last + _READ_AFTER_NS)
+    read_ns = np.full(len(read_block), last + _READ_AFTER_NS + 2 * clock.uncertainty_ns)
     answered = open_done < NEVER
     return History.build(
         block=np.concatenate([block, open_block, read_block]),
@@ -155,12 +157,18 @@ def linearizable(evidence: Evidence) -> Finding:
     and has each replica read for itself.
     """
     problems: list[str] = []
+    doubts: list[str] = []
     refs: list[str] = []
     operations = 0
     details: dict[str, object] = {}
     fences = [report for report in fence_reports(evidence) if report.success]
     for job in raw_jobs(evidence):
-        history = history_of(evidence, job)
+        try:
+            history = history_of(evidence, job)
+        except (OSError, ValueError) as error:
+            # Violations on another LUN count all the same.
+            doubts.append(f"{job.name}: {one_line(error, evidence.folder)}")
+            continue
         operations += len(history)
         judgements = {"sweep": sweep(history), "zones": zones(history)}
         for number, fence in enumerate(fences, start=1):
@@ -177,10 +185,11 @@ def linearizable(evidence: Evidence) -> Finding:
             problems.append(f"{job.name}: {most} violations: {'; '.join(list(told)[:3])}")
             bad = np.unique(np.concatenate([one.bad_blocks for one in judgements.values()]))
             refs += [f"{job.headers}:{int(block)}" for block in bad[:MAX_LISTED]]
+    doubtful = Verdict.INCONCLUSIVE if doubts else Verdict.VALID
     return Finding(
-        verdict=Verdict.INVALID if problems else Verdict.VALID,
+        verdict=Verdict.INVALID if problems else doubtful,
         expected="an order of all operations that time allows",
-        seen="; ".join(problems) or f"{operations} operations, each block in one order",
+        seen="; ".join(problems or doubts) or f"{operations} operations, each block in one order",
         operations=operations,
         evidence=tuple(refs),
         details=details,

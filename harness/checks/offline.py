@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.checks.jobs import has_raw_workload, headers_of, raw_jobs
-from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check, found
+from harness.checks.registry import (
+    MAX_LISTED,
+    CannotJudgeError,
+    Finding,
+    check,
+    found,
+    one_line,
+)
 from harness.checks.replicas import facts_of, replicas_read
 from harness.checks.split_brain import diverged, identifiers_at_the_end
 from harness.checks.verdict import Verdict
@@ -15,6 +22,8 @@ from harness.drbd_metadata import JUST_CREATED, Flags
 from harness.evidence.blocks import STATUS_NO_HEADER, STATUS_TORN, read_headers
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from harness.evidence.model import Evidence
     from harness.evidence.replica import Facts
 
@@ -32,35 +41,51 @@ def offline_metadata(evidence: Evidence) -> Finding:
     drbd_uuid_compare() and drbd_md_sync() of 8.4.
     """
     problems: list[str] = []
+    doubts: list[str] = []
     refs: list[str] = []
     for resource in evidence.scenario.resources:
-        facts = facts_of(evidence, resource)
+        try:
+            facts = facts_of(evidence, resource)
+        except (OSError, ValueError) as error:
+            # What another resource's disks say counts all the same.
+            doubts.append(f"{resource}: {one_line(error, evidence.folder)}")
+            continue
         refs += [f"replicas/{resource}.{node}.metadata.json" for node in facts]
-        ours, theirs = facts.values()
-        if diverged(_identifiers(ours), _identifiers(theirs)) and JUST_CREATED not in (
-            ours.current,
-            theirs.current,
-        ):
-            problems.append(f"{resource}: split-brain on disk: {_pair(facts)}")
-        elif ours.current & _MASK != theirs.current & _MASK:
-            problems.append(f"{resource}: two generations on disk: {_pair(facts)}")
+        problems += _disks_differ(resource, facts)
         for node, one in facts.items():
             problems += [f"{resource} of {node}: {text}" for text in _not_in_sync(one)]
-            online = identifiers_at_the_end(evidence, node, resource)
+            try:
+                online = identifiers_at_the_end(evidence, node, resource)
+            except CannotJudgeError as error:
+                doubts.append(str(error))
+                continue
             if online[0] != one.current & _MASK:
                 problems.append(
                     f"{resource} of {node}: the disk says {one.current & _MASK:016X}, "
                     f"the node said {online[0]:016X}"
                 )
-        if ours.blocks != theirs.blocks:
-            problems.append(f"{resource}: {ours.blocks} and {theirs.blocks} blocks")
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="one generation, nothing to resync, and what the nodes said",
         fine=f"{len(refs)} superblocks agree with each other and with the nodes",
         operations=len(refs),
         evidence=refs,
     )
+
+
+def _disks_differ(resource: str, facts: dict[str, Facts]) -> list[str]:
+    """What the two superblocks say of each other."""
+    ours, theirs = facts.values()
+    problems = []
+    new = JUST_CREATED in (ours.current, theirs.current)
+    if diverged(_identifiers(ours), _identifiers(theirs)) and not new:
+        problems.append(f"{resource}: split-brain on disk: {_pair(facts)}")
+    elif ours.current & _MASK != theirs.current & _MASK:
+        problems.append(f"{resource}: two generations on disk: {_pair(facts)}")
+    if ours.blocks != theirs.blocks:
+        problems.append(f"{resource}: {ours.blocks} and {theirs.blocks} blocks")
+    return problems
 
 
 def _identifiers(facts: Facts) -> tuple[int, ...]:
@@ -93,40 +118,52 @@ def replica_sweep(evidence: Evidence) -> Finding:
     torn payload on a replica is told here as well.
     """
     problems: list[str] = []
+    doubts: list[str] = []
     refs: list[str] = []
     compared = 0
     for job in raw_jobs(evidence):
-        if job.resource is None:
-            raise CannotJudgeError(f"{job.name} names no resource")
-        read = headers_of(evidence, job).records
         for node in evidence.scenario.nodes:
             name = f"replicas/{job.resource}.{node}.headers.bin"
-            there = read_headers(evidence.path(name)).records
+            try:
+                read = headers_of(evidence, job).records
+                there = read_headers(evidence.path(name)).records
+            except (OSError, ValueError) as error:
+                # What the other replicas hold counts all the same.
+                doubts.append(f"{job.resource} of {node}: {one_line(error, evidence.folder)}")
+                continue
             refs.append(name)
-            count = min(len(read), len(there))
-            compared += count
-            if len(there) < len(read):
-                problems.append(f"{job.resource} of {node}: {len(there)} of {len(read)} blocks")
-            theirs, mine = there[:count], read[:count]
-            stamped = (mine["status"] != STATUS_NO_HEADER) | (theirs["status"] != STATUS_NO_HEADER)
-            other = np.zeros(count, dtype=bool)
-            for name_of_field in ("magic", "offset", "time_sec", "time_nsec", "numberio", "crc32"):
-                other |= theirs[name_of_field] != mine[name_of_field]
-            other &= stamped
-            torn = (theirs["status"] == STATUS_TORN) & (mine["status"] != STATUS_TORN)
-            for what, mask in (("another write", other), ("a torn block", torn)):
-                blocks = np.flatnonzero(mask)
-                if len(blocks):
-                    problems.append(
-                        f"{job.resource} of {node}: {what} in {len(blocks)} blocks, "
-                        f"first {int(blocks[0])}"
-                    )
-                    refs += [f"{name}:{int(block)}" for block in blocks[:MAX_LISTED]]
+            compared += min(len(read), len(there))
+            for what, blocks in _differing(read, there):
+                problems.append(
+                    f"{job.resource} of {node}: {what} in {len(blocks)} blocks, "
+                    f"first {int(blocks[0])}"
+                )
+                refs += [f"{name}:{int(block)}" for block in blocks[:MAX_LISTED]]
     return found(
-        problems,
-        otherwise=Verdict.INVALID,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="the same stamp in every block",
         fine=f"{compared} stamps are the initiator's",
         operations=compared,
         evidence=refs,
     )
+
+
+def _differing(
+    read: npt.NDArray[np.void], there: npt.NDArray[np.void]
+) -> list[tuple[str, npt.NDArray[np.intp]]]:
+    """Kinds of blocks in which a replica (``there``) is not what the initiator read."""
+    count = min(len(read), len(there))
+    theirs, mine = there[:count], read[:count]
+    stamped = (mine["status"] != STATUS_NO_HEADER) | (theirs["status"] != STATUS_NO_HEADER)
+    other = np.zeros(count, dtype=bool)
+    for name in ("magic", "offset", "time_sec", "time_nsec", "numberio", "crc32"):
+        other |= theirs[name] != mine[name]
+    torn = (theirs["status"] == STATUS_TORN) & (mine["status"] != STATUS_TORN)
+    found_kinds = [
+        ("another write", np.flatnonzero(other & stamped)),
+        ("a torn block", np.flatnonzero(torn)),
+    ]
+    if len(there) < len(read):
+        found_kinds.append(("nothing", np.arange(len(there), len(read))))
+    return [(what, blocks) for what, blocks in found_kinds if len(blocks)]

@@ -71,10 +71,12 @@ class Requests:
     Attributes:
         all: in order of their first issue.
         strangers: answers to what was never seen to be issued.
+        refused: errors for what was never issued at all: the disk is offline.
     """
 
     all: tuple[Request, ...]
     strangers: tuple[Seen, ...]
+    refused: tuple[Seen, ...]
 
 
 @remember
@@ -84,19 +86,24 @@ def requests_of(evidence: Evidence) -> Requests:
     A request is known by disk, operation and sector: no two are under way for the same sector,
     as the block layer would have merged or the file system ordered them. An issue of one that is
     under way is the same one again (block_rq_requeue tells of it). An answer to its first part
-    only leaves the rest of it under way. One for no sector at all is no answer, but for a flush: the
-    SCSI layer is about to try again, or the flush around a write is over (blk_update_request() of
-    block/blk-mq.c, scsi_io_completion() of drivers/scsi/scsi_lib.c).
+    only leaves the rest of it under way. One for no sector at all is no answer, but for a flush:
+    the SCSI layer is about to try again, or the flush around a write is over (blk_update_request()
+    of block/blk-mq.c, scsi_io_completion() of drivers/scsi/scsi_lib.c).
     """
     under_way: dict[tuple[str, str, int], Request] = {}
     everything: list[Request] = []
     strangers: list[Seen] = []
+    refused: list[Seen] = []
     events = evidence.select(Channel.BLOCK, "issue", "complete", source=evidence.scenario.initiator)
     for seen in events:
         data = seen.event.data
         key = (seen.text("disk"), seen.text("op"), seen.integer("sector"))
         sectors, now = seen.integer("sectors"), seen.integer("guest_ns")
         request = under_way.get(key)
+        if seen.event.kind == "complete" and request is None and seen.integer("error"):
+            # scsi_queue_rq() of scsi_lib.c: the disk is offline, nothing was issued.
+            refused.append(seen)
+            continue
         if seen.event.kind == "complete" and not sectors and key[1] != "flush":
             continue  # no answer to anything
         if seen.event.kind == "issue":
@@ -116,7 +123,7 @@ def requests_of(evidence: Evidence) -> Requests:
                 under_way[key[0], key[1], answered] = request
             else:
                 request.done_ns, request.answered = now, seen
-    return Requests(tuple(everything), tuple(strangers))
+    return Requests(tuple(everything), tuple(strangers), tuple(refused))
 
 
 def disks_of(evidence: Evidence) -> dict[str, str]:
@@ -153,6 +160,9 @@ def device_identity(evidence: Evidence) -> Finding:
             raise CannotJudgeError(f"how the LUNs identify themselves was not asked {when}")
         told[when] = sample.value
         refs.append(sample.seen.ref)
+        silent = sorted(set(evidence.scenario.luns) - set(sample.value))
+        if when == "before" and silent:
+            raise CannotJudgeError(f"{', '.join(silent)} did not identify itself before")
     problems = [
         f"{lun}: {told['before'].get(lun, 'no answer')} before, "
         f"{told['after'].get(lun, 'no answer')} after"
@@ -173,7 +183,7 @@ def device_identity(evidence: Evidence) -> Finding:
     applies=has_workload,
 )  # fmt: skip
 def block_requests(evidence: Evidence) -> Finding:
-    """Every request to a LUN was answered without error; those of raw jobs are fio's own.
+    """Every read, write and flush of a LUN was answered without error; raw jobs' are fio's own.
 
     fio's logs lack what failed and whatever precedes a hang; the tracepoints of the initiator's
     kernel (block_rq_issue, block_rq_complete: include/trace/events/block.h) tell of both. An
@@ -203,6 +213,12 @@ def block_requests(evidence: Evidence) -> Finding:
         seen = request.answered or request.issued
         when.append(seen.t_ns)
         refs.append(seen.ref)
+    for seen in requests.refused:
+        if seen.text("disk") in luns and seen.text("op") != "other":
+            errno, lun = -seen.integer("error"), luns[seen.text("disk")]
+            problems.append(f"{lun}: errno {errno} for a {seen.text('op')} that was never issued")
+            when.append(seen.t_ns)
+            refs.append(seen.ref)
     strangers = [
         s for s in requests.strangers if s.text("disk") in luns and s.text("op") == "write"
     ]

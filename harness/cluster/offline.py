@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import libvirt
+
 from harness.drbd_metadata import MetadataError
 from harness.errors import HarnessError
 from harness.evidence.replica import read_replica
@@ -37,9 +39,11 @@ def read_replicas(lab: Lab, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=lab.folder, prefix="raw-") as name:
         raw = Path(name)
         running = [machine for machine in lab.machines.values() if machine.running()]
-        pause_all(running)
         try:
+            pause_all(running)
             in_parallel({m.name: partial(_convert, lab, m, raw) for m in lab.nodes})
+        except libvirt.libvirtError as error:
+            raise HarnessError(f"the VMs cannot be paused: {error}") from error
         finally:
             resume_all(running)
         troubles = []

@@ -89,7 +89,11 @@ def active_extents(ring: bytes) -> tuple[int, ...]:
     Raises:
         MetadataError: the log cannot be read.
     """
-    found = sorted(transactions(ring), key=lambda one: one.number)
+    found = transactions(ring)
+    # What drbdmeta wrote when it made the metadata: eight of them, with the number 0, which the
+    # kernel's own first one has as well.
+    found = [one for one in found if not one.initial] or found
+    found = sorted(found, key=lambda one: one.number)
     newest = found[-1]
     if newest.number - found[0].number > 1 << 31:
         # The sequence went round: numbers that are small are the newer ones.

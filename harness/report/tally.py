@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ class ScenarioTally:
 
 @dataclass(slots=True)
 class CodeTally:
-    """All runs of one code and accelerator; results of other code are never added to them."""
+    """All runs of one code, configuration and accelerator; others are never added to them."""
 
     code: str
     accelerator: str
@@ -54,7 +55,7 @@ class CodeTally:
 
 
 def tally(run_folders: Iterable[Path]) -> tuple[list[CodeTally], list[str]]:
-    """Add up stored runs, by code and accelerator; and what could not be read, in words.
+    """Add up stored runs, by code, configuration and accelerator; and tell what cannot be read.
 
     A scenario without a verdict counts as INCONCLUSIVE: a run that was cut short is no pass.
     """
@@ -63,8 +64,13 @@ def tally(run_folders: Iterable[Path]) -> tuple[list[CodeTally], list[str]]:
     for folder in run_folders:
         try:
             facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            key = (str(facts["code"]), str(facts["accelerator"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            asked = json.dumps(
+                [facts.get("config"), facts.get("timing"), "--max-stall" in str(facts["command"])],
+                sort_keys=True,
+            )
+            digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
+            key = (f"{facts['code']}, configuration {digest}", str(facts["accelerator"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             notes.append(f"{folder}: no run.json that can be read ({one_line(repr(error), 80)})")
             continue
         own = tallies.setdefault(key, CodeTally(*key))

@@ -218,8 +218,35 @@ def a_lun_is_another_device(f: Folder) -> None:
 
 @defect(device_identity=INVALID)
 def a_lun_no_longer_identifies_itself(f: Folder) -> None:
+    del f.value("identities", "after", "client")["lun1"]
+
+
+@defect(device_identity=INCONCLUSIVE)
+def a_lun_never_identified_itself(f: Folder) -> None:
     for when in ("before", "after"):
         del f.value("identities", when, "client")["lun1"]
+
+
+@defect(block_requests=INVALID)
+def a_read_was_refused_before_it_was_issued(f: Folder) -> None:
+    f.add(88, "client", "block", "complete", disk="8:16", op="read", fua=False, sector=24,
+          sectors=8, guest_ns=1, error=-5)  # fmt: skip
+
+
+@defect(replica_digests=INVALID, offline_metadata=INCONCLUSIVE)
+def the_replicas_differ_and_others_were_not_read(f: Folder) -> None:
+    f.crcs["r0", "bravo"][3] += 1
+    del f.crcs["r1", "bravo"]
+    del f.facts["r1", "bravo"]
+
+
+@defect(offline_metadata=INVALID, generation_ids=INCONCLUSIVE)
+def the_disks_tell_of_split_brain_and_a_node_says_nothing(f: Folder) -> None:
+    f.facts["r1", "alpha"] = replace(f.facts["r1", "alpha"], current=0xCCCCCCCCCCCCCCC0)
+    f.drop(
+        lambda e: e.data.get("what") == "gi" and e.data["when"] == "after"
+        and e.data["node"] == "bravo"
+    )  # fmt: skip
 
 
 @defect(device_identity=INCONCLUSIVE)

@@ -110,6 +110,18 @@ def test_a_torn_newest_transaction_leaves_the_one_before() -> None:
     assert set(active_extents(bytes(raw))) == set(range(17)) - {2}
 
 
+def test_the_kernels_first_transaction_has_the_number_of_the_initial_ones() -> None:
+    raw = ring("secondary")
+    first = bytearray(bytes(ring())[:4096])
+    struct.pack_into(">I", first, 4, 0)
+    raw[:4096] = first
+    seal(raw, 0)
+    found = transactions(bytes(raw))
+    assert [one.number for one in found] == [0] * 8
+    assert [one.initial for one in found] == [False] + [True] * 7
+    assert 11 in active_extents(bytes(raw))
+
+
 def test_numbers_go_round() -> None:
     raw = ring()
     for i in range(8):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,10 +19,15 @@ VALID, INVALID, INCONCLUSIVE = Verdict.VALID, Verdict.INVALID, Verdict.INCONCLUS
 
 
 def run(
-    folder: Path, verdicts: dict[str, Verdict | None], stall_s: float = 12.0, code: str = "c0de"
+    folder: Path,
+    verdicts: dict[str, Verdict | None],
+    stall_s: float = 12.0,
+    code: str = "c0de",
+    **more: object,
 ) -> Path:
     (folder / "evidence").mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"code": code, "accelerator": "tcg"}))
+    facts = {"code": code, "accelerator": "tcg", "command": "harness run", **more}
+    (folder / "run.json").write_text(json.dumps(facts))
     for name, verdict in verdicts.items():
         evidence = folder / "evidence" / name.lower()
         evidence.mkdir()
@@ -44,7 +49,8 @@ def test_runs_of_one_code(tmp_path: Path) -> None:
     assert own.all_valid(2)
     assert not own.all_valid(3)
     lines = tally_lines([own], notes)
-    assert lines[0] == "code c0de, tcg: 2 runs"
+    assert lines[0].startswith("code c0de, configuration ")
+    assert lines[0].endswith(", tcg: 2 runs")
     assert "12.0 to 20.5" in lines[2]
     result = CliRunner().invoke(app, ["tally", str(first), str(second), "--times", "2"])
     assert result.exit_code == 0
@@ -71,6 +77,15 @@ def test_another_code_is_never_added(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["tally", *map(str, folders)])
     assert result.exit_code == 1
     assert "not all runs are of the same code" in result.output
+
+
+@pytest.mark.parametrize(
+    "other", [{"config": {"drbd": {"protocol": "A"}}}, {"command": "harness run --max-stall 900"}]
+)
+def test_another_configuration_is_never_added(tmp_path: Path, other: dict[str, Any]) -> None:
+    folders = [run(tmp_path / "1", {"P": VALID}), run(tmp_path / "2", {"P": INVALID}, **other)]
+    found, _notes = tally(folders)
+    assert [one.scenarios["P"].verdicts for one in found] == [{VALID: 1}, {INVALID: 1}]
 
 
 def test_a_run_that_cannot_be_read(tmp_path: Path) -> None:
