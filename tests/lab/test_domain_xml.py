@@ -124,7 +124,8 @@ def test_streams_are_those_that_the_host_reads(plan: MachinePlan) -> None:
         ).get("path")
         for channel in root.findall("devices/channel")
     }
-    expected = {"journal", "events2"} if plan.role is Role.NODE else {"journal", "progress"}
+    own = {"events2"} if plan.role is Role.NODE else {"progress", "block"}
+    expected = {"journal", *own}
     assert ports == {f"lab.{name}": f"/run/lab/ch/{plan.name}-{name}" for name in expected}
     assert all(Channel(name) for name in STREAMS[plan.role])
     console = root.find("devices/console/source")
