@@ -53,13 +53,10 @@ def history_of(evidence: Evidence, job: Job) -> History:
     logged = acknowledged(rows, job.block_size, len(readers[0].records))
     requests = [request for request in requests_of(evidence).all if request.disk == disk]
     writes = [request for request in requests if request.op == "write"]
-    good = [request for request in writes if request.done_ns is not None and not request.error]
-    block, issue, done, fua = expand(good)
+    block, issue, done, fua = expand([r for r in writes if r.succeeded])
     if not np.array_equal(block, logged.block):
         raise CannotJudgeError(f"{job.name}: fio logged other writes than the kernel answered")
-    open_block, open_issue, open_done, open_fua = expand(
-        [r for r in writes if r.done_ns is None or r.error]
-    )
+    open_block, open_issue, open_done, open_fua = expand([r for r in writes if not r.succeeded])
     read_block, wrote = _final_reads(readers, logged, len(block), open_block)
     # All reads happened after everything else, one after the other.
     last = int(max(done.max(initial=0), open_issue.max(initial=0), issue.max(initial=0)))

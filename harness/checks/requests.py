@@ -60,6 +60,11 @@ class Request:
     answered: Seen | None = None
     error: int | None = None
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether it was answered, and without an error."""
+        return self.done_ns is not None and not self.error
+
     def __str__(self) -> str:
         return f"{self.op} of {self.sectors} sectors at {self.sector} of {self.disk}"
 
@@ -258,8 +263,7 @@ def _against_the_log(
         raise CannotJudgeError(f"{job.lun} is no disk of the initiator")
     logged = acknowledged(rows, job.block_size, len(headers_of(evidence, job).records))
     mine = [r for r in requests if r.disk == disks[job.lun] and r.op == "write"]
-    good = [r for r in mine if r.done_ns is not None and not r.error]
-    block, issue, done, _fua = expand(good)
+    block, issue, done, _fua = expand([r for r in mine if r.succeeded])
     texts: list[str] = []
     counts = np.zeros(1 + int(max(block.max(initial=0), logged.block.max(initial=0))), np.int64)
     np.add.at(counts, logged.block, 1)

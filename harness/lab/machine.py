@@ -79,7 +79,7 @@ def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: st
     return environment.get_template("domain.xml.j2").render(
         plan=plan,
         accelerator=kind,
-        parameters=() if accelerator == "kvm" else EMULATED_PARAMETERS,
+        parameters=() if kind == "kvm" else EMULATED_PARAMETERS,
         without=EMULATED_WITHOUT,
         vcpus=_NODE_CPUS[kind] if plan.role is Role.NODE else 1,
         image=f"{host.cache_path}/images/{image_key}",
