@@ -64,7 +64,7 @@ lint: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/python -m pytest tests -m "not vm" $(ARGS)
+	$(BIN)/python -m pytest tests -m "not vm" -n auto $(ARGS)
 
 vm: install
 	$(PYTEST_AS_ROOT) tests/vm -m "vm and not nightly" $(ARGS)
