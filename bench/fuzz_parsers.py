@@ -12,12 +12,14 @@ each time.
 from __future__ import annotations
 
 import argparse
+import atexit
 import gzip
 import io
 import json
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +100,7 @@ class Parser:
 def _file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
     """A parser that takes a path, fed from memory."""
     path = Path(tempfile.mkdtemp(dir="/dev/shm")) / "input"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
 
     def parse(raw: bytes) -> object:
         path.write_bytes(raw)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import random
+import tempfile
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bench.fuzz_parsers import Parser, fuzz, mutate, parsers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the input that broke a parser is left."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
 @pytest.mark.parametrize("parser", [pytest.param(one, id=one.name) for one in parsers()])
@@ -18,14 +30,16 @@ def test_a_result_or_the_typed_error(parser: Parser) -> None:
     assert seen["refused"] > 0 or not parser.errors
 
 
-def test_another_error_is_not_passed_over() -> None:
+def test_another_error_is_not_passed_over(left: Path) -> None:
     def broken(raw: bytes) -> object:
         raise ZeroDivisionError(len(raw))
 
     with pytest.raises(SystemExit, match="ZeroDivisionError"):
-        fuzz(Parser("broken", broken, (ValueError,), (b"seed",)), 3, seed=1)
+        fuzz(Parser("a broken one", broken, (ValueError,), (b"seed",)), 3, seed=1)
+    assert [path.name for path in left.iterdir()] == ["fuzz-a-broken-one.input"]
 
 
+@pytest.mark.usefixtures("left")
 def test_a_parser_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.fuzz_parsers._EACH_S", 1)
 
