@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 import pytest
 
-from harness.checks import Verdict, judge
+from harness.checks import Verdict, judge, judge_and_keep
 from harness.errors import ExitCode, HarnessError, InconclusiveError
 from harness.evidence.timeline import Channel
 from harness.progress import console
@@ -186,8 +186,7 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
         # A step could not be proved although every check that was run holds: never a pass.
         trouble = unproved
     run.close(trouble)
-    verdict = judge(run.folder)
-    verdict.save(run.folder / "verdict.json")
+    verdict = judge_and_keep(run.folder)
     session = request.config.stash[SESSION]
     session.failed |= verdict.verdict is not Verdict.VALID
     console.print(f"■ {verdict.verdict}: {run.info.name}", markup=False)

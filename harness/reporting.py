@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.checks import ScenarioVerdict, Verdict, judge
+from harness.checks import ScenarioVerdict, Verdict, judge_and_keep
 from harness.checks.verdict import VerdictError, write_run_verdicts
 from harness.errors import ExitCode
 from harness.report import summary_lines, write_junit, write_report
@@ -18,7 +18,7 @@ def judge_again(folder: Path) -> None:
     for evidence in sorted((folder / "evidence").iterdir()):
         if evidence.is_dir():
             # Also where scenario.json is gone: an old verdict must not stand for it.
-            judge(evidence).save(evidence / "verdict.json")
+            judge_and_keep(evidence)
 
 
 def report(folder: Path) -> int:

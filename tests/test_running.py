@@ -253,13 +253,8 @@ def test_the_names_are_those_of_the_real_collection(
 def test_judging_again_touches_only_scenarios(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged: list[Any] = []
-
-    class Saved:
-        def save(self, path: Path) -> None:
-            judged.append(path)
-
-    monkeypatch.setattr(reporting, "judge", lambda _folder: Saved())
+    judged: list[Path] = []
+    monkeypatch.setattr(reporting, "judge_and_keep", judged.append)
     for name in ("b", "a", "no-scenario"):
         (tmp_path / "evidence" / name).mkdir(parents=True)
     for name in ("a", "b"):
@@ -268,4 +263,4 @@ def test_judging_again_touches_only_scenarios(
     reporting.judge_again(tmp_path)
     # An old verdict must not stand for a scenario whose scenario.json is gone.
     names = ("a", "b", "no-scenario")
-    assert judged == [tmp_path / "evidence" / name / "verdict.json" for name in names]
+    assert judged == [tmp_path / "evidence" / name for name in names]

@@ -10,7 +10,14 @@ from harness.checks.clocks import ClockMap, clock_map
 from harness.checks.fencelog import fence_reports
 from harness.checks.history import Writes, acknowledged, fates
 from harness.checks.jobs import has_raw_workload, headers_of, log_rows, raw_jobs
-from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check, one_line
+from harness.checks.registry import (
+    MAX_LISTED,
+    CannotJudgeError,
+    Finding,
+    check,
+    one_line,
+    remember,
+)
 from harness.checks.requests import Request, disks_of, expand, requests_of
 from harness.checks.verdict import Verdict
 from harness.evidence.blocks import Headers, read_headers
@@ -25,6 +32,18 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Job
 
 _READ_AFTER_NS = 1_000_000_000
+
+
+@remember
+def histories_of(evidence: Evidence) -> tuple[tuple[Job, History | str], ...]:
+    """Each raw job with its history, or with why there is none, on one line."""
+    made: list[tuple[Job, History | str]] = []
+    for job in raw_jobs(evidence):
+        try:
+            made.append((job, history_of(evidence, job)))
+        except (OSError, ValueError) as error:
+            made.append((job, one_line(error, evidence.folder)))
+    return tuple(made)
 
 
 def history_of(evidence: Evidence, job: Job) -> History:
@@ -159,12 +178,10 @@ def linearizable(evidence: Evidence) -> Finding:
     operations = 0
     details: dict[str, object] = {}
     fences = [report for report in fence_reports(evidence) if report.success]
-    for job in raw_jobs(evidence):
-        try:
-            history = history_of(evidence, job)
-        except (OSError, ValueError) as error:
+    for job, history in histories_of(evidence):
+        if isinstance(history, str):
             # Violations on another LUN count all the same.
-            doubts.append(f"{job.name}: {one_line(error, evidence.folder)}")
+            doubts.append(f"{job.name}: {history}")
             continue
         operations += len(history)
         judgements = {"sweep": sweep(history), "zones": zones(history)}

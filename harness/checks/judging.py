@@ -18,9 +18,14 @@ def judge(folder: Path) -> ScenarioVerdict:
     """The verdict on an evidence folder: every check that applies, in registry order.
 
     Missing files and torn data make checks INCONCLUSIVE; nothing is raised and nothing written
-    (see ScenarioVerdict.save).
+    (see harness.checks.keeping).
     """
-    evidence = Evidence(folder)
+    return judge_evidence(Evidence(folder))
+
+
+def judge_evidence(evidence: Evidence) -> ScenarioVerdict:
+    """As ``judge``, on evidence that the caller goes on to use."""
+    folder = evidence.folder
     try:
         error = _harness_trouble(evidence)
     except Exception as problem:

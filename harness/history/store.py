@@ -63,6 +63,7 @@ def save(history: History, path: Path) -> None:
 
     Raises:
         HistoryError: the arrays are no history.
+        OSError: it cannot be written.
     """
     history.check()
     meta = {
@@ -79,9 +80,14 @@ def save(history: History, path: Path) -> None:
     said = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, meta=said, **columns)
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, meta=said, **columns)
+        os.replace(temporary, path)
+    except OSError:
+        # A full disk is not made fuller.
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path) -> History:

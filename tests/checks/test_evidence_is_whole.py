@@ -15,6 +15,7 @@ import pytest
 from harness.checks import ScenarioVerdict, Verdict, judge, judge_one
 from harness.checks.verdict import write_run_verdicts
 from harness.evidence.blocks import BLOCK_SIZE, read_digests
+from harness.history.store import load
 from tests.checks.build import NODES, RESOURCES, healthy
 from tests.checks.planting import INCONCLUSIVE, INVALID, with_samples
 
@@ -152,6 +153,7 @@ def test_the_same_verdicts_on_a_machine_without_libvirt(whole: Path, tmp_path: P
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (copy / "verdicts.json").read_bytes() == expected
+    assert len(load(copy / "evidence/scenario/history/lun1.npz"))
     (scenario,) = json.loads(expected)["scenarios"]
     assert ScenarioVerdict.from_json(scenario).verdict is Verdict.VALID
 

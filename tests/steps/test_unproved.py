@@ -71,6 +71,12 @@ def judge(folder):
     return ScenarioVerdict("ends", (result,), Run.error)
 
 
+def judge_and_keep(folder):
+    verdict = judge(folder)
+    verdict.save(folder / "verdict.json")
+    return verdict
+
+
 @pytest.fixture(scope="session")
 def lab_session(request):
     FOLDER.mkdir()
@@ -83,6 +89,7 @@ def lab_session(request):
 @pytest.fixture(autouse=True)
 def my_judge(monkeypatch):
     monkeypatch.setattr(plugin, "judge", judge)
+    monkeypatch.setattr(plugin, "judge_and_keep", judge_and_keep)
 
 
 @given("a lab")
