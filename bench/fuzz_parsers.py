@@ -42,6 +42,7 @@ from harness.cluster.observe import (
 )
 from harness.drbd_metadata import MetadataError, active_extents, parse_superblock, read_metadata
 from harness.errors import BadInputError
+from harness.evidence.block_trace import STARTED
 from harness.evidence.blocks import (
     RECORD_DTYPE,
     BlocksError,
@@ -216,6 +217,7 @@ def parsers() -> Iterator[Parser]:
         head + b"block_rq_issue: 8,16 WS 4096 () 2048 + 8 [fio]",
         head + b"block_rq_complete: 8,16 WFS () 2048 + 8 [-5]",
         head + b"tracing_mark_write: lab-nonce:abc", b"CPU:0 [LOST 128 EVENTS]",
+        STARTED.encode(),
     )  # fmt: skip
     yield Parser("block lines", _line(Channel.BLOCK), (), traced)
     for channel in (Channel.CONSOLE, Channel.JOURNAL, Channel.EVENTS2):

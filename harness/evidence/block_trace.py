@@ -12,6 +12,9 @@ from typing import Any
 TRACE_INSTANCE = "/sys/kernel/tracing/instances/lab"
 """Where the guest's ``lab-block`` service traces; what is written to its trace_marker is told."""
 
+STARTED = "lab-block-started"
+"""The line that ``lab-block`` sends whenever it starts."""
+
 _HEAD = re.compile(
     r"^\s*(?P<task>.{1,32}?)-(?P<pid>\d{1,10})\s+\[\d{1,5}\]\s+(?:[^\s:]{1,8}\s+)?"
     r"(?P<seconds>\d{1,12})\.(?P<micros>\d{6}): (?P<event>\w{1,40}): (?P<rest>.*)$"
@@ -37,11 +40,14 @@ def parse_block_trace(text: str) -> tuple[str, dict[str, Any]]:
     """One line as (kind, data); never raises.
 
     Kinds: ``issue``, ``complete``, ``requeue``, ``mark`` (what somebody wrote to trace_marker),
-    ``lost-events`` (by the tracer, with their ``count``), ``garbled``. The first three have
-    ``disk`` ("8:16"), ``op`` ("read", "write", "flush" or "other"), ``fua``, ``sector`` and
-    ``sectors`` (of 512 bytes), ``guest_ns`` (CLOCK_TAI of the initiator) and, when complete,
-    ``error`` (0 or a negative errno).
+    ``lost-events`` (by the tracer, with their ``count``), ``restarted`` (the guest's service: what
+    happened since the last line before is lost), ``garbled``. The first three have ``disk``
+    ("8:16"), ``op`` ("read", "write", "flush" or "other"), ``fua``, ``sector`` and ``sectors`` (of
+    512 bytes), ``guest_ns`` (CLOCK_TAI of the initiator) and, when complete, ``error`` (0 or a
+    negative errno).
     """
+    if text.strip() == STARTED:
+        return "restarted", {}
     if lost := _LOST.match(text.strip()):
         return "lost-events", {"count": int(lost[1])}
     head = _HEAD.match(text)

@@ -306,6 +306,22 @@ def the_tracer_lost_events(f: Folder) -> None:
 
 
 @defect(witnesses=INCONCLUSIVE)
+def the_tracer_was_started_anew(f: Folder) -> None:
+    f.add(50, "client", "block", "restarted")
+
+
+@defect()
+def the_tracer_was_started_before_and_after_the_scenario(f: Folder) -> None:
+    f.add(-1, "client", "block", "restarted")
+    f.add(94.5, "client", "block", "restarted")
+
+
+@defect(witnesses=INCONCLUSIVE)
+def one_garbled_line_of_the_tracer(f: Folder) -> None:
+    f.add(50, "client", "block", "garbled", text="fio-81")
+
+
+@defect(witnesses=INCONCLUSIVE)
 def the_tracer_said_nothing_at_the_end(f: Folder) -> None:
     f.drop(lambda e: e.channel == "block" and e.kind == "end-nonce")
 

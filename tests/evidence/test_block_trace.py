@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence.block_trace import parse_block_trace
+from harness.evidence.block_trace import TRACE_INSTANCE, parse_block_trace
 from harness.evidence.timeline import Channel
 from harness.evidence.witness import parse_line
 
 FIXTURE = Path(__file__).parent / "fixtures/block_trace-6.1.txt"
+SERVICE = Path(__file__).parents[2] / "vagrant/image/overlay/usr/local/lib/lab/block"
 HEAD = "             fio-1234    [000]  1795639429.123456: "
 NS = 1795639429123456000
 
@@ -53,6 +56,7 @@ def request(**more: Any) -> dict[str, Any]:
          "block_rq_complete: 8,16 W () 2048 + 8 [0]", ("complete", request(error=0))),
         (HEAD + "tracing_mark_write: lab-nonce:abc", ("mark", {"text": "lab-nonce:abc"})),
         ("CPU:0 [LOST 128 EVENTS]", ("lost-events", {"count": 128})),
+        ("lab-block-started", ("restarted", {})),
     ],
 )  # fmt: skip
 def test_lines(line: str, expected: tuple[str, dict[str, Any]]) -> None:
@@ -64,6 +68,7 @@ def test_lines(line: str, expected: tuple[str, dict[str, Any]]) -> None:
     [
         "",
         "fio: no head",
+        "lab-block-started again",
         HEAD + "block_rq_issue: 8,16 WS 4096 () 2048 +",
         HEAD + "block_rq_complete: 8,16 WS () 2048 + 8 [fio]",
         HEAD + "block_bio_queue: 8,16 WS 2048 + 8 [fio]",
@@ -99,3 +104,30 @@ def test_any_text(text: str) -> None:
     kind, data = parse_block_trace(text)
     assert kind in ("issue", "complete", "requeue", "mark", "lost-events", "garbled")
     assert data
+
+
+def test_each_start_of_the_service_is_told(tmp_path: Path) -> None:
+    """The guest's own script, with files in place of tracefs and of the port."""
+    instance, port, stubs = tmp_path / "tracing/instances/lab", tmp_path / "port", tmp_path / "bin"
+    for event in ("issue", "complete", "requeue"):
+        (instance / f"events/block/block_rq_{event}").mkdir(parents=True)
+    (instance / "options").mkdir()
+    traced = HEAD + "block_rq_issue: 8,16 WS 4096 () 2048 + 8 [fio]\n"
+    (instance / "trace_pipe").write_text(traced)
+    stubs.mkdir()
+    (stubs / "mountpoint").write_text("#!/bin/sh\n")
+    (stubs / "mountpoint").chmod(0o755)
+    script = SERVICE.read_text().replace("/dev/virtio-ports/lab.block", str(port))
+    tracing = TRACE_INSTANCE.removesuffix("/instances/lab")
+    script = script.replace(tracing, str(tmp_path / "tracing"))
+    said = b""
+    for torn in (b"", traced[:-9].encode()):
+        subprocess.run(
+            ["sh", "-c", script], check=True, env={"PATH": f"{stubs}:{os.environ['PATH']}"}
+        )
+        said += torn + port.read_bytes()
+    events = [event for line in said.split(b"\n") for event in parse_line(Channel.BLOCK, line)]
+    assert [kind for kind, _data in events] == [
+        "restarted", "issue", "garbled", "restarted", "issue",
+    ]  # fmt: skip
+    assert (instance / "tracing_on").read_text() == "1\n"
