@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class Request:
         done_ns: last answer; None where there was none.
         answered: where the timeline tells of that.
         error: negative errno, 0 for success; None where there was no answer.
+        taken_back: the block layer has it back and did not issue it again yet.
     """
 
     disk: str
@@ -59,6 +61,12 @@ class Request:
     done_ns: int | None = None
     answered: Seen | None = None
     error: int | None = None
+    taken_back: bool = False
+
+    @property
+    def end(self) -> int:
+        """The sector behind its last one."""
+        return self.sector + self.sectors
 
     @property
     def succeeded(self) -> bool:
@@ -88,44 +96,52 @@ class Requests:
 def requests_of(evidence: Evidence) -> Requests:
     """Pair issues, requeues and answers.
 
-    A request is known by disk, operation and sector: no two are under way for the same sector,
-    as the block layer would have merged or the file system ordered them. An issue of one that is
-    under way is the same one again (block_rq_requeue tells of it). An answer to its first part
-    only leaves the rest of it under way. One for no sector at all is no answer, but for a flush:
-    the SCSI layer is about to try again, or the flush around a write is over (blk_update_request()
-    of block/blk-mq.c, scsi_io_completion() of drivers/scsi/scsi_lib.c).
+    A request is known by disk, operation, sector and length: two reads of one sector may be under
+    way at once, one longer than the other. An issue of one that is under way is the same one
+    again, also if it had been taken back (block_rq_requeue) and others were merged into it since.
+    An answer to its first part only leaves the rest of it under way. One for no sector at all is no
+    answer, but for a flush: the SCSI layer is about to try again, or the flush around a write is
+    over (blk_update_request() of block/blk-mq.c, scsi_io_completion() of drivers/scsi/scsi_lib.c).
     """
-    under_way: dict[tuple[str, str, int], Request] = {}
+    under_way: defaultdict[tuple[str, str, int], list[Request]] = defaultdict(list)
     everything: list[Request] = []
     strangers: list[Seen] = []
     refused: list[Seen] = []
-    events = evidence.select(Channel.BLOCK, "issue", "complete", source=evidence.scenario.initiator)
+    events = evidence.select(
+        Channel.BLOCK, "issue", "complete", "requeue", source=evidence.scenario.initiator
+    )
     for seen in events:
-        data = seen.event.data
+        kind, data = seen.event.kind, seen.event.data
         key = (seen.text("disk"), seen.text("op"), seen.integer("sector"))
         sectors, now = seen.integer("sectors"), seen.integer("guest_ns")
-        request = under_way.get(key)
-        if seen.event.kind == "complete" and request is None and seen.integer("error"):
-            # scsi_queue_rq() of scsi_lib.c: the disk is offline, nothing was issued.
-            refused.append(seen)
-            continue
-        if seen.event.kind == "complete" and not sectors and key[1] != "flush":
-            continue  # no answer to anything
-        if seen.event.kind == "issue":
+        end, there = key[2] + sectors, under_way[key]
+        request = next((one for one in there if one.end == end), None)
+        if kind == "requeue":
+            if request is not None:
+                request.taken_back = True
+        elif kind == "issue":
+            request = request or next((one for one in there if one.taken_back), None)
             if request is not None:
                 request.issues += 1
+                request.taken_back = False
                 continue
             request = Request(*key[:2], bool(data.get("fua")), key[2], sectors, now, seen)
-            under_way[key] = request
+            there.append(request)
             everything.append(request)
-        elif request is None:
+        elif not there and seen.integer("error"):
+            # scsi_queue_rq() of scsi_lib.c: the disk is offline, nothing was issued.
+            refused.append(seen)
+        elif not sectors and key[1] != "flush":
+            continue  # no answer to anything
+        elif not there:
             strangers.append(seen)
         else:
-            del under_way[key]
-            answered = key[2] + sectors
+            # Not as long as any: rather the first part of a longer one.
+            request = request or max(there, key=lambda one: one.end)
+            there[:] = [one for one in there if one is not request]
             request.error = request.error or seen.integer("error")
-            if answered < request.sector + request.sectors and sectors:
-                under_way[key[0], key[1], answered] = request
+            if end < request.end and sectors:
+                under_way[key[0], key[1], end].append(request)
             else:
                 request.done_ns, request.answered = now, seen
     return Requests(tuple(everything), tuple(strangers), tuple(refused))
@@ -290,7 +306,7 @@ def expand(requests: list[Request]) -> tuple[npt.NDArray[np.int64], ...]:
     table = [
         (block, r.issue_ns, int(NEVER) if r.done_ns is None else r.done_ns, int(r.fua))
         for r in requests
-        for block in range(r.sector // _SECTORS, -(-(r.sector + r.sectors) // _SECTORS))
+        for block in range(r.sector // _SECTORS, -(-r.end // _SECTORS))
     ]
     return tuple(np.array(sorted(table), dtype=np.int64).T)
 

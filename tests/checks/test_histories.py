@@ -22,6 +22,7 @@ from tests.checks.planting import INVALID, with_samples
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.checks.requests import Request
     from harness.history.model import History
 
 
@@ -99,6 +100,46 @@ def test_a_request_in_two_answers_that_was_issued_twice(tmp_path: Path) -> None:
         folder.add(t_s, "client", "block", kind, sector=sector, sectors=sectors, error=0, **more)
     found = [r for r in requests_of(Evidence(folder.save(tmp_path))).all if r.disk == "8:64"]
     assert [(r.issues, r.error, r.done_ns) for r in found] == [(2, 0, 1)]
+
+
+def told(folder: Folder, path: Path, op: str, *lines: tuple[str, int, int, int]) -> list[Request]:
+    """Requests of a trace: kind, sector, sectors and error of each line, 0.1 s apart."""
+    for number, (kind, sector, sectors, error) in enumerate(lines, start=1):
+        folder.add(
+            number / 10, "client", "block", kind, disk="8:64", op=op, fua=False, sector=sector,
+            sectors=sectors, guest_ns=number, error=error,
+        )  # fmt: skip
+    found = requests_of(Evidence(folder.save(path)))
+    assert (found.strangers, found.refused) == ((), ())
+    return [request for request in found.all if request.disk == "8:64"]
+
+
+def test_two_reads_of_one_sector_are_told_apart_by_their_length(tmp_path: Path) -> None:
+    short, long = told(
+        healthy(), tmp_path, "read",
+        ("issue", 16, 8, 0), ("issue", 16, 64, 0), ("requeue", 16, 64, 0), ("issue", 16, 64, 0),
+        ("complete", 16, 64, 0), ("complete", 16, 8, -5),
+    )  # fmt: skip
+    assert (short.sectors, short.issues, short.done_ns, short.error) == (8, 1, 6, -5)
+    assert (long.sectors, long.issues, long.done_ns, long.error) == (64, 2, 5, 0)
+
+
+def test_the_first_part_of_the_longer_of_two_reads(tmp_path: Path) -> None:
+    short, long = told(
+        healthy(), tmp_path, "read",
+        ("issue", 0, 8, 0), ("issue", 0, 64, 0), ("complete", 0, 24, 0), ("requeue", 24, 40, 0),
+        ("issue", 24, 40, 0), ("complete", 0, 8, 0), ("complete", 24, 40, 0),
+    )  # fmt: skip
+    assert (short.issues, short.done_ns) == (1, 6)
+    assert (long.issues, long.done_ns) == (2, 7)
+
+
+def test_a_request_that_grew_while_it_was_taken_back_is_the_same(tmp_path: Path) -> None:
+    (request,) = told(
+        healthy(), tmp_path, "write",
+        ("issue", 0, 8, 0), ("requeue", 0, 8, 0), ("issue", 0, 16, 0), ("complete", 0, 16, 0),
+    )  # fmt: skip
+    assert (request.issues, request.done_ns, request.error) == (2, 4, 0)
 
 
 def test_an_answer_for_nothing_is_none(tmp_path: Path) -> None:
