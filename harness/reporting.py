@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.checks import ScenarioVerdict, Verdict, judge_and_keep
-from harness.checks.verdict import VerdictError, write_run_verdicts
+from harness.checks import Verdict, VerdictError, judge_and_keep
+from harness.checks.verdict import read_run_verdicts, write_run_verdicts
 from harness.errors import ExitCode
 from harness.report import summary_lines, write_junit, write_report
 
@@ -29,24 +29,15 @@ def report(folder: Path) -> int:
     """
     path = write_report(folder)
     write_junit(folder)
-    write_run_verdicts(folder)
+    read = read_run_verdicts(folder)
+    write_run_verdicts(folder, read)
     print()
     for line in summary_lines(folder):
         print(line)
     print(f"Report: {path}")
-    verdicts = []
-    errors = 0
-    for evidence in sorted((folder / "evidence").iterdir()):
-        stored = evidence / "verdict.json"
-        if not stored.exists():
-            errors += 1
-            continue
-        try:
-            verdicts.append(ScenarioVerdict.load(stored).verdict)
-        except VerdictError:
-            errors += 1
+    verdicts = [one.verdict for one in read.values() if not isinstance(one, VerdictError)]
     if Verdict.INVALID in verdicts:
         return int(ExitCode.INVALID)
-    if errors or not verdicts:
+    if len(verdicts) < len(read) or not verdicts:
         return int(ExitCode.HARNESS_ERROR)
     return int(ExitCode.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else ExitCode.VALID)

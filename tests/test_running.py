@@ -30,7 +30,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(reporting, "write_report", report)
     monkeypatch.setattr(reporting, "write_junit", lambda _folder: calls.append("junit"))
-    monkeypatch.setattr(reporting, "write_run_verdicts", lambda _folder: calls.append("verdicts"))
+    monkeypatch.setattr(reporting, "write_run_verdicts", lambda *_: calls.append("verdicts"))
     monkeypatch.setattr(reporting, "summary_lines", lambda _folder: ["the summary"])
     return calls
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SCHEMA = 1
@@ -182,24 +183,36 @@ class ScenarioVerdict:
             raise VerdictError(f"{path.name}: {error}") from error
 
 
-def write_run_verdicts(run_folder: Path) -> Path:
-    """Put all verdicts of a run in one file, ``verdicts.json``; returns its path.
-
-    The scenarios are in the order of their slugs and nothing else is in it, so that the same
-    evidence judged by the same checks gives the same bytes on every machine. A verdict that cannot
-    be read is told as one with an error.
-    """
-    verdicts = []
+def read_run_verdicts(run_folder: Path) -> dict[str, ScenarioVerdict | VerdictError]:
+    """The verdict of each scenario of a run, in the order of their slugs, or why it has none."""
+    read: dict[str, ScenarioVerdict | VerdictError] = {}
     for folder in sorted((run_folder / "evidence").glob("*/")):
         try:
-            verdict = ScenarioVerdict.load(folder / "verdict.json")
-        except (VerdictError, OSError) as error:
-            what = "no verdict.json" if isinstance(error, FileNotFoundError) else str(error)
-            verdict = ScenarioVerdict(folder.name, error=what)
-        verdicts.append(verdict.to_json())
+            read[folder.name] = ScenarioVerdict.load(folder / "verdict.json")
+        except VerdictError as error:
+            read[folder.name] = error
+        except FileNotFoundError:
+            read[folder.name] = VerdictError("no verdict.json")
+        except OSError as error:
+            read[folder.name] = VerdictError(f"verdict.json: {error.strerror}")
+    return read
+
+
+def write_run_verdicts(
+    run_folder: Path, verdicts: Mapping[str, ScenarioVerdict | VerdictError]
+) -> Path:
+    """Put all verdicts of a run (``read_run_verdicts``) in ``verdicts.json``; returns its path.
+
+    Nothing else is in it, so that the same evidence judged by the same checks gives the same bytes
+    on every machine. A verdict that could not be read is told as one with an error.
+    """
+    told = [
+        ScenarioVerdict(slug, error=str(one)) if isinstance(one, VerdictError) else one
+        for slug, one in verdicts.items()
+    ]
     path = run_folder / "verdicts.json"
     temporary = path.with_name(path.name + ".tmp")
-    text = json.dumps({"schema": SCHEMA, "scenarios": verdicts}, indent=1)
+    text = json.dumps({"schema": SCHEMA, "scenarios": [one.to_json() for one in told]}, indent=1)
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)
     return path

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.checks import ScenarioVerdict, Verdict, judge, judge_one
-from harness.checks.verdict import write_run_verdicts
+from harness.checks.verdict import read_run_verdicts, write_run_verdicts
 from harness.evidence.blocks import BLOCK_SIZE, read_digests
 from harness.history.store import load
 from tests.checks.build import NODES, RESOURCES, healthy
@@ -142,7 +142,7 @@ def test_the_same_verdicts_on_a_machine_without_libvirt(whole: Path, tmp_path: P
     run = whole.parent.parent
     for folder in (run / "evidence").iterdir():
         judge(folder).save(folder / "verdict.json")
-    expected = write_run_verdicts(run).read_bytes()
+    expected = write_run_verdicts(run, read_run_verdicts(run)).read_bytes()
     copy = shutil.copytree(run, tmp_path / "elsewhere")
     (copy / "verdicts.json").unlink()
     for path in copy.glob("evidence/*/verdict.json"):
@@ -162,6 +162,11 @@ def test_a_scenario_without_a_verdict_is_told(tmp_path: Path) -> None:
     (tmp_path / "evidence/cut-short").mkdir(parents=True)
     (tmp_path / "evidence/damaged").mkdir()
     (tmp_path / "evidence/damaged/verdict.json").write_text("{")
-    told = json.loads(write_run_verdicts(tmp_path).read_text())["scenarios"]
-    assert [one["error"].split(":")[0] for one in told] == ["no verdict.json", "verdict.json"]
+    (tmp_path / "evidence/no-folder").write_text("")
+    (tmp_path / "evidence/odd/verdict.json").mkdir(parents=True)
+    path = write_run_verdicts(tmp_path, read_run_verdicts(tmp_path))
+    told = json.loads(path.read_text())["scenarios"]
+    assert [one["slug"] for one in told] == ["cut-short", "damaged", "odd"]
+    begins = [one["error"].split(":")[0] for one in told]
+    assert begins == ["no verdict.json", "verdict.json", "verdict.json"]
     assert {one["verdict"] for one in told} == {"INCONCLUSIVE"}
