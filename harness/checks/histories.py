@@ -15,7 +15,7 @@ from harness.checks.registry import (
     CannotJudgeError,
     Finding,
     check,
-    one_line,
+    doubting,
     remember,
 )
 from harness.checks.requests import Request, disks_of, expand, requests_of
@@ -35,15 +35,14 @@ _READ_AFTER_NS = 1_000_000_000
 
 
 @remember
-def histories_of(evidence: Evidence) -> tuple[tuple[Job, History | str], ...]:
-    """Each raw job with its history, or with why there is none, on one line."""
-    made: list[tuple[Job, History | str]] = []
+def histories_of(evidence: Evidence) -> tuple[tuple[tuple[Job, History], ...], tuple[str, ...]]:
+    """The raw jobs that have a history, with it; and why others have none, a line for each."""
+    made: list[tuple[Job, History]] = []
+    doubts: list[str] = []
     for job in raw_jobs(evidence):
-        try:
+        with doubting(doubts, job.name, evidence):
             made.append((job, history_of(evidence, job)))
-        except (OSError, ValueError) as error:
-            made.append((job, one_line(error, evidence.folder)))
-    return tuple(made)
+    return tuple(made), tuple(doubts)
 
 
 def history_of(evidence: Evidence, job: Job) -> History:
@@ -173,16 +172,12 @@ def linearizable(evidence: Evidence) -> Finding:
     and has each replica read for itself.
     """
     problems: list[str] = []
-    doubts: list[str] = []
     refs: list[str] = []
     operations = 0
     details: dict[str, object] = {}
     fences = [report for report in fence_reports(evidence) if report.success]
-    for job, history in histories_of(evidence):
-        if isinstance(history, str):
-            # Violations on another LUN count all the same.
-            doubts.append(f"{job.name}: {history}")
-            continue
+    histories, doubts = histories_of(evidence)
+    for job, history in histories:
         operations += len(history)
         judgements = {"sweep": sweep(history), "zones": zones(history)}
         for number, fence in enumerate(fences, start=1):

@@ -37,11 +37,10 @@ def judge_and_keep(folder: Path) -> ScenarioVerdict:
 
 def _keep_histories(evidence: Evidence) -> None:
     try:
-        histories = histories_of(evidence)
+        histories, _doubts = histories_of(evidence)
     except Exception:
         # As a check that fails on its evidence (Check.run): the verdict says it, and stands.
         return
     for job, history in histories:
-        if not isinstance(history, str):
-            with contextlib.suppress(OSError, ValueError):
-                store.save(history, evidence.path(f"history/{job.lun}.npz"))
+        with contextlib.suppress(OSError, ValueError):
+            store.save(history, evidence.path(f"history/{job.lun}.npz"))

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.checks.jobs import has_raw_workload, headers_of, raw_jobs
-from harness.checks.registry import (
-    MAX_LISTED,
-    CannotJudgeError,
-    Finding,
-    check,
-    found,
-    one_line,
-)
+from harness.checks.registry import MAX_LISTED, Finding, check, doubting, found
 from harness.checks.replicas import facts_of, replicas_read
 from harness.checks.split_brain import diverged, identifiers_at_the_end
 from harness.checks.verdict import Verdict
@@ -44,26 +37,19 @@ def offline_metadata(evidence: Evidence) -> Finding:
     doubts: list[str] = []
     refs: list[str] = []
     for resource in evidence.scenario.resources:
-        try:
+        with doubting(doubts, resource, evidence):
             facts = facts_of(evidence, resource)
-        except (OSError, ValueError) as error:
-            # What another resource's disks say counts all the same.
-            doubts.append(f"{resource}: {one_line(error, evidence.folder)}")
-            continue
-        refs += [f"replicas/{resource}.{node}.metadata.json" for node in facts]
-        problems += _disks_differ(resource, facts)
-        for node, one in facts.items():
-            problems += [f"{resource} of {node}: {text}" for text in _not_in_sync(one)]
-            try:
-                online = identifiers_at_the_end(evidence, node, resource)
-            except CannotJudgeError as error:
-                doubts.append(str(error))
-                continue
-            if online[0] != one.current & _MASK:
-                problems.append(
-                    f"{resource} of {node}: the disk says {one.current & _MASK:016X}, "
-                    f"the node said {online[0]:016X}"
-                )
+            refs += [f"replicas/{resource}.{node}.metadata.json" for node in facts]
+            problems += _disks_differ(resource, facts)
+            for node, one in facts.items():
+                problems += [f"{resource} of {node}: {text}" for text in _not_in_sync(one)]
+                with doubting(doubts, resource, evidence):
+                    online = identifiers_at_the_end(evidence, node, resource)
+                    if online[0] != one.current & _MASK:
+                        problems.append(
+                            f"{resource} of {node}: the disk says {one.current & _MASK:016X}, "
+                            f"the node said {online[0]:016X}"
+                        )
     return found(
         problems or doubts,
         otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
@@ -123,22 +109,17 @@ def replica_sweep(evidence: Evidence) -> Finding:
     compared = 0
     for job in raw_jobs(evidence):
         for node in evidence.scenario.nodes:
-            name = f"replicas/{job.resource}.{node}.headers.bin"
-            try:
+            name, where = f"replicas/{job.resource}.{node}.headers.bin", f"{job.resource} of {node}"
+            with doubting(doubts, where, evidence):
                 read = headers_of(evidence, job).records
                 there = read_headers(evidence.path(name)).records
-            except (OSError, ValueError) as error:
-                # What the other replicas hold counts all the same.
-                doubts.append(f"{job.resource} of {node}: {one_line(error, evidence.folder)}")
-                continue
-            refs.append(name)
-            compared += min(len(read), len(there))
-            for what, blocks in _differing(read, there):
-                problems.append(
-                    f"{job.resource} of {node}: {what} in {len(blocks)} blocks, "
-                    f"first {int(blocks[0])}"
-                )
-                refs += [f"{name}:{int(block)}" for block in blocks[:MAX_LISTED]]
+                refs.append(name)
+                compared += min(len(read), len(there))
+                for what, blocks in _differing(read, there):
+                    problems.append(
+                        f"{where}: {what} in {len(blocks)} blocks, first {int(blocks[0])}"
+                    )
+                    refs += [f"{name}:{int(block)}" for block in blocks[:MAX_LISTED]]
     return found(
         problems or doubts,
         otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,

@@ -6,6 +6,7 @@ proof sketch and the source. The decorator ``check`` enters it in ``ALL_CHECKS``
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import weakref
@@ -16,7 +17,7 @@ from harness.checks.verdict import CheckResult, Verdict
 from harness.evidence.model import EvidenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from harness.evidence.model import Evidence
@@ -142,10 +143,27 @@ def found(
     )
 
 
+@contextlib.contextmanager
+def doubting(doubts: list[str], what: str, evidence: Evidence) -> Iterator[None]:
+    """Judge one of several: what cannot be read is a doubt about it, and the others still count.
+
+    So that a violation that one job, resource or node shows is not lost over another's damaged
+    file. Leaves the block at the first such error, with a line that begins with ``what`` in
+    ``doubts``.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        doubts.append(f"{what}: {one_line(error, evidence.folder)}")
+
+
 def one_line(error: BaseException, folder: Path) -> str:
     """What went wrong, on one line, with paths relative to the evidence folder."""
-    text = " ".join(str(error).split()).replace(f"{folder.resolve()}/", "")
-    text = text.replace(f"{folder}/", "")[:500]
-    if isinstance(error, (CannotJudgeError, EvidenceError)):
-        return text
-    return f"{type(error).__name__}: {text}"
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        said = f"no file {error.filename}"
+    elif isinstance(error, (CannotJudgeError, EvidenceError)):
+        said = str(error)
+    else:
+        said = f"{type(error).__name__}: {error}"
+    said = " ".join(said.split()).replace(f"{folder.resolve()}/", "")
+    return said.replace(f"{folder}/", "")[:500]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.checks.registry import MAX_LISTED, Finding, check, found, one_line
+from harness.checks.registry import MAX_LISTED, Finding, check, doubting, found
 from harness.checks.verdict import Verdict
 from harness.drbd_metadata import Flags
 from harness.evidence.blocks import BLOCK_SIZE, read_digests
@@ -85,31 +85,27 @@ def replica_digests(evidence: Evidence) -> Finding:
     details: dict[str, object] = {}
     for resource in evidence.scenario.resources:
         names = [f"replicas/{resource}.{node}.digests.bin" for node in evidence.scenario.nodes]
-        try:
+        with doubting(doubts, resource, evidence):
             ours, theirs = (read_digests(evidence.path(name)).crc for name in names)
             may_differ = pending_resync(evidence, resource, ours)
-        except (OSError, ValueError) as error:
-            # What another resource's replicas hold counts all the same.
-            doubts.append(f"{resource}: {one_line(error, evidence.folder)}")
-            continue
-        refs += names
-        compared += min(len(ours), len(theirs))
-        if len(ours) != len(theirs):
-            problems.append(f"{resource}: {len(ours)} and {len(theirs)} blocks")
-            continue
-        if len(ours) * BLOCK_SIZE < _LEAST_SHARE * sizes.get(resource, 0):
-            doubts.append(
-                f"{resource}: {len(ours)} blocks cover {len(ours) * BLOCK_SIZE} of "
-                f"{sizes[resource]} bytes"
-            )
-        if resource in written and len(np.unique(ours)) <= 1 and len(np.unique(theirs)) <= 1:
-            doubts.append(f"{resource}: every block has the same digest, but a job wrote there")
-        differing = np.flatnonzero((ours != theirs) & ~may_differ)
-        if len(differing):
-            first = [int(block) for block in differing[:MAX_LISTED]]
-            problems.append(f"{resource}: {len(differing)} blocks differ, first {first[0]}")
-            details[resource] = {"differing": len(differing), "first": first}
-            refs += [f"{names[0]}:{block}" for block in first]
+            refs += names
+            compared += min(len(ours), len(theirs))
+            if len(ours) != len(theirs):
+                problems.append(f"{resource}: {len(ours)} and {len(theirs)} blocks")
+                continue
+            if len(ours) * BLOCK_SIZE < _LEAST_SHARE * sizes.get(resource, 0):
+                doubts.append(
+                    f"{resource}: {len(ours)} blocks cover {len(ours) * BLOCK_SIZE} of "
+                    f"{sizes[resource]} bytes"
+                )
+            if resource in written and len(np.unique(ours)) <= 1 and len(np.unique(theirs)) <= 1:
+                doubts.append(f"{resource}: every block has the same digest, but a job wrote there")
+            differing = np.flatnonzero((ours != theirs) & ~may_differ)
+            if len(differing):
+                first = [int(block) for block in differing[:MAX_LISTED]]
+                problems.append(f"{resource}: {len(differing)} blocks differ, first {first[0]}")
+                details[resource] = {"differing": len(differing), "first": first}
+                refs += [f"{names[0]}:{block}" for block in first]
     return found(
         problems or doubts,
         otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,

@@ -15,8 +15,8 @@ from harness.checks.registry import (
     CannotJudgeError,
     Finding,
     check,
+    doubting,
     found,
-    one_line,
     remember,
 )
 from harness.checks.verdict import Verdict
@@ -248,13 +248,10 @@ def block_requests(evidence: Evidence) -> Finding:
         refs += [seen.ref for seen in strangers[:MAX_LISTED]]
     compared = 0
     for job in raw_jobs(evidence):
-        try:
+        with doubting(doubts, job.name, evidence):
             count, texts = _against_the_log(evidence, job, disks, of_luns)
-        except (OSError, ValueError) as error:
-            # What else was found counts all the same.
-            count, texts = 0, [f"{job.name}: {one_line(error, evidence.folder)}"]
-        compared += count
-        doubts += texts
+            compared += count
+            doubts += texts
     again = sum(request.issues > 1 for request in of_luns)
     return found(
         problems or doubts,

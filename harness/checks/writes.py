@@ -17,7 +17,7 @@ from harness.checks.jobs import (
     raw_jobs,
     result_of,
 )
-from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check, found
+from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check, doubting, found
 from harness.checks.verdict import Verdict
 from harness.evidence.blocks import BLOCK_SIZE, STATUS_GOOD, STATUS_NO_HEADER, STATUS_TORN
 from harness.evidence.timeline import Channel
@@ -54,13 +54,11 @@ def lost_writes(evidence: Evidence) -> Finding:
     named = [job.headers for job in jobs if job.headers is not None]
     if len(set(named)) < len(named):
         raise CannotJudgeError("two jobs wrote to one LUN: their histories cannot be told apart")
-    findings, unreadable = {}, []
+    findings: dict[str, _JobFinding] = {}
+    unreadable: list[str] = []
     for job in jobs:
-        try:
+        with doubting(unreadable, job.name, evidence):
             findings[job.name] = _judge_job(evidence, job, clock)
-        except (OSError, ValueError) as error:
-            # Another job's losses count all the same.
-            unreadable.append(f"{job.name}: {_reason(error)}")
     problems = [text for one in findings.values() for text in one.problems]
     doubts = unreadable + [text for one in findings.values() for text in one.incomplete]
     writes = sum(one.writes for one in findings.values())
@@ -76,12 +74,6 @@ def lost_writes(evidence: Evidence) -> Finding:
         ),
         details={name: one.details for name, one in findings.items()},
     )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"no file {str(error.filename).rsplit('/', 1)[-1]}"
-    return str(error).rsplit("/", 1)[-1]
 
 
 def _judge_job(evidence: Evidence, job: Job, clock: ClockMap | None) -> _JobFinding:

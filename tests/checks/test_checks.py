@@ -17,6 +17,13 @@ from tests.checks.defects_cluster import (
     split_brain_unresolved,
 )
 from tests.checks.defects_watching import a_soft_lockup, an_oops
+from tests.checks.defects_writes import (
+    a_disk_was_outdated,
+    a_replica_holds_an_older_write,
+    a_request_ended_with_an_error,
+    an_earlier_write_is_on_the_disk,
+    the_replicas_differ,
+)
 from tests.checks.fio_files import stamp
 from tests.checks.planting import DEFECTS, INCONCLUSIVE, INVALID, outcome, with_samples
 
@@ -46,6 +53,40 @@ def test_a_defect_turns_just_its_checks(
 def test_every_check_has_a_defect() -> None:
     planted = {slug for param in DEFECTS for slug in param.values[1]}
     assert planted == set(ALL_CHECKS)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xff"])
+@pytest.mark.parametrize(
+    ("slug", "plant", "of_another"),
+    [
+        ("lost-writes", an_earlier_write_is_on_the_disk, "fio/lun0.headers.bin"),
+        ("linearizable", an_earlier_write_is_on_the_disk, "fio/lun0.headers.bin"),
+        ("block-requests", a_request_ended_with_an_error, "fio/lun0.headers.bin"),
+        ("replica-digests", the_replicas_differ, "replicas/r1.alpha.digests.bin"),
+        ("replica-sweep", a_replica_holds_an_older_write, "replicas/r1.alpha.headers.bin"),
+        ("offline-metadata", a_disk_was_outdated, "replicas/r0.alpha.metadata.json"),
+    ],
+)
+def test_what_one_shows_counts_though_anothers_file_cannot_be_read(
+    tmp_path: Path,
+    slug: str,
+    plant: Callable[[Folder], None],
+    of_another: str,
+    content: bytes | None,
+) -> None:
+    built = healthy()
+    sound = built.save(tmp_path / "sound")
+    plant(built)
+    planted = built.save(tmp_path / "planted")
+    for folder in (sound, planted):
+        (folder / of_another).unlink()
+        if content is not None:
+            (folder / of_another).write_bytes(content)
+    result = judge_one(sound, slug)
+    assert result.verdict is INCONCLUSIVE
+    assert result.seen.startswith(("raw0: ", "r0: ", "r1: ", "r1 of alpha: "))
+    assert of_another.rsplit("/", 1)[1] in result.seen
+    assert judge_one(planted, slug).verdict is INVALID
 
 
 def test_console_and_journal_copies_count_once(tmp_path: Path) -> None:
