@@ -34,6 +34,7 @@ from harness.workload.files import check_file_system, check_files, write_files
 from harness.workload.fio import FILE_JOB, RAW_JOBS, Job, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from harness.faults.fault import Fault
@@ -62,6 +63,8 @@ class Expectations:
     workload: bool = False
     fault: bool = False
     fenced: list[str] = field(default_factory=list)
+    fewer_failovers: bool = False
+    split_brain: dict[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -221,9 +224,16 @@ class Scenario:
         self.workload.start()
 
     def expectations(
-        self, failovers: int, fencings: int, tcg_stall_s: float, kvm_stall_s: float
+        self,
+        failovers: int,
+        fencings: int,
+        tcg_stall_s: float,
+        kvm_stall_s: float,
+        *,
+        fewer_failovers: bool = False,
     ) -> None:
         """Fix the expectations before anything is broken; a user's own bound wins."""
+        self.expect.fewer_failovers = fewer_failovers
         bound = kvm_stall_s if self.timing.name == "kvm" else tcg_stall_s
         self.expect.failovers = failovers
         self.expect.fencings = fencings
@@ -237,6 +247,11 @@ class Scenario:
         """Break something; returns the fault's id."""
         self.expect.fault = True
         return self.faults.inject(fault)
+
+    def inject_together(self, faults: Sequence[Fault]) -> list[str]:
+        """Break several things at the same moment; returns the faults' ids."""
+        self.expect.fault = True
+        return self.faults.inject_together(faults)
 
     def hold(self, seconds: float) -> None:
         """Let the faults last ``seconds`` more: the duration is part of the fault."""
@@ -285,6 +300,21 @@ class Scenario:
         """Wait until ``node`` answers and is a member of the cluster again."""
         self.lab.machines[node].guest.wait_ready(deadline_s)
 
+    def wait_met(self, resource: str, deadline_s: float) -> None:
+        """Wait until the replicas of ``resource`` met: connected, or one refused and stands alone.
+
+        Neither is trouble of ours, nor is that it takes too long: the checks say what it means.
+        """
+        nodes = [m.name for m in self.lab.nodes]
+
+        def missing() -> str:
+            states = {self._drbd.connection(node, resource) for node in nodes}
+            met = "StandAlone" in states or states == {"Connected"}
+            return "" if met else f"{resource} is {' and '.join(sorted(states))}"
+
+        with contextlib.suppress(DeadlineError):
+            self.wait_for(f"the replicas of {resource} met", missing, deadline_s)
+
     def settle(self) -> str:
         """Wait until the cluster is whole again; returns what was missing at the deadline."""
         nodes = [m.name for m in self.lab.nodes]
@@ -315,10 +345,20 @@ class Scenario:
         if self.finished:
             return
         self.finished = True
+        trouble: HarnessError | None = None
         with stage("Heal, let the last writes land, and wait until the cluster is whole") as now:
-            self._calm(now)
+            try:
+                self._calm(now)
+            except HarnessError as error:
+                # A node that does not come back, say: what can be read is worth most just then.
+                trouble = error
         with stage("Read fio's logs, the files, both replicas and the last state") as now:
-            self._collect(now)
+            try:
+                self._collect(now)
+            except HarnessError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
 
     def _calm(self, now: Stage) -> None:
         """Heal, stop the workload, let the cluster settle."""
@@ -337,23 +377,35 @@ class Scenario:
         self.settle()
 
     def _collect(self, now: Stage) -> None:
-        """Fetch what is only on the guests."""
+        """Fetch what is only on the guests; each thing for itself, the first trouble is raised."""
+        parts: dict[str, Callable[[], None]] = {}
         if self.workload is not None:
-            now.note("fio's logs")
-            self.workload.collect(self.folder)
+            parts["fio's logs"] = partial(self.workload.collect, self.folder)
             if not self.workload.stuck:
-                now.note("file system")
-                fsck = check_file_system(self.lab)
-                sampling.add_sample(self.writer, "fsck", "after", "client", fsck)
-                files = check_files(self.lab, self._files)
-                sampling.add_sample(self.writer, "files", "after", "client", files)
-        now.note("last state")
+                parts["file system"] = self._sample_files
+        parts["last state"] = self._last_state
+        parts["replicas"] = self._replicas
+        parts["last nonces"] = self._last_nonce
+        trouble: HarnessError | None = None
+        for what, part in parts.items():
+            now.note(what)
+            try:
+                part()
+            except HarnessError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
+        self._save("finished", None)
+
+    def _sample_files(self) -> None:
+        fsck = check_file_system(self.lab)
+        sampling.add_sample(self.writer, "fsck", "after", "client", fsck)
+        files = check_files(self.lab, self._files)
+        sampling.add_sample(self.writer, "files", "after", "client", files)
+
+    def _last_state(self) -> None:
         sampling.sample_cluster(self.lab, self.writer, "after")
         sampling.sample_disks(self.lab, self.writer, "after")
-        now.note("replicas")
-        self._replicas()
-        self._last_nonce()
-        self._save("finished", None)
 
     def _replicas(self) -> None:
         try:

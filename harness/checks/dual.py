@@ -11,7 +11,7 @@ from harness.checks.faults import fault_window
 from harness.checks.handover import Overlap, overlap
 from harness.checks.jobs import has_workload
 from harness.checks.registry import CannotJudgeError, Finding, check, found
-from harness.checks.roles import holders, primary_intervals, signals_judged
+from harness.checks.roles import holders, own_intervals, signals_judged
 from harness.checks.stall import stalls_of, standstills
 from harness.checks.verdict import Verdict
 from harness.evidence.model import WITNESS_CHANNELS
@@ -37,13 +37,14 @@ def dual_primary(evidence: Evidence) -> Finding:
     (1 s) is real: INVALID. A shorter one cannot be told from late arrival: INCONCLUSIVE. A clean
     demotion and promotion whose arrivals are crossed by less than 2.5 s are put in order by the
     guests' own clocks or by Pacemaker's operations, where one of them can (see ``overlap``).
+    A Primary that the scenario forced (``expect.split_brain``) is not the cluster's doing.
     """
     problems: list[str] = []
     doubtful: list[str] = []
     refs: list[str] = []
     when: list[int] = []
     details = []
-    for resource, intervals in primary_intervals(evidence).items():
+    for resource, intervals in own_intervals(evidence).items():
         for n, first in enumerate(intervals):
             for second in intervals[n + 1 :]:
                 kind, overlap_ns = overlap(evidence, first, second)
@@ -106,9 +107,7 @@ def dual_vip(evidence: Evidence) -> Finding:
     """
     claims = vip_claims(evidence)
     moves = vip_moves(claims)
-    failed_over = max(
-        (len(holders(i)) - 1 for i in primary_intervals(evidence).values()), default=0
-    )
+    failed_over = max((len(holders(i)) - 1 for i in own_intervals(evidence).values()), default=0)
     close = [(a, b) for a, b in moves if b.t_ns - a.t_ns <= _SAME_PROBE_NS]
     dual = len(moves) > 1 and len(moves) > failed_over
     silent = _silences([seen.t_ns for seen, _ in claims], evidence)
@@ -171,7 +170,7 @@ def _outages(evidence: Evidence) -> list[tuple[int, int]]:
         return sorted(outages)
     window = fault_window(evidence)
     outages = [window] if window is not None else []
-    for intervals in primary_intervals(evidence).values():
+    for intervals in own_intervals(evidence).values():
         outages += [
             (min(before.end_ns, after.start.t_ns), after.start.t_ns + _TAKE_OVER_NS)
             for before, after in pairwise(holders(intervals))

@@ -18,7 +18,7 @@ from harness.checks.roles import (
     SKEW_NS,
     Interval,
     deaths,
-    primary_intervals,
+    own_intervals,
     revived,
     signals_judged,
 )
@@ -46,7 +46,7 @@ def fence_before_promotion(evidence: Evidence) -> Finding:
     when: list[int] = []
     refs: list[str] = []
     judged = 0
-    for resource, intervals in primary_intervals(evidence).items():
+    for resource, intervals in own_intervals(evidence).items():
         for interval in intervals:
             if not interval.start.change:
                 continue  # a role it already had

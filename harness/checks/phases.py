@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from harness.checks.clocks import clock_map
 from harness.checks.fencelog import fence_reports
 from harness.checks.registry import CannotJudgeError, Finding, check, found
-from harness.checks.roles import SKEW_NS, holders, primary_intervals
+from harness.checks.roles import SKEW_NS, holders, own_intervals
 from harness.checks.stall import stalls_of, standstills
 from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
@@ -179,7 +179,7 @@ def failovers_of(evidence: Evidence) -> list[Failover]:
 
 def _handovers(evidence: Evidence) -> list[tuple[str, str, Moment]]:
     """(old node, new node, when the last of the resources was promoted) of each failover."""
-    by_resource = [holders(intervals) for intervals in primary_intervals(evidence).values()]
+    by_resource = [holders(intervals) for intervals in own_intervals(evidence).values()]
     count = min((len(changes) for changes in by_resource), default=0)
     found_ones = []
     for i in range(1, count):

@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.checks.forced import was_forced
 from harness.checks.kernel import boots, kernel_messages
 from harness.checks.registry import remember
 from harness.evidence.timeline import Channel
@@ -116,6 +117,17 @@ def primary_intervals(evidence: Evidence) -> dict[str, list[Interval]]:
             found += _intervals(evidence, node, resource, signals)
         intervals[resource] = sorted(found, key=lambda interval: interval.start.t_ns)
     return intervals
+
+
+@remember
+def own_intervals(evidence: Evidence) -> dict[str, list[Interval]]:
+    """``primary_intervals`` without what a scenario forced behind the cluster's back."""
+    return {
+        resource: [
+            one for one in intervals if not was_forced(evidence, one.node, resource, one.start.t_ns)
+        ]
+        for resource, intervals in primary_intervals(evidence).items()
+    }
 
 
 @remember

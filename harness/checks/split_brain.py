@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from harness.checks.forced import expected_split, was_forced
 from harness.checks.kernel import kernel_messages, streams_judged
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 
@@ -38,12 +39,14 @@ def split_brain_messages(evidence: Evidence) -> Finding:
     Whenever two replicas connect, DRBD compares their generation identifiers and prints the
     outcome before anything else; a split-brain that a policy then resolves is printed as well.
     So on a connection that came back, silence means that there was none. Texts: drbd_receiver.c
-    of 8.4. Console and journal copies of one message count once.
+    of 8.4. Console and journal copies of one message count once. Of a resource whose split-brain
+    the scenario forced, ``split-brain-detected`` judges the messages.
     """
     hits = [
         message
         for message in kernel_messages(evidence)
-        if any(pattern.search(message.text) for pattern in _MESSAGES)
+        if not expected_split(evidence, message.resource, message.t_ns)
+        and any(pattern.search(message.text) for pattern in _MESSAGES)
     ]
     return found(
         [f"{m.node} {m.resource}: {m.text}" for m in hits],
@@ -143,12 +146,14 @@ def forked_generations(evidence: Evidence) -> Finding:
     A node prints ``new current UUID X:P:…`` when it begins to write without its peer; P, its
     bitmap identifier, is the generation both shared. Two different X from one P on two nodes are
     two histories, even where an automatic policy discards one of them before anybody looks.
-    Source: drbd_uuid_new_current() and drbd_print_uuids(), drbd_main.c of 8.4.
+    Source: drbd_uuid_new_current() and drbd_print_uuids(), drbd_main.c of 8.4. What a
+    scenario forced a node to begin is left out.
     """
     children = defaultdict(list)
     for message in kernel_messages(evidence):
         match = _NEW_CURRENT.match(message.text)
-        if match:
+        forced = was_forced(evidence, message.node, message.resource, message.t_ns)
+        if match and not forced:
             current, parent = (int(part, 16) & ~1 for part in match.groups())
             if parent not in _UNSET:
                 children[message.resource, parent].append((message, current))

@@ -85,6 +85,8 @@ class Target(_Part):
     iqn: Annotated[
         str, Field(pattern=r"^iqn\.\d{4}-\d{2}\.[a-z0-9-]+\.[a-z0-9.-]+:[a-z0-9.-]+$")
     ] = "iqn.2026-11.com.example:failover"
+    # "fileio" goes through the serving node's page cache.
+    backstore: Literal["block", "fileio"] = "block"
     allowed_initiators: tuple[str, ...] = ("iqn.2026-11.com.example:client",)
     # By node, where a node's target is to let others in than the rest does.
     allowed_initiators_on: dict[Literal["alpha", "bravo"], tuple[str, ...]] = Field(

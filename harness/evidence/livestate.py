@@ -45,6 +45,10 @@ class LiveDrbd:
         if wanted is not None and wanted in fields:
             self._state.setdefault(key, {})[wanted] = str(fields[wanted])
 
+    def connection(self, node: str, resource: str) -> str:
+        """A node's connection of a resource, as it was told last."""
+        return self._state.get((node, resource), {}).get("connection", "no connection")
+
     def missing(self, nodes: Iterable[str], resources: Iterable[str]) -> str:
         """What keeps the resources from being connected and up to date; empty if nothing."""
         wrong = []

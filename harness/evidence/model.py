@@ -59,10 +59,19 @@ class _Stored(BaseModel):
         os.replace(temporary, path)
 
 
+class SplitBrain(_Stored):
+    """A split-brain that a scenario forces: of which resource, and whose writes are discarded."""
+
+    resource: str
+    victim: str
+
+
 class Expect(_Stored):
     """What a scenario expects, stated before its first run."""
 
     failovers: Annotated[int, Field(ge=0)]
+    fewer_failovers: bool = False
+    """Fewer are right as well: where both nodes boot at once, either may be promoted."""
     fencings: Annotated[int, Field(ge=0)]
     max_stall_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     active: str | None = None
@@ -70,6 +79,7 @@ class Expect(_Stored):
     workload: bool
     fault: bool
     fenced: list[str] = Field(default_factory=list)
+    split_brain: SplitBrain | None = None
 
 
 class Job(_Stored):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
 import libvirt
@@ -16,8 +17,11 @@ from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel, TimelineWriter
 from harness.faults.journal import Undo, UndoJournal
+from harness.lab.machine import in_parallel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.lab.lab import Lab
 
 
@@ -87,18 +91,30 @@ class FaultRunner:
 
     def inject(self, fault: Fault) -> str:
         """Inject and look for the proof that it bit; returns the fault's id."""
-        self._count += 1
-        fault_id = f"f{self._count}-{fault.kind}"
-        self._journal.plan(fault_id, fault.undo())
-        self._say("plan", fault_id, fault, "")
+        return self.inject_together([fault])[0]
+
+    def inject_together(self, faults: Sequence[Fault]) -> list[str]:
+        """Inject several at the same moment, then look for each one's proof; returns their ids."""
+        ids = []
+        for fault in faults:
+            self._count += 1
+            fault_id = f"f{self._count}-{fault.kind}"
+            self._journal.plan(fault_id, fault.undo())
+            self._say("plan", fault_id, fault, "")
+            ids.append(fault_id)
         die_here_if_asked("journal")
-        self._active[fault_id] = fault
-        self._say("inject", fault_id, fault, "")
-        fault.inject(self._lab)
-        proof = self._look_for(fault.bitten, self._bite_deadline_s)
-        self._say("bitten" if proof else "not-bitten", fault_id, fault, proof or "no proof found")
+        injections = {}
+        for fault_id, fault in zip(ids, faults, strict=True):
+            self._active[fault_id] = fault
+            self._say("inject", fault_id, fault, "")
+            injections[fault_id] = partial(fault.inject, self._lab)
+        in_parallel(injections)
+        for fault_id, fault in zip(ids, faults, strict=True):
+            proof = self._look_for(fault.bitten, self._bite_deadline_s)
+            kind = "bitten" if proof else "not-bitten"
+            self._say(kind, fault_id, fault, proof or "no proof found")
         die_here_if_asked("fault")
-        return fault_id
+        return ids
 
     def heal(self, fault_id: str) -> None:
         """Heal one fault and look for the proof."""

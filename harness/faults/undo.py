@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from harness.errors import HarnessError
 from harness.faults.impair import remove_qdisc, set_mtu
 from harness.faults.journal import Undo, UndoJournal
+from harness.faults.split_brain import discard_writes
+from harness.faults.standby import set_standby
+from harness.faults.volatile_cache import drop_caches
 from harness.lab.fencing import signal_fence_device
 from harness.lab.topology import MTU, Link
 
@@ -44,7 +47,9 @@ def _undo(lab: Lab, step: Undo) -> None:
                 machine.resume()
         case "fence-continue":
             signal_fence_device(lab.host, "CONT")
-        case "qdisc-delete" | "mtu":
+        case "volatile-drop":
+            drop_caches(lab, step.arguments["machine"])
+        case "qdisc-delete" | "mtu" | "online" | "discard":
             # Inside a guest that may be off, or anew: a boot has undone it then.
             with contextlib.suppress(HarnessError):
                 _undo_in_guest(lab, step)
@@ -53,10 +58,16 @@ def _undo(lab: Lab, step: Undo) -> None:
 
 
 def _undo_in_guest(lab: Lab, step: Undo) -> None:
-    name, link = step.arguments["machine"], Link(step.arguments["link"])
+    name = step.arguments["machine"]
     if not lab.machines[name].running():
         return
-    if step.op == "mtu":
-        set_mtu(lab, name, link, MTU[link])
-    else:
-        remove_qdisc(lab, name, link)
+    match step.op:
+        case "mtu":
+            link = Link(step.arguments["link"])
+            set_mtu(lab, name, link, MTU[link])
+        case "online":
+            set_standby(lab, name, on=False)
+        case "discard":
+            discard_writes(lab, name, step.arguments["resource"])
+        case _:
+            remove_qdisc(lab, name, Link(step.arguments["link"]))

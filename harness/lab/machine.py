@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from pathlib import Path
@@ -16,7 +17,10 @@ from harness.errors import HarnessError
 from harness.lab.topology import MTU, RESOURCES, Link, MachinePlan, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.lab.labhost import LabHost
+    from harness.lab.volatile import VolatileDisks
     from harness.remote.ssh import Guest
 
 # Streams over virtio-serial, besides the console; names of the ports in the guest.
@@ -34,6 +38,7 @@ EMULATED_PARAMETERS = ("norandmaps", "no5lvl")
 # for ever, a breakpoint that is no longer there, and the node was fenced. docs/measurements.md has
 # the registers.
 _NODE_CPUS = {"kvm": 2, "qemu": 1}
+_DEATH_S = 20.0  # a killed process has to end, and to let go of its disks
 # CPU features that an emulated guest is better off without: with "fast" string instructions kernel
 # and libc clear and copy byte by byte, which is what QEMU then does; else eight at a time.
 EMULATED_WITHOUT = ("erms", "fsrm")
@@ -99,6 +104,7 @@ class Machine:
         self.plan = plan
         self.host = host
         self.guest = guest
+        self.volatile: VolatileDisks | None = None
 
     @property
     def name(self) -> str:
@@ -170,14 +176,21 @@ class Machine:
         """kill -9 QEMU: a power cut as the guest sees it. Returns the PID that was killed.
 
         Nothing is flushed, unlike virDomainDestroy, which sends SIGTERM first. What the guest
-        wrote already lies in the host's page cache and survives.
+        wrote already lies in the host's page cache and survives, unless its disks have a volatile
+        cache (harness.lab.volatile).
         """
         pid = self.qemu_pid()
         fd = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(fd, signal.SIGKILL)
+            if self.volatile is not None:
+                # A pidfd is readable once its process has ended: pidfd_open(2).
+                select.select([fd], [], [], _DEATH_S)
         finally:
             os.close(fd)
+        if self.volatile is not None:
+            self.volatile.lose()
+            self.volatile = None
         self.guest.forget()
         return pid
 
@@ -231,7 +244,7 @@ class Machine:
         return f"{self.plan.domain.rsplit('-', 1)[0]}-{link}"
 
 
-def in_parallel(actions: dict[str, object]) -> None:
+def in_parallel(actions: Mapping[str, object]) -> None:
     """Run the actions in threads of their own; the first failure is raised after all ended."""
     failures: list[BaseException] = []
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, then, when
 
+from harness.checks.no_service import BEGIN as NO_SERVICE_BEGIN
+from harness.checks.no_service import END as NO_SERVICE_END
 from harness.cluster.sampling import add_sample
 from harness.errors import DeadlineError, HarnessError
+from harness.evidence.timeline import Channel
 from harness.lab.topology import MTU, Link
 from harness.steps.words import NODE, machines
 
@@ -27,14 +30,16 @@ def healthy_cluster(run: Scenario) -> None:
 
 @given(
     parsers.re(
-        r"(?P<failovers>\d+) failovers?, (?P<fencings>\d+) fencings? and no stall above "
-        r"(?P<tcg>\d+) s \((?P<kvm>\d+) s with KVM\) are expected"
+        r"(?P<most>at most )?(?P<failovers>\d+) failovers?, (?P<fencings>\d+) fencings? and "
+        r"no stall above (?P<tcg>\d+) s \((?P<kvm>\d+) s with KVM\) are expected"
     ),
     converters={"failovers": int, "fencings": int, "tcg": float, "kvm": float},
 )
-def expected(run: Scenario, failovers: int, fencings: int, tcg: float, kvm: float) -> None:
+def expected(
+    run: Scenario, most: str | None, failovers: int, fencings: int, tcg: float, kvm: float
+) -> None:
     """Fixes how many failovers and fencings must happen, and the bound of the longest stall."""
-    run.expectations(failovers, fencings, tcg, kvm)
+    run.expectations(failovers, fencings, tcg, kvm, fewer_failovers=bool(most))
 
 
 @given(parsers.re(f"{NODE} is the one to be fenced"))
@@ -47,6 +52,35 @@ def to_be_fenced(run: Scenario, who: str) -> None:
 def to_serve(run: Scenario, who: str) -> None:
     """Says on which node the group must run at the end."""
     run.expect.active = machines(run, who)[0]
+
+
+@given(
+    parsers.re(
+        r"a split-brain of (?P<resource>r\d) is made, and the passive node's writes are "
+        r"the ones to be discarded"
+    )
+)
+def split_brain_is_made(run: Scenario, resource: str) -> None:
+    """Says of which resource a split-brain will be forced, so that its traces are not held against
+    the cluster."""
+    run.expect.split_brain = {"resource": resource, "victim": run.node("passive")}
+
+
+@when(
+    parsers.re(r"nobody serves for (?P<tcg>\d+) s \((?P<kvm>\d+) s with KVM\)"),
+    converters={"tcg": float, "kvm": float},
+)
+def nobody_serves(run: Scenario, tcg: float, kvm: float) -> None:
+    """Lets time pass in which no node may be promoted; one that is is judged at the end."""
+    run.writer.add("host", Channel.STATE, NO_SERVICE_BEGIN, {})
+    run.hold(kvm if run.timing.name == "kvm" else tcg)
+    run.writer.add("host", Channel.STATE, NO_SERVICE_END, {})
+
+
+@when(parsers.re(r"the replicas of (?P<resource>r\d) have met again"))
+def met_again(run: Scenario, resource: str) -> None:
+    """Waits until they are connected, or a node refuses and stands alone, as streamed."""
+    run.wait_met(resource, run.timing.settle_deadline_s)
 
 
 @when(parsers.re(r"the cluster is left alone for (?P<seconds>\d+) s"), converters={"seconds": int})

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import parsers, when
 
+from harness.cluster.sampling import add_sample
 from harness.errors import HarnessError
+from harness.faults.cuts import CarrierCut, SilentCut
 from harness.faults.fence_device import FenceBlocked, FenceHangs
 from harness.faults.impair import Latency, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
-from harness.steps.words import HOW, LINK, LINKS, NODE, WHO, cuts, links, machines
+from harness.faults.split_brain import ForcedSplitBrain
+from harness.faults.standby import Standby
+from harness.faults.volatile_cache import VolatileCache
+from harness.steps.words import HOW, LINK, LINKS, NODE, NODES, WHO, cuts, links, machines
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
@@ -42,11 +47,67 @@ def heal_all(run: Scenario) -> None:
     run.faults.heal_all()
 
 
-@when(parsers.re(f"{NODE} loses power"))
+@when("the links are whole again")
+def heal_links(run: Scenario) -> None:
+    """Heals every cut that is still there, and nothing else."""
+    if not run.faults.heal_kind(CarrierCut) + run.faults.heal_kind(SilentCut):
+        raise HarnessError("no link was cut before")
+
+
+@when(parsers.re(f"{NODES} loses? power"))
 def loses_power(run: Scenario, who: str) -> None:
-    """kill -9 of the VM's QEMU: a power cut, nothing is flushed."""
+    """kill -9 of the VM's QEMU: a power cut, nothing is flushed; of both at the same moment."""
+    run.inject_together([PowerOff(name) for name in machines(run, who)])
+
+
+@when(parsers.re(f"{NODE} alone is powered on again"))
+def one_powered_on(run: Scenario, who: str) -> None:
+    """Powers on one of the nodes that lost power, and waits until it answers."""
+    names = machines(run, who)
+    lost = [
+        i for i, f in run.faults.active.items() if isinstance(f, PowerOff) and f.machine in names
+    ]
+    if not lost:
+        raise HarnessError(f"{' and '.join(names)} did not lose power before")
+    for fault_id in lost:
+        run.faults.heal(fault_id)
+
+
+@when(parsers.re(f"the disks of {NODE} get a volatile write cache"))
+def volatile_cache(run: Scenario, who: str) -> None:
+    """Lets a power cut lose whatever the node has not flushed (nbdkit)."""
     for name in machines(run, who):
-        run.inject(PowerOff(name))
+        run.inject(VolatileCache(name))
+
+
+@when(parsers.re(f"{NODE} is put on standby until healed"))
+def standby(run: Scenario, who: str) -> None:
+    """Takes a node out of service as an operator does: everything there is stopped in order."""
+    for name in machines(run, who):
+        run.inject(Standby(name))
+
+
+@when(
+    parsers.re(
+        r"(?P<victim>the passive node) writes (?P<blocks>\d+) blocks of (?P<resource>r\d) alone, "
+        r"behind the cluster's back"
+    ),
+    converters={"blocks": int},
+)
+def writes_alone(run: Scenario, victim: str, blocks: int, resource: str) -> None:
+    """Promotes a node that is cut off, with fencing bypassed, and lets it write: a split-brain."""
+    (name,) = machines(run, victim)
+    fault = ForcedSplitBrain(name, resource, blocks)
+    run.inject(fault)
+    value = {"resource": resource, "blocks": fault.written()}
+    add_sample(run.writer, "forced_writes", "during", name, value)
+
+
+@when(parsers.re(r"the writes that the passive node made alone are discarded"))
+def discarded(run: Scenario) -> None:
+    """The operator's recovery of the DRBD user's guide: discard one side's data, connect."""
+    if not run.faults.heal_kind(ForcedSplitBrain):
+        raise HarnessError("nobody wrote alone before")
 
 
 @when(parsers.re(f"{NODE} is reset"))

@@ -26,6 +26,12 @@ STEPS = {
         "writes-alone",
         "outdated-promotion",
     ),
+    "nobody served while nobody may": ("no-service",),
+    "the split-brain was noticed, and the discarded writes are named": (
+        "split-brain-detected",
+        "discarded-writes",
+        "dual-vip",
+    ),
     "the failover was transparent": (
         "io-errors",
         "block-requests",

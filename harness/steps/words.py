@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # As regular expressions, so that a misspelt word is an unknown step before any VM starts.
 WHO = r"(?P<who>both nodes|the (?:active|passive) node|alpha|bravo|the initiator)"
 NODE = r"(?P<who>the (?:active|passive) node|alpha|bravo)"
+NODES = r"(?P<who>both nodes|the (?:active|passive) node|alpha|bravo)"
 LINKS = r"(?P<links>all links|the (?:data|drbd|mgmt)(?: and (?:data|drbd|mgmt))* links?)"
 LINK = r"(?P<link>the (?:data|drbd|mgmt) link)"
 HOW = r"(?P<how>by carrier|silently|silently, outbound only,|silently, inbound only,)"

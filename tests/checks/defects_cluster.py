@@ -63,6 +63,11 @@ def identifiers_unreadable(f: Folder) -> None:
     f.value("gi", "after", "alpha")["r1"] = "No such resource"
 
 
+@defect(no_service=INVALID)
+def the_vip_was_claimed_while_nobody_may_serve(f: Folder) -> None:
+    f.add(25, "host", "arp", "claim", ip=VIP, mac=MACS["bravo"])
+
+
 @defect(forked_generations=INVALID, writes_alone=INVALID)
 def both_begin_a_generation_from_one_parent(f: Folder) -> None:
     f.kernel(
@@ -119,7 +124,7 @@ def promoted_while_the_peer_is_primary(f: Folder) -> None:
     f.kernel(70, "alpha", "block drbd0: role( Secondary -> Primary )", boot="2")
 
 
-@defect(dual_primary=INVALID, fence_before_promotion=INVALID, fencings=INVALID)
+@defect(dual_primary=INVALID, fence_before_promotion=INVALID, fencings=INVALID, no_service=INVALID)
 def never_fenced(f: Folder) -> None:
     f.drop(lambda e: e.channel == "domain" or "Operation" in str(e.data.get("message")))
     f.drop(lambda e: e.kind in ("lost", "open") or "Linux version" in str(e.data.get("text")))

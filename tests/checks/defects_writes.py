@@ -430,6 +430,7 @@ def a_file_job_without_its_files(f: Folder) -> None:
 
 
 @defect(spanning_writes=INCONCLUSIVE, stall=INCONCLUSIVE, dual_vip=INCONCLUSIVE,
-        failover_phases=INCONCLUSIVE, linearizable=INCONCLUSIVE)  # fmt: skip
+        failover_phases=INCONCLUSIVE, linearizable=INCONCLUSIVE,
+        no_service=INCONCLUSIVE)  # fmt: skip
 def the_clock_was_not_measured(f: Folder) -> None:
     f.drop(lambda e: e.channel == "clock")

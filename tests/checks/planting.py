@@ -42,6 +42,8 @@ def with_samples(folder: Folder) -> Folder:
     folder.sample(91, "fsck", "after", "client", {"exit_code": 0, "text": "clean"})
     files = {"/a": "11", "/b": "22"}
     folder.sample(91, "files", "after", "client", {"expected": dict(files), "seen": dict(files)})
+    folder.add(21.5, "host", "state", "no-service-begin")
+    folder.add(29.5, "host", "state", "no-service-end")
     folder.sample(
         91, "jumbo", "after", "alpha",
         {"link": "data", "from": "alpha", "to": "bravo", "payload_bytes": 8972,

@@ -1,0 +1,104 @@
+"""A split-brain that the scenario forced: was it noticed, and are the discarded writes known."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.checks.kernel import kernel_messages, streams_judged
+from harness.checks.registry import CannotJudgeError, Finding, check, found
+from harness.evidence.blocks import read_digests
+
+if TYPE_CHECKING:
+    from harness.evidence.model import Evidence, SplitBrain
+
+# drbd_sync_handshake() of drbd_receiver.c (8.4).
+_UNRESOLVED = "Split-Brain detected but unresolved, dropping connection!"
+_BY_ITSELF = re.compile(r"Split-Brain detected, \d+ primaries, automatically solved\b")
+_BY_HAND = re.compile(r"Split-Brain detected, manually solved\b")
+
+
+def _is_forced(evidence: Evidence) -> bool:
+    return evidence.scenario.expect.split_brain is not None
+
+
+def _split(evidence: Evidence) -> SplitBrain:
+    split = evidence.scenario.expect.split_brain
+    if split is None:
+        raise CannotJudgeError("no split-brain was forced")
+    return split
+
+
+@check(
+    "split-brain-detected",
+    "The forced split-brain was noticed, and resolved by nobody but the operator",
+    applies=_is_forced,
+)
+def split_brain_detected(evidence: Evidence) -> Finding:
+    """DRBD refuses to connect the two histories until an operator says whose to discard.
+
+    When the replicas meet, a node prints ``Split-Brain detected but unresolved`` and drops the
+    connection, on both nodes unless one of them was told by the other's hanging up. An automatic
+    policy (after-sb-0pri, after-sb-1pri, after-sb-2pri) prints ``automatically solved`` instead
+    and throws away one side's acknowledged writes without anybody's asking. In the end it has to
+    be solved by hand: ``manually solved``. Texts: drbd_receiver.c of 8.4.
+    """
+    resource = _split(evidence).resource
+    own = [message for message in kernel_messages(evidence) if message.resource == resource]
+    refused = [message for message in own if _UNRESOLVED in message.text]
+    by_itself = [message for message in own if _BY_ITSELF.search(message.text)]
+    by_hand = [message for message in own if _BY_HAND.search(message.text)]
+    problems = [f"{message.node}: {message.text}" for message in by_itself]
+    if not refused:
+        problems.append("no node refused to connect")
+    if not by_hand:
+        problems.append("nobody solved it by hand")
+    elif refused and min(m.t_ns for m in refused) > min(m.t_ns for m in by_hand):
+        problems.append("it was solved by hand before it was noticed")
+    nodes = sorted({message.node for message in refused})
+    return found(
+        problems,
+        expected=f"a refusal to connect {resource}, then a solution by hand",
+        fine=f"{resource} refused by {' and '.join(nodes)}, then solved by hand",
+        operations=streams_judged(evidence),
+        when_ns=[message.t_ns for message in by_itself],
+        evidence=[ref for message in by_itself or refused + by_hand for ref in message.refs],
+        details={"refused_by": nodes},
+    )
+
+
+@check("discarded-writes", "The discarded writes are named, and they alone", applies=_is_forced)
+def discarded_writes(evidence: Evidence) -> Finding:
+    """What the victim wrote alone is gone from both replicas after the recovery.
+
+    The scenario notes each block that it wrote on the victim and the CRC-32 of what it wrote
+    (sample ``forced_writes``); both replicas, read outside of the guests at the end, must hold
+    something else there. That nothing but these is gone is for ``lost-writes`` and
+    ``linearizable``: the initiator wrote to the other side all the time.
+    """
+    split = _split(evidence)
+    sample = evidence.latest("forced_writes", "during").get(split.victim)
+    value = sample.value if sample is not None else None
+    written = value.get("blocks") if isinstance(value, dict) else None
+    if sample is None or not isinstance(written, list) or not written:
+        raise CannotJudgeError(f"what {split.victim} wrote alone was not noted")
+    pairs = [(int(one["block"]), int(one["crc32"], 16)) for one in written]
+    problems, refs = [], [sample.seen.ref]
+    for node in evidence.scenario.nodes:
+        path = f"replicas/{split.resource}.{node}.digests.bin"
+        digests = read_digests(evidence.path(path)).crc
+        kept = [block for block, crc in pairs if int(digests[block]) == crc]
+        if kept:
+            problems.append(f"{node} still holds {len(kept)} of them, block {kept[0]} first")
+            refs += [f"{path}:{block}" for block in kept]
+    blocks = [block for block, _ in pairs]
+    return found(
+        problems,
+        expected=f"none of the {len(pairs)} writes that {split.victim} made alone",
+        fine=f"{len(pairs)} writes of {split.victim} to {split.resource} discarded: blocks "
+        f"{', '.join(map(str, blocks[:8]))}{', …' if len(blocks) > 8 else ''}",
+        operations=2 * len(pairs),
+        when_ns=[sample.seen.t_ns] if problems else (),
+        evidence=refs,
+        details={"blocks": blocks},
+    )

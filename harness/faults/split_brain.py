@@ -1,0 +1,133 @@
+"""A real split-brain, made on purpose behind the cluster's back."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.checks.forced import KIND
+from harness.cluster.observe import drbd_state, generation_identifiers
+from harness.evidence.blocks import BLOCK_SIZE
+from harness.faults.fault import Fault
+from harness.faults.journal import Undo
+from harness.lab.topology import RESOURCES
+
+if TYPE_CHECKING:
+    from harness.lab.lab import Lab
+
+# Beyond the 4 MiB that the small raw job writes to, so that nobody writes there again.
+_FIRST_BLOCK = 8192
+
+
+@dataclass(slots=True)
+class ForcedSplitBrain(Fault):
+    """Lets the passive node write while it is cut off, with fencing bypassed.
+
+    Pacemaker looks away (maintenance mode) while the node is promoted with its fencing policy off,
+    writes some blocks, and is demoted. Both nodes have then written from one generation on.
+    Healing is the operator's procedure of the DRBD 8.4 user's guide, "Manual split brain
+    recovery": the victim's writes are discarded.
+    """
+
+    machine: str
+    resource: str
+    blocks: int
+    kind: str = KIND
+    _parent: int = field(default=0, init=False)
+
+    @property
+    def target(self) -> str:  # type: ignore[override]
+        """Whose writes, and to what."""
+        return f"{self.resource} on {self.machine}"
+
+    def facts(self) -> dict[str, str]:
+        """Whose writes and to what, for the judge: the cluster is not to blame for them."""
+        return {"machine": self.machine, "resource": self.resource}
+
+    def undo(self) -> list[Undo]:
+        """Discard the victim's writes."""
+        return [Undo("discard", {"machine": self.machine, "resource": self.resource})]
+
+    @property
+    def line(self) -> str:
+        """What the blocks are filled with, again and again."""
+        return f"written alone by {self.machine}"
+
+    def written(self) -> list[dict[str, Any]]:
+        """Each block that was written and the CRC-32 (zlib) of what it then held."""
+        data = (self.line + "\n").encode() * (self.blocks * BLOCK_SIZE // len(self.line) + 1)
+        return [
+            {
+                "block": _FIRST_BLOCK + number,
+                "crc32": f"{zlib.crc32(data[number * BLOCK_SIZE : (number + 1) * BLOCK_SIZE]):08x}",
+            }
+            for number in range(self.blocks)
+        ]
+
+    def inject(self, lab: Lab) -> None:
+        """Promote, write, demote; the fencing policy is back afterwards."""
+        guest = lab.machines[self.machine].guest
+        minor = RESOURCES.index(self.resource)
+        self._parent = self._current(lab, self.machine)
+        size = self.blocks * BLOCK_SIZE
+        guest.run(
+            "set -e; crm_attribute -t crm_config -n maintenance-mode -v true; "
+            # What failed in between leaves nothing behind: the policy and Pacemaker come back.
+            f"trap 'drbdadm secondary {self.resource}; drbdadm adjust {self.resource}; "
+            "crm_attribute -t crm_config -n maintenance-mode -D' EXIT; "
+            f"drbdsetup disk-options {minor} --fencing=dont-care; "
+            f"drbdadm primary {self.resource}; "
+            f"yes '{self.line}' | head -c {size} | dd of=/dev/drbd{minor} bs={BLOCK_SIZE} "
+            f"seek={_FIRST_BLOCK} iflag=fullblock oflag=direct conv=fsync status=none",
+            timeout_s=180,
+        )
+
+    def bitten(self, lab: Lab) -> str:
+        """Both nodes went on from one generation, each to one of its own."""
+        peer = lab.topology.peer(self.machine).name
+        own, other = self._current(lab, self.machine), self._current(lab, peer)
+        # The peer began its own when it lost the victim, before this fault.
+        if len({own, other, self._parent}) < 3:
+            return ""
+        return (
+            f"from {self._parent:016X} {self.machine} went on to {own:016X} and wrote "
+            f"{self.blocks} blocks, {peer} to {other:016X}"
+        )
+
+    def _current(self, lab: Lab, name: str) -> int:
+        """A node's current generation identifier, without bit 0 (it was Primary)."""
+        told = generation_identifiers(lab.machines[name].guest)[self.resource]
+        return int(told.split(":")[0], 16) & ~1
+
+    def heal(self, lab: Lab) -> None:
+        """Discard what the victim wrote."""
+        discard_writes(lab, self.machine, self.resource)
+
+    def healed(self, lab: Lab) -> str:
+        """Both nodes are connected and up to date."""
+        told = []
+        for machine in lab.nodes:
+            state = drbd_state(machine.guest).get(self.resource, {})
+            if (state.get("cs"), state.get("disk")) != ("Connected", "UpToDate"):
+                return ""
+            told.append(f"{machine.name}: {self.resource} Connected, UpToDate")
+        return "; ".join(told)
+
+
+def discard_writes(lab: Lab, victim: str, resource: str) -> None:
+    """The operator's recovery: the victim gives its writes up and connects anew.
+
+    Where DRBD has already connected, by whatever policy, this changes nothing.
+    """
+    state = drbd_state(lab.machines[victim].guest).get(resource, {})
+    if state.get("cs") not in ("StandAlone", "WFConnection"):
+        return
+    lab.machines[victim].guest.run(
+        f"drbdadm disconnect {resource}; drbdadm secondary {resource}; "
+        f"drbdadm connect --discard-my-data {resource}",
+        timeout_s=60,
+    )
+    survivor = lab.machines[lab.topology.peer(victim).name].guest
+    if drbd_state(survivor).get(resource, {}).get("cs") == "StandAlone":
+        survivor.run(f"drbdadm connect {resource}", timeout_s=60)

@@ -1,0 +1,223 @@
+"""Disks with a volatile write cache: what the guest did not flush is gone when its power is.
+
+QEMU's own disks lie in files of the host, whose page cache outlives a killed QEMU: everything that
+was written is there after a power cut. So each disk gets an overlay (qcow2) behind an NBD server,
+``nbdkit --filter=cache cache=writeback``, which holds writes in a scratch file until a flush comes
+(nbdkit-cache-filter(1)). A power cut kills both; what the server had not written yet is lost, and
+the overlay is merged into the disk. ``--filter=log`` in front of it tells what was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+import libvirt_qemu
+
+from harness.errors import HarnessError
+from harness.lab.topology import BACKING_BYTES, RESOURCES
+from harness.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.lab.machine import Machine
+
+# An NBD export cannot grow, a qcow2 file does: room for all data and the image's own tables.
+_OVERLAY_BYTES = BACKING_BYTES + (64 << 20)
+_DEADLINE_S = 30.0
+# nbdkit-log-filter(1): a request's line, and the line of its answer, which has dots before it.
+_REQUEST = re.compile(r" connection=\d+ (?P<op>Write|Zero|Trim|Flush) id=")
+_WRITTEN_THROUGH = " fua=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What went through a volatile cache.
+
+    Attributes:
+        writes: requests that change data.
+        flushes: requests to make it last.
+        unflushed: writes that were asked for after the last flush and not written through.
+    """
+
+    writes: int
+    flushes: int
+    unflushed: int
+
+
+def parse_log(text: str) -> Traffic:
+    """The log of ``nbdkit --filter=log`` (nbdkit-log-filter(1)); a torn last line is left out."""
+    writes = flushes = unflushed = 0
+    for line in text.splitlines():
+        request = _REQUEST.search(line)
+        if request is None:
+            continue
+        if request["op"] == "Flush":
+            flushes += 1
+            unflushed = 0
+            continue
+        writes += 1
+        unflushed += _WRITTEN_THROUGH not in line
+    return Traffic(writes, flushes, unflushed)
+
+
+class VolatileDisks:
+    """The backing disks of a machine that runs, with volatile write caches.
+
+    Everything lies beside the disks: ``NAME-RESOURCE.volatile.qcow2`` and the server's socket,
+    PID and log.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._host = machine.host
+        self.lost: dict[str, Traffic] = {}
+        """By resource, once the power was cut: what went through, and what of it was lost."""
+
+    def attach(self) -> None:
+        """Put a cache before every backing disk of the running machine.
+
+        Raises:
+            HarnessError: nbdkit is not installed, or QEMU refused.
+        """
+        for resource in RESOURCES:
+            overlay, disk = self._inside(resource, "volatile.qcow2"), self._inside(resource)
+            run = self._host.run
+            run("qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", "qcow2", overlay)
+            run("truncate", "-s", str(_OVERLAY_BYTES), overlay)
+            self._serve(resource, overlay)
+            server = {"type": "unix", "path": self._inside(resource, "nbd")}
+            below = {"driver": "nbd", "server": server, "export": ""}
+            name = f"volatile-{resource}"
+            node = self._node_of(disk)
+            self._ask(
+                "blockdev-add",
+                {"node-name": name, "driver": "qcow2", "file": below, "backing": None},
+            )
+            self._ask("blockdev-snapshot", {"node": node, "overlay": name})
+
+    def attached(self) -> bool:
+        """Whether the guest's disks are the overlays now."""
+        try:
+            nodes = {one["inserted"]["node-name"] for one in self._ask("query-block", {})
+                     if "inserted" in one}  # fmt: skip
+        except (HarnessError, libvirt.libvirtError):
+            return False
+        return nodes >= {f"volatile-{resource}" for resource in RESOURCES}
+
+    def traffic(self) -> dict[str, Traffic]:
+        """What went through the caches so far, by resource."""
+        return {r: parse_log(self._outside(r, "log").read_text("utf-8")) for r in RESOURCES}
+
+    def lose(self) -> None:
+        """The power is gone: end the servers with what they hold, and merge what was flushed.
+
+        Call it when QEMU is dead.
+        """
+        self._end_servers()
+        self.lost = self.traffic()
+        for resource in RESOURCES:
+            self._host.run(
+                "qemu-img", "commit", "-q", "-f", "qcow2", self._inside(resource, "volatile.qcow2")
+            )
+        remove_files(self._machine)
+
+    def detach(self) -> None:
+        """Merge everything while the machine runs, as if there had been no caches.
+
+        Raises:
+            HarnessError: QEMU refused.
+        """
+        for resource in RESOURCES:
+            job = {"job-id": f"merge-{resource}", "device": f"volatile-{resource}"}
+            self._ask("block-commit", job)
+        wait_until("the disks are merged", self._unmerged, deadline_s=120, interval_s=0.5)
+        for resource in RESOURCES:
+            self._ask("job-complete", {"id": f"merge-{resource}"})
+        wait_until(
+            "the disks are the plain ones",
+            lambda: "block jobs" if self._ask("query-block-jobs", {}) else "",
+            deadline_s=60,
+        )
+        self._end_servers()
+        remove_files(self._machine)
+
+    def _unmerged(self) -> str:
+        jobs = self._ask("query-block-jobs", {})
+        return ", ".join(job["device"] for job in jobs if not job["ready"])
+
+    def _serve(self, resource: str, overlay: str) -> None:
+        socket, scratch = self._inside(resource, "nbd"), f"{self._host.lab_path}/disks"
+        self._host.spawn(
+            ["env", f"TMPDIR={scratch}", "nbdkit", "--foreground", "--unix", socket,
+             "--pidfile", self._inside(resource, "nbd-pid"), "--filter=log", "--filter=cache",
+             "file", overlay, "cache=writeback", "cache-min-block-size=4096",
+             f"logfile={self._inside(resource, 'log')}"],
+            "nbdkit",
+        )  # fmt: skip
+        ready = self._outside(resource, "nbd-pid")
+        try:
+            wait_until(
+                "nbdkit serves",
+                lambda: "" if ready.exists() else f"the server of {resource}",
+                deadline_s=_DEADLINE_S,
+            )
+        except HarnessError as error:
+            raise HarnessError(
+                f"no NBD server: {error.message}",
+                hint=f"apt-get install nbdkit; its words are in {self._host.folder}/nbdkit.log",
+            ) from error
+
+    def _end_servers(self) -> None:
+        end_servers(self._machine)
+
+    def _node_of(self, disk: str) -> str:
+        for device in self._ask("query-block", {}):
+            inserted = device.get("inserted", {})
+            if inserted.get("file") == disk:
+                return str(inserted["node-name"])
+        raise HarnessError(f"{self._machine.name} has no disk {disk}")
+
+    def _ask(self, command: str, arguments: dict[str, Any]) -> Any:
+        """One QMP command (qemu-qmp-ref(7)); libvirt has no word for these."""
+        text = json.dumps({"execute": command, "arguments": arguments})
+        try:
+            answer = json.loads(libvirt_qemu.qemuMonitorCommand(self._machine.domain, text, 0))
+        except libvirt.libvirtError as error:
+            raise HarnessError(f"QEMU of {self._machine.name}: {command}: {error}") from error
+        if "error" in answer:
+            raise HarnessError(
+                f"QEMU of {self._machine.name}: {command}: {answer['error'].get('desc')}"
+            )
+        return answer["return"]
+
+    def _inside(self, resource: str, ending: str = "qcow2") -> str:
+        return f"{self._host.lab_path}/disks/{self._machine.name}-{resource}.{ending}"
+
+    def _outside(self, resource: str, ending: str) -> Path:
+        return self._host.folder / "disks" / f"{self._machine.name}-{resource}.{ending}"
+
+
+_ENDINGS = ("volatile.qcow2", "nbd", "nbd-pid", "log")
+
+
+def end_servers(machine: Machine) -> None:
+    """kill -9 of the machine's NBD servers, as far as there are any."""
+    for resource in RESOURCES:
+        pid = f"{machine.host.lab_path}/disks/{machine.name}-{resource}.nbd-pid"
+        machine.host.run("sh", "-c", f'test ! -e {pid} || kill -9 "$(cat {pid})" || true')
+
+
+def remove_files(machine: Machine) -> bool:
+    """Remove overlays, sockets and logs; returns whether there were any."""
+    there = False
+    for resource in RESOURCES:
+        for ending in _ENDINGS:
+            path = machine.host.folder / "disks" / f"{machine.name}-{resource}.{ending}"
+            there = there or path.exists()
+            path.unlink(missing_ok=True)
+    return there
