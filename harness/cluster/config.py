@@ -72,7 +72,8 @@ class Pacemaker(_Part):
     portblock: bool = True
     ping_rule: bool = True
     order: bool = True
-    colocation: Literal["group-with-promoted", "promoted-with-group", "none"] = (
+    # "post": three promotable clones in one colocation set with the group, as the post has it.
+    colocation: Literal["group-with-promoted", "promoted-with-group", "post", "none"] = (
         "group-with-promoted"
     )
     priority_fencing_delay: bool = True

@@ -315,6 +315,26 @@ def test_the_two_colocations_are_the_two_orders() -> None:
     assert not [n for n, (k, _w) in cib({"colocation": "none"}).items() if k == "colocation"]
 
 
+def test_the_posts_own_form_has_three_clones_in_one_set() -> None:
+    statements = cib({"colocation": "post"})
+    masters = [f"ms{n}:Promoted" for n in range(3)]
+    assert statements["DRBD_with_DATA"] == ("colocation", ["inf:", *masters, "DATA_GROUP"])
+    promotes = [f"ms{n}:promote" for n in range(3)]
+    order = ("order", ["Mandatory:", *promotes, "DATA_GROUP:start"])
+    assert statements["DATA_after_DRBD"] == order
+    assert [statements[f"ms{n}"][1][0] for n in range(3)] == ["d0", "d1", "d2"]
+    assert [statements[f"data_link_works_{n}"][1][0] for n in range(3)] == ["ms0", "ms1", "ms2"]
+    assert "dg" not in statements
+    assert "msg" not in statements
+    assert "DATA_after_DRBD" not in cib({"colocation": "post", "order": False})
+
+
+def test_a_fileio_backstore_is_asked_for_on_every_lun() -> None:
+    statements = cib({}, target={"backstore": "fileio"})
+    assert all("liot_bstype=fileio" in statements[f"lun{n}"][1] for n in range(3))
+    assert "liot_bstype" not in str(cib({}))
+
+
 @pytest.mark.parametrize("stickiness", [0, 200, 100_000])
 def test_the_ping_rule_outweighs_everything_that_holds_the_group(stickiness: int) -> None:
     words = cib({"resource_stickiness": stickiness})["ping"][1]
