@@ -96,6 +96,7 @@ def test_a_healthy_host_passes_every_check() -> None:
         ("libvirtd", {"which": without("libvirtd")}, "libvirt-daemon"),
         ("fence_virtd", {"which": without("fence_virtd")}, "fence-virtd"),
         ("nft", {"which": without("nft")}, "nftables"),
+        ("nbdkit", {"which": without("nbdkit")}, "nbdkit"),
         ("bridge rules", {"which": without("nft")}, "make install"),
         ("ip", {"which": without("ip")}, "iproute2"),
         ("Debian's keys", {"file": lambda _path: False}, "debian-archive-keyring"),
