@@ -63,3 +63,27 @@ def test_a_guest_that_never_answers_is_named(tmp_path: Path) -> None:
     with pytest.raises(DeadlineError, match="bravo did not answer"):
         scenario(tmp_path, log, answers=False).fork()
     assert not [line for line in log if line.startswith("ask")]
+
+
+def test_what_can_be_read_is_read_though_a_node_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    run = scenario(tmp_path, log, answers=True)
+
+    def calm(_now: Any) -> None:
+        raise DeadlineError("bravo did not come back")
+
+    def last_state() -> None:
+        log.append("state")
+        raise DeadlineError("alpha does not say how it is")
+
+    monkeypatch.setattr(run, "_calm", calm)
+    monkeypatch.setattr(run, "_last_state", last_state)
+    monkeypatch.setattr(run, "_replicas", lambda: log.append("replicas"))
+    monkeypatch.setattr(run, "_last_nonce", lambda: log.append("nonce"))
+    with pytest.raises(DeadlineError, match="bravo did not come back"):
+        run.finish()
+    assert log == ["state", "replicas", "nonce"]
+    run.finish()
+    assert log == ["state", "replicas", "nonce"], "once"

@@ -90,6 +90,20 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+def test_several_are_injected_before_any_proof_is_looked_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    faults = [bench.fault("a", bites=("", "bit late")), bench.fault("b", bites=())]
+    ids = bench.runner.inject_together(faults)
+    assert ids == ["f1-a", "f2-b"]
+    assert sorted(bench.log) == ["inject a", "inject b"]
+    assert list(bench.runner.active) == ids
+    bench.writer.close()
+    told = [(e.kind, e.data["id"]) for e in read_timeline(tmp_path / "timeline.jsonl")]
+    assert sorted(told[:2]) == [("plan", "f1-a"), ("plan", "f2-b")]
+    assert sorted(told[2:4]) == [("inject", "f1-a"), ("inject", "f2-b")]
+    assert told[4:] == [("bitten", "f1-a"), ("not-bitten", "f2-b")]
+
+
 def test_a_fault_from_plan_to_healed(bench: Bench) -> None:
     bites = ("it bit", "it still bites")
     fault_id = bench.runner.inject(bench.fault("x", bites, ("it healed",)))
