@@ -347,6 +347,7 @@ def mutants(
         target.resolve() if target is not None else new_run_folder(),
         ("--cache", str(place.root), "--accelerator", accelerator),
         resume=resume is not None,
+        cache=place,
     )
     sound = True
     for scenario in dict.fromkeys(mutant.scenario for mutant in chosen) if control else ():

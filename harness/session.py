@@ -221,7 +221,7 @@ class LabSession:
         if options.lab is not None:
             self.lab = Lab.attach(options.cache, options.lab)
             open_formed(self.lab)
-            how, seconds = "attached", 0.0
+            how, seconds, entry = "attached", 0.0, ""
         else:
             self.lab = Lab.create(options.cache, options.connect)
             try:
@@ -233,7 +233,7 @@ class LabSession:
                 self.lab.destroy()
                 self.lab = None
                 raise
-            how, seconds = bringup.how, bringup.seconds
+            how, seconds, entry = bringup.how, bringup.seconds, bringup.entry.name
         self.witnesses = LabWitnesses(self.lab)
         packages = image.package_versions()
         names = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
@@ -256,7 +256,7 @@ class LabSession:
             "command": shlex.join(["harness", *sys.argv[1:]]),
             "kept": None,
             "code": code_hash(),
-            "cluster": {"how": how, "seconds": round(seconds, 1)},
+            "cluster": {"how": how, "seconds": round(seconds, 1), "entry": entry},
             "config": config.model_dump(mode="json", exclude={"timing"}),
         }
         (self.folder / "run.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

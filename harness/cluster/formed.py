@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.cluster.config import ClusterConfig
     from harness.lab.image import Image
     from harness.lab.lab import Lab
+    from harness.lab.paths import Cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,13 @@ def bring_up(
             snapshot.take(list(lab.machines.values()), snapshot.HEALTHY)
             _keep(lab, entry, key, seconds)
     return Bringup("formed", seconds, entry)
+
+
+def forget_cluster(cache: Cache, entry: str) -> None:
+    """Remove a formed cluster from the cache; it need not be there."""
+    with locked(cache.leases / f"cluster-{entry}.lock"):
+        (cache.clusters / entry / "key.json").unlink(missing_ok=True)
+        shutil.rmtree(cache.clusters / entry, ignore_errors=True)
 
 
 def _keep(lab: Lab, entry: Path, key: FormedKey, seconds: float) -> None:

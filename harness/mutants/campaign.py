@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.cluster.formed import forget_cluster
 from harness.errors import BadInputError
 from harness.lab.paths import PROJECT
 from harness.mutants.score import Fate, Score, Trial, judge_trial
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from harness.lab.paths import Cache
     from harness.mutants.model import Mutant
 
     Launch = Callable[[Sequence[str]], int]
@@ -53,6 +55,8 @@ class Campaign:
         folder: where everything lands: ``NAME/N`` for each run, ``control/SCENARIO``, the state.
         options: more arguments of every ``harness run`` (cache, accelerator, …).
         resume: the folder may hold runs of the same code already.
+        cache: where the mutants' clusters are formed; given, a mutant's cluster is removed from
+            it after its last try. Hundreds of megabytes each, and nobody needs them again.
         start: how a run is started; for tests.
 
     Raises:
@@ -65,11 +69,13 @@ class Campaign:
         options: Sequence[str] = (),
         *,
         resume: bool = False,
+        cache: Cache | None = None,
         start: Launch = launch,
     ) -> None:
         self.folder = folder
         self._options = tuple(options)
         self._start = start
+        self._cache = cache
         state = folder / _STATE
         code = code_hash()
         if state.exists():
@@ -101,7 +107,18 @@ class Campaign:
                 if trials[-1].fate is Fate.CAUGHT:
                     break
             tries.append(tuple(trials))
+        self._forget_clusters(self.folder / mutant.name)
         return Score(mutant, tuple(tries))
+
+    def _forget_clusters(self, runs: Path) -> None:
+        """Remove the clusters that runs below this folder formed."""
+        for path in sorted(runs.glob("*/run.json")) if self._cache is not None else ():
+            cluster = _stored(path).get("cluster")
+            entry = cluster.get("entry") if isinstance(cluster, dict) else None
+            formed = isinstance(cluster, dict) and cluster.get("how") == "formed"
+            if formed and isinstance(entry, str) and re.fullmatch(r"[0-9a-f]{16}", entry):
+                assert self._cache is not None
+                forget_cluster(self._cache, entry)
 
     def _trial(self, mutant: Mutant, label: str) -> Trial:
         run = self.folder / mutant.name / label

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,6 +199,30 @@ def test_a_toss_of_a_coin(tmp_path: Path) -> None:
     ]
     assert (score.caught, score.perfect) == (1, False)
     assert "3 runs each, a run catches it with probability 0.6" in lines([score])[0]
+
+
+def test_a_mutants_cluster_is_removed_after_its_last_try(mutant: Mutant, tmp_path: Path) -> None:
+    # Not below tmp_path: pytest's paths are too long for the sockets of a cache.
+    with tempfile.TemporaryDirectory() as place:
+        clusters_are_removed(mutant, tmp_path, Cache(Path(place)))
+
+
+def clusters_are_removed(mutant: Mutant, tmp_path: Path, cache: Cache) -> None:
+    formed, restored = "0123456789abcdef", "fedcba9876543210"
+    for entry in (formed, restored):
+        (cache.clusters / entry).mkdir(parents=True)
+    runs = Runs({"stall": INVALID}, {"stall": INVALID})
+
+    def run(arguments: Sequence[str]) -> int:
+        assert (cache.clusters / formed).exists(), "the next try needs it"
+        number = len(runs.asked)
+        folder = Path(arguments[arguments.index("--folder") + 1])
+        cluster = {"how": ("formed", "restored")[number], "entry": (formed, restored)[number]}
+        (folder / "run.json").write_text(json.dumps({"cluster": cluster}))
+        return runs(arguments)
+
+    assert Campaign(tmp_path / "c", cache=cache, start=run).mutant(mutant, 2).perfect
+    assert [path.name for path in cache.clusters.iterdir()] == [restored]
 
 
 def test_nothing_tried_is_nothing_caught(mutant: Mutant) -> None:
