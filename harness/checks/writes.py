@@ -178,26 +178,30 @@ def torn_blocks(evidence: Evidence) -> Finding:
     not checked (status 3) only the header speaks; a job of which no payload was checked at all
     makes this INCONCLUSIVE. A header whose magic is there but whose own CRC fails counts as torn.
     """
-    problems, doubts, refs, judged, checked = [], [], [], 0, 0
+    problems: list[str] = []
+    doubts: list[str] = []
+    refs: list[str] = []
+    judged = checked = 0
     for job in raw_jobs(evidence):
-        records = headers_of(evidence, job).records
-        table = parse_headers(
-            records.tobytes(), block_size=BLOCK_SIZE, record_size=records.dtype.itemsize
-        )
-        there = records["status"] != STATUS_NO_HEADER
-        payload = records["status"] == STATUS_TORN
-        torn = np.flatnonzero(payload | (there & ~table.present))
-        judged += int(there.sum())
-        of_job = int((payload | (records["status"] == STATUS_GOOD)).sum())
-        checked += of_job
-        if not of_job:
-            doubts.append(f"{job.name}: no payload was checked")
-        if len(torn):
-            problems.append(
-                f"{job.name}: {len(torn)} torn blocks, {int(payload.sum())} by their payload; "
-                f"first: block {int(torn[0])}"
+        with doubting(doubts, job.name, evidence):
+            records = headers_of(evidence, job).records
+            table = parse_headers(
+                records.tobytes(), block_size=BLOCK_SIZE, record_size=records.dtype.itemsize
             )
-            refs += [f"{job.headers}:{int(block)}" for block in torn[:MAX_LISTED]]
+            there = records["status"] != STATUS_NO_HEADER
+            payload = records["status"] == STATUS_TORN
+            torn = np.flatnonzero(payload | (there & ~table.present))
+            judged += int(there.sum())
+            of_job = int((payload | (records["status"] == STATUS_GOOD)).sum())
+            checked += of_job
+            if not of_job:
+                doubts.append(f"{job.name}: no payload was checked")
+            if len(torn):
+                problems.append(
+                    f"{job.name}: {len(torn)} torn blocks, {int(payload.sum())} by their payload; "
+                    f"first: block {int(torn[0])}"
+                )
+                refs += [f"{job.headers}:{int(block)}" for block in torn[:MAX_LISTED]]
     return found(
         problems or doubts,
         otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
@@ -216,17 +220,21 @@ def io_errors(evidence: Evidence) -> Finding:
     A failover is transparent only if the initiator's writes wait and succeed. fio's JSON gives
     the errno that ended a job (and the count of those it passed over).
     """
-    problems, refs, judged = [], [], 0
+    problems: list[str] = []
+    doubts: list[str] = []
+    refs, judged = [], 0
     for job in evidence.scenario.jobs:
-        result = result_of(evidence, job)
-        judged += result.write.total_ios + result.read.total_ios
-        refs.append(job.result)
-        if result.error or result.total_errors:
-            passed = f" ({result.total_errors} in all)" if result.total_errors else ""
-            problems.append(f"{job.name}: errno {result.error}{passed}")
+        with doubting(doubts, job.name, evidence):
+            result = result_of(evidence, job)
+            judged += result.write.total_ios + result.read.total_ios
+            refs.append(job.result)
+            if result.error or result.total_errors:
+                passed = f" ({result.total_errors} in all)" if result.total_errors else ""
+                problems.append(f"{job.name}: errno {result.error}{passed}")
     exits = evidence.select(Channel.WORKLOAD, "exit")
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="error 0 for each job",
         fine=f"error 0 for {len(evidence.scenario.jobs)} jobs",
         operations=judged,

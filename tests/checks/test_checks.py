@@ -21,7 +21,9 @@ from tests.checks.defects_writes import (
     a_disk_was_outdated,
     a_replica_holds_an_older_write,
     a_request_ended_with_an_error,
+    a_torn_payload,
     an_earlier_write_is_on_the_disk,
+    an_io_error,
     the_replicas_differ,
 )
 from tests.checks.fio_files import stamp
@@ -65,6 +67,8 @@ def test_every_check_has_a_defect() -> None:
     [
         ("lost-writes", an_earlier_write_is_on_the_disk, "fio/lun0.headers.bin"),
         ("linearizable", an_earlier_write_is_on_the_disk, "fio/lun0.headers.bin"),
+        ("torn-blocks", a_torn_payload, "fio/lun1.headers.bin"),
+        ("io-errors", an_io_error, "fio/raw1.json"),
         ("block-requests", a_request_ended_with_an_error, "fio/lun0.headers.bin"),
         ("replica-digests", the_replicas_differ, "replicas/r1.alpha.digests.bin"),
         ("replica-sweep", a_replica_holds_an_older_write, "replicas/r1.alpha.headers.bin"),
@@ -88,7 +92,7 @@ def test_what_one_shows_counts_though_anothers_file_cannot_be_read(
             (folder / of_another).write_bytes(content)
     result = judge_one(sound, slug)
     assert result.verdict is INCONCLUSIVE
-    assert result.seen.startswith(("raw0: ", "r0: ", "r1: ", "r1 of alpha: "))
+    assert result.seen.startswith(("raw0: ", "raw1: ", "r0: ", "r1: ", "r1 of alpha: "))
     assert of_another.rsplit("/", 1)[1] in result.seen
     assert judge_one(planted, slug).verdict is INVALID
 
