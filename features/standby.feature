@@ -9,6 +9,7 @@ Feature: A node is taken out of service and comes back
     And the initiator writes to both raw LUNs and to a file
     When 200 more writes of each raw LUN were acknowledged
     And the active node is put on standby until healed
+    And everything has left the active node
     And the writes go on again
     And everything is healed
     And the cluster has settled

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import libvirt
+
 from harness.checks import Verdict, judge
 from harness.cluster import sampling
 from harness.cluster.form import view_missing
@@ -34,7 +36,7 @@ from harness.workload.files import check_file_system, check_files, write_files
 from harness.workload.fio import FILE_JOB, RAW_JOBS, Job, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from harness.faults.fault import Fault
@@ -77,6 +79,28 @@ class ScenarioInfo:
     tags: list[str]
     gherkin: list[str]
     reproduce: str
+
+
+class Troubles:
+    """What went wrong with the harness or the lab while something else went on all the same."""
+
+    def __init__(self) -> None:
+        self._first: HarnessError | None = None
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep what goes wrong inside; only the first is told in the end."""
+        try:
+            yield
+        except HarnessError as error:
+            self._first = self._first or error
+        except (OSError, ValueError, libvirt.libvirtError) as error:
+            self._first = self._first or HarnessError(f"{type(error).__name__}: {error}")
+
+    def raise_first(self) -> None:
+        """Raise the first trouble, if there was any."""
+        if self._first is not None:
+            raise self._first
 
 
 class Scenario:
@@ -345,57 +369,57 @@ class Scenario:
         if self.finished:
             return
         self.finished = True
-        trouble: HarnessError | None = None
+        trouble = Troubles()
         with stage("Heal, let the last writes land, and wait until the cluster is whole") as now:
-            try:
-                self._calm(now)
-            except HarnessError as error:
-                # A node that does not come back, say: what can be read is worth most just then.
-                trouble = error
+            self._calm(now, trouble)
         with stage("Read fio's logs, the files, both replicas and the last state") as now:
-            try:
-                self._collect(now)
-            except HarnessError as error:
-                trouble = trouble or error
-        if trouble is not None:
-            raise trouble
+            self._collect(now, trouble)
+        # A node that does not come back, say: what can be read is worth most just then.
+        trouble.raise_first()
+        self._save("finished", None)
 
-    def _calm(self, now: Stage) -> None:
-        """Heal, stop the workload, let the cluster settle."""
-        self.faults.heal_all()
+    def _calm(self, now: Stage, trouble: Troubles) -> None:
+        """Heal, stop the workload, let the cluster settle; each whatever became of the others."""
+        for fault_id in reversed(list(self.faults.active)):
+            with trouble.kept():
+                self.faults.heal(fault_id)
         if self.workload is not None:
             # Some writes have to be acknowledged after the heal; then the initiator rests, which
             # lets emulated nodes settle sooner.
             now.note("fio ends")
-            with contextlib.suppress(AssertionError):
+            with trouble.kept(), contextlib.suppress(AssertionError):
                 self.wait_writes_resume(self.timing.replacement_timeout_s, 20)
-            self.workload.stop(self.timing.replacement_timeout_s)
-            self.measure_clocks()
+            with trouble.kept():
+                self.workload.stop(self.timing.replacement_timeout_s)
+            with trouble.kept():
+                self.measure_clocks()
         now.note("both nodes are whole again")
         for machine in self.lab.nodes:
-            machine.guest.wait_ready(self.timing.boot_deadline_s)
-        self.settle()
+            with trouble.kept():
+                machine.guest.wait_ready(self.timing.boot_deadline_s)
+        with trouble.kept():
+            self.settle()
 
-    def _collect(self, now: Stage) -> None:
-        """Fetch what is only on the guests; each thing for itself, the first trouble is raised."""
+    def _collect(self, now: Stage, trouble: Troubles) -> None:
+        """Fetch what is only on the guests, each thing for itself.
+
+        Files and replicas only when the writes have ended: they would tell of a moment that
+        nobody chose.
+        """
+        quiet = self.workload is None or not (self.workload.running or self.workload.stuck)
         parts: dict[str, Callable[[], None]] = {}
         if self.workload is not None:
             parts["fio's logs"] = partial(self.workload.collect, self.folder)
-            if not self.workload.stuck:
+            if quiet:
                 parts["file system"] = self._sample_files
         parts["last state"] = self._last_state
-        parts["replicas"] = self._replicas
+        if self.workload is None or not self.workload.running:
+            parts["replicas"] = self._replicas
         parts["last nonces"] = self._last_nonce
-        trouble: HarnessError | None = None
         for what, part in parts.items():
             now.note(what)
-            try:
+            with trouble.kept():
                 part()
-            except HarnessError as error:
-                trouble = trouble or error
-        if trouble is not None:
-            raise trouble
-        self._save("finished", None)
 
     def _sample_files(self) -> None:
         fsck = check_file_system(self.lab)

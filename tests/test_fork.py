@@ -65,25 +65,66 @@ def test_a_guest_that_never_answers_is_named(tmp_path: Path) -> None:
     assert not [line for line in log if line.startswith("ask")]
 
 
+class Faults:
+    """Two faults, the last of which cannot be healed."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.active = {"f1": object(), "f2": object()}
+        self._log = log
+
+    def heal(self, fault_id: str) -> None:
+        self._log.append(f"heal {fault_id}")
+        if fault_id == "f2":
+            raise DeadlineError("bravo did not come back")
+
+
+class Jobs:
+    """A workload that ends, or that cannot even be asked to."""
+
+    stuck = False
+
+    def __init__(self, log: list[str], *, ends: bool) -> None:
+        self.running, self._log, self._ends = True, log, ends
+
+    def stop(self, _deadline_s: float) -> None:
+        self._log.append("stop")
+        if not self._ends:
+            raise DeadlineError("the initiator does not answer")
+        self.running = False
+
+    def collect(self, _folder: Path) -> None:
+        self._log.append("logs")
+
+    def describe(self) -> None: ...
+
+    jobs = ()
+
+
+@pytest.mark.parametrize("ends", [True, False])
 def test_what_can_be_read_is_read_though_a_node_does_not_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     log: list[str] = []
     run = scenario(tmp_path, log, answers=True)
 
-    def calm(_now: Any) -> None:
-        raise DeadlineError("bravo did not come back")
-
     def last_state() -> None:
         log.append("state")
-        raise DeadlineError("alpha does not say how it is")
+        raise OSError("alpha does not say how it is")
 
-    monkeypatch.setattr(run, "_calm", calm)
+    run.faults = cast("Any", Faults(log))
+    run.workload = cast("Any", Jobs(log, ends=ends))
+    for name, said in (("_sample_files", "files"), ("_replicas", "replicas"),
+                       ("_last_nonce", "nonce"), ("measure_clocks", "clocks")):  # fmt: skip
+        monkeypatch.setattr(run, name, lambda said=said: log.append(said))
+    monkeypatch.setattr(run, "settle", lambda: "")
+    monkeypatch.setattr(run, "wait_writes_resume", lambda *_args: None)
     monkeypatch.setattr(run, "_last_state", last_state)
-    monkeypatch.setattr(run, "_replicas", lambda: log.append("replicas"))
-    monkeypatch.setattr(run, "_last_nonce", lambda: log.append("nonce"))
     with pytest.raises(DeadlineError, match="bravo did not come back"):
         run.finish()
-    assert log == ["state", "replicas", "nonce"]
+    read = ["logs", "files", "state", "replicas"] if ends else ["logs", "state"]
+    waits = ["wait alpha", "wait bravo"]
+    assert log == ["heal f2", "heal f1", "stop", "clocks", *waits, *read, "nonce"]
+    assert '"outcome": "running"' in (tmp_path / "scenario.json").read_text()
     run.finish()
-    assert log == ["state", "replicas", "nonce"], "once"
+    assert log[-1] == "nonce", "once"
+    assert len(log) == 7 + len(read)

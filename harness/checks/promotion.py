@@ -62,6 +62,11 @@ def _told(evidence: Evidence) -> Iterator[tuple[KernelMessage, Known, Known]]:
         yield message, before, after
 
 
+def _forced(evidence: Evidence, message: KernelMessage) -> bool:
+    at_ns = message.t_ns
+    return was_forced(evidence, message.node, message.resource, at_ns, at_ns)
+
+
 @check("writes-alone", "Nobody writes alone before the peer is fenced or outdated")
 def writes_alone(evidence: Evidence) -> Finding:
     """A node begins a generation of its own only when the peer's replica cannot be promoted.
@@ -77,8 +82,7 @@ def writes_alone(evidence: Evidence) -> Finding:
     when: list[int] = []
     born = 0
     for message, _before, known in _told(evidence):
-        forced = was_forced(evidence, message.node, message.resource, message.t_ns)
-        if not _NEW_GENERATION.match(message.text) or forced:
+        if not _NEW_GENERATION.match(message.text) or _forced(evidence, message):
             continue
         born += 1
         disk = known.get("pdsk", "UpToDate")
@@ -113,7 +117,7 @@ def outdated_promotion(evidence: Evidence) -> Finding:
     when: list[int] = []
     promotions = 0
     for message, known, _after in _told(evidence):
-        if was_forced(evidence, message.node, message.resource, message.t_ns):
+        if _forced(evidence, message):
             continue
         told = None
         if _FORCED in message.text:

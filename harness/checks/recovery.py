@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from harness.checks.forced import was_expected
 from harness.checks.kernel import kernel_messages, streams_judged
 from harness.checks.registry import CannotJudgeError, Finding, check, found
+from harness.checks.roles import SKEW_NS
 from harness.evidence.blocks import read_digests
+from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
     from harness.evidence.model import Evidence, SplitBrain
@@ -29,6 +32,24 @@ def _split(evidence: Evidence) -> SplitBrain:
     return split
 
 
+def _stages(evidence: Evidence) -> tuple[int, int]:
+    """When the split-brain was proved, and when its recovery was begun, ns on the run's clock.
+
+    Raises:
+        CannotJudgeError: one of them never happened.
+    """
+    own = [
+        seen
+        for seen in evidence.select(Channel.FAULT, "bitten", "heal")
+        if was_expected(evidence, seen)
+    ]
+    for kind, what in (("bitten", "that there was a split-brain"), ("heal", "of a recovery")):
+        if not any(seen.event.kind == kind for seen in own):
+            raise CannotJudgeError(f"there is no proof {what}")
+    bitten, heal = ([s.t_ns for s in own if s.event.kind == k] for k in ("bitten", "heal"))
+    return bitten[0], heal[0]
+
+
 @check(
     "split-brain-detected",
     "The forced split-brain was noticed, and resolved by nobody but the operator",
@@ -40,29 +61,34 @@ def split_brain_detected(evidence: Evidence) -> Finding:
     When the replicas meet, a node prints ``Split-Brain detected but unresolved`` and drops the
     connection, on both nodes unless one of them was told by the other's hanging up. An automatic
     policy (after-sb-0pri, after-sb-1pri, after-sb-2pri) prints ``automatically solved`` instead
-    and throws away one side's acknowledged writes without anybody's asking. In the end it has to
-    be solved by hand: ``manually solved``. Texts: drbd_receiver.c of 8.4.
+    and throws away one side's acknowledged writes without anybody's asking. Only after the
+    recovery was begun may it be solved: ``manually solved``. Without a proof that there was a
+    split-brain, and that somebody tried to heal it, silence says nothing. Texts: drbd_receiver.c
+    of 8.4.
     """
     resource = _split(evidence).resource
+    bitten, healing = _stages(evidence)
     own = [message for message in kernel_messages(evidence) if message.resource == resource]
     refused = [message for message in own if _UNRESOLVED in message.text]
     by_itself = [message for message in own if _BY_ITSELF.search(message.text)]
     by_hand = [message for message in own if _BY_HAND.search(message.text)]
     problems = [f"{message.node}: {message.text}" for message in by_itself]
-    if not refused:
-        problems.append("no node refused to connect")
-    if not by_hand:
-        problems.append("nobody solved it by hand")
-    elif refused and min(m.t_ns for m in refused) > min(m.t_ns for m in by_hand):
-        problems.append("it was solved by hand before it was noticed")
+    early = [message for message in by_hand if message.t_ns < healing - SKEW_NS]
+    problems += [f"{message.node}: solved before the recovery was begun" for message in early]
+    if not by_itself and not early:
+        solved_ns = min((m.t_ns for m in by_hand), default=evidence.end_ns)
+        if not any(bitten - SKEW_NS <= m.t_ns <= solved_ns for m in refused):
+            problems.append("no node refused to connect before it was solved")
+        if not by_hand:
+            problems.append("nobody solved it by hand")
     nodes = sorted({message.node for message in refused})
     return found(
         problems,
         expected=f"a refusal to connect {resource}, then a solution by hand",
         fine=f"{resource} refused by {' and '.join(nodes)}, then solved by hand",
         operations=streams_judged(evidence),
-        when_ns=[message.t_ns for message in by_itself],
-        evidence=[ref for message in by_itself or refused + by_hand for ref in message.refs],
+        when_ns=[message.t_ns for message in by_itself + early],
+        evidence=[ref for m in (by_itself + early or refused + by_hand) for ref in m.refs],
         details={"refused_by": nodes},
     )
 

@@ -124,7 +124,9 @@ def own_intervals(evidence: Evidence) -> dict[str, list[Interval]]:
     """``primary_intervals`` without what a scenario forced behind the cluster's back."""
     return {
         resource: [
-            one for one in intervals if not was_forced(evidence, one.node, resource, one.start.t_ns)
+            one
+            for one in intervals
+            if not was_forced(evidence, one.node, resource, one.start.t_ns, one.end_ns)
         ]
         for resource, intervals in primary_intervals(evidence).items()
     }

@@ -152,7 +152,8 @@ def forked_generations(evidence: Evidence) -> Finding:
     children = defaultdict(list)
     for message in kernel_messages(evidence):
         match = _NEW_CURRENT.match(message.text)
-        forced = was_forced(evidence, message.node, message.resource, message.t_ns)
+        at_ns = message.t_ns
+        forced = was_forced(evidence, message.node, message.resource, at_ns, at_ns)
         if match and not forced:
             current, parent = (int(part, 16) & ~1 for part in match.groups())
             if parent not in _UNSET:

@@ -32,8 +32,11 @@ def read_replicas(lab: Lab, folder: Path) -> None:
     images can be read beside it. The pause of all VMs at once is one that none of them notices.
 
     Raises:
-        HarnessError: a disk cannot be read, or has no DRBD metadata; the others are kept.
+        HarnessError: a disk cannot be read, or has no DRBD metadata; the others are kept. Or what
+            lies beside the VMs is not all that their disks hold.
     """
+    if hidden := [machine.name for machine in lab.nodes if machine.volatile is not None]:
+        raise HarnessError(f"the disks of {' and '.join(hidden)} are under a volatile cache")
     target = folder / "replicas"
     target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lab.folder, prefix="raw-") as name:

@@ -40,6 +40,9 @@ class Fault(ABC):
     def undo(self) -> list[Undo]:
         """How to undo it, as data for the journal."""
 
+    def prepare(self, lab: Lab) -> None:  # noqa: B027  (most need nothing)
+        """Ask what has to be known beforehand, so that ``inject`` takes no time."""
+
     @abstractmethod
     def inject(self, lab: Lab) -> None:
         """Break it."""
@@ -103,12 +106,23 @@ class FaultRunner:
             self._say("plan", fault_id, fault, "")
             ids.append(fault_id)
         die_here_if_asked("journal")
+        for fault in faults:
+            fault.prepare(self._lab)
         injections = {}
         for fault_id, fault in zip(ids, faults, strict=True):
             self._active[fault_id] = fault
             self._say("inject", fault_id, fault, "")
             injections[fault_id] = partial(fault.inject, self._lab)
-        in_parallel(injections)
+        try:
+            if len(injections) == 1:
+                # In this thread, so that Ctrl-C ends it.
+                faults[0].inject(self._lab)
+            else:
+                in_parallel(injections)
+        except Exception as error:
+            for fault_id, fault in zip(ids, faults, strict=True):
+                self._say("not-bitten", fault_id, fault, f"the injection failed: {error}")
+            raise
         for fault_id, fault in zip(ids, faults, strict=True):
             proof = self._look_for(fault.bitten, self._bite_deadline_s)
             kind = "bitten" if proof else "not-bitten"
@@ -161,7 +175,7 @@ class FaultRunner:
         while True:
             try:
                 found = str(proof(self._lab))
-            except HarnessError:
+            except (HarnessError, libvirt.libvirtError):
                 found = ""
             if found or time.monotonic() > deadline:
                 return found

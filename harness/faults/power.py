@@ -30,6 +30,10 @@ class _PowerFault(Fault):
         """The machine, for the judge: its roles end here."""
         return {"machine": self.machine}
 
+    def prepare(self, lab: Lab) -> None:
+        """Which boot it is; asking takes longer than the fault."""
+        self._boot_id = lab.machines[self.machine].guest.boot_id()
+
     def undo(self) -> list[Undo]:
         """Make sure that it is on."""
         return [Undo("power-on", {"machine": self.machine})]
@@ -55,7 +59,6 @@ class PowerOff(_PowerFault):
 
     def inject(self, lab: Lab) -> None:
         """Kill its QEMU."""
-        self._boot_id = lab.machines[self.machine].guest.boot_id()
         self._pid = lab.machines[self.machine].kill()
 
     def bitten(self, lab: Lab) -> str:
@@ -74,7 +77,6 @@ class Reset(_PowerFault):
 
     def inject(self, lab: Lab) -> None:
         """Reset it."""
-        self._boot_id = lab.machines[self.machine].guest.boot_id()
         lab.machines[self.machine].reset()
 
     def bitten(self, lab: Lab) -> str:

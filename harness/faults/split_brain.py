@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.forced import KIND
-from harness.cluster.observe import drbd_state, generation_identifiers
+from harness.cluster.observe import ObservationError, drbd_state, generation_identifiers
 from harness.evidence.blocks import BLOCK_SIZE
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
 from harness.lab.topology import RESOURCES
+from harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 # Beyond the 4 MiB that the small raw job writes to, so that nobody writes there again.
 _FIRST_BLOCK = 8192
+# enum drbd_conns (drbd.h): states in which a connection stays.
+_APART = ("StandAlone", "WFConnection")
+_LASTING = (*_APART, "Connected", "SyncSource", "SyncTarget")
 
 
 @dataclass(slots=True)
@@ -72,15 +77,18 @@ class ForcedSplitBrain(Fault):
         self._parent = self._current(lab, self.machine)
         size = self.blocks * BLOCK_SIZE
         guest.run(
-            "set -e; crm_attribute -t crm_config -n maintenance-mode -v true; "
-            # What failed in between leaves nothing behind: the policy and Pacemaker come back.
-            f"trap 'drbdadm secondary {self.resource}; drbdadm adjust {self.resource}; "
-            "crm_attribute -t crm_config -n maintenance-mode -D' EXIT; "
+            # What fails in between leaves nothing behind: the policy and Pacemaker come back.
+            f"trap 'set +e; for n in $(seq 20); do drbdadm secondary {self.resource} && break; "
+            f"sleep 1; done; drbdadm adjust {self.resource}; "
+            "crm_attribute -t crm_config -n maintenance-mode -D; crm_resource --wait --timeout 60' "
+            "EXIT; set -e; crm_attribute -t crm_config -n maintenance-mode -v true; "
+            # A monitor that is under way would find a Primary where none belongs.
+            "crm_resource --wait --timeout 60; "
             f"drbdsetup disk-options {minor} --fencing=dont-care; "
             f"drbdadm primary {self.resource}; "
             f"yes '{self.line}' | head -c {size} | dd of=/dev/drbd{minor} bs={BLOCK_SIZE} "
             f"seek={_FIRST_BLOCK} iflag=fullblock oflag=direct conv=fsync status=none",
-            timeout_s=180,
+            timeout_s=300,
         )
 
     def bitten(self, lab: Lab) -> str:
@@ -96,9 +104,16 @@ class ForcedSplitBrain(Fault):
         )
 
     def _current(self, lab: Lab, name: str) -> int:
-        """A node's current generation identifier, without bit 0 (it was Primary)."""
-        told = generation_identifiers(lab.machines[name].guest)[self.resource]
-        return int(told.split(":")[0], 16) & ~1
+        """A node's current generation identifier, without bit 0 (it was Primary).
+
+        Raises:
+            ObservationError: it told none.
+        """
+        told = generation_identifiers(lab.machines[name].guest).get(self.resource, "")
+        current = re.match(r"[0-9A-Fa-f]{16}(?=:)", told)
+        if current is None:
+            raise ObservationError(f"{name}: no generation of {self.resource} in {told[:80]!r}")
+        return int(current[0], 16) & ~1
 
     def heal(self, lab: Lab) -> None:
         """Discard what the victim wrote."""
@@ -119,9 +134,18 @@ def discard_writes(lab: Lab, victim: str, resource: str) -> None:
     """The operator's recovery: the victim gives its writes up and connects anew.
 
     Where DRBD has already connected, by whatever policy, this changes nothing.
+
+    Raises:
+        DeadlineError: the victim is neither connected nor apart.
     """
+
+    def passing() -> str:
+        told = drbd_state(lab.machines[victim].guest).get(resource, {}).get("cs")
+        return "" if told in _LASTING else f"{victim}: {resource} is {told}"
+
+    wait_until("the replicas met, or stand apart", passing, deadline_s=90, interval_s=1)
     state = drbd_state(lab.machines[victim].guest).get(resource, {})
-    if state.get("cs") not in ("StandAlone", "WFConnection"):
+    if state.get("cs") not in _APART:
         return
     lab.machines[victim].guest.run(
         f"drbdadm disconnect {resource}; drbdadm secondary {resource}; "

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.cluster.observe import cluster_view
+from harness.errors import HarnessError
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
+from harness.lab.topology import RESOURCES
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -34,7 +36,7 @@ class Standby(Fault):
         set_standby(lab, self.machine, on=True)
 
     def bitten(self, lab: Lab) -> str:
-        """Its peer sees it on standby."""
+        """Its peer sees it on standby. What has to leave it takes longer: see ``left_by``."""
         return self._seen(lab, "standby")
 
     def heal(self, lab: Lab) -> None:
@@ -55,3 +57,16 @@ def set_standby(lab: Lab, node: str, *, on: bool) -> None:
     """Put a node on standby or take it off, asked of its peer."""
     guest = lab.machines[lab.topology.peer(node).name].guest
     guest.run(f"crm_standby -N {node} {'-v on' if on else '-D'}", timeout_s=60)
+
+
+def left_by(lab: Lab, node: str) -> str:
+    """What is still on a node, or not yet on its peer; empty if everything has moved."""
+    peer = lab.topology.peer(node).name
+    try:
+        view = cluster_view(lab.machines[peer].guest)
+    except HarnessError as error:
+        return error.message
+    here = [r for r in RESOURCES if node in view.promoted[r] + view.unpromoted[r]]
+    if here:
+        return f"{', '.join(here)} still on {node}"
+    return "" if view.active_node == peer else f"the group is not started on {peer}"

@@ -45,7 +45,7 @@ class VolatileCache(Fault):
         machine.volatile = self._disks
 
     def bitten(self, lab: Lab) -> str:
-        """QEMU uses them; or they were lost with the power, and something had gone through."""
+        """QEMU uses them; or they went with the power, and some writes with them."""
         assert self._disks is not None
         if self._disks.lost:
             told = [
@@ -53,8 +53,8 @@ class VolatileCache(Fault):
                 "writes lost"
                 for resource, one in self._disks.lost.items()
             ]
-            went_through = any(one.writes for one in self._disks.lost.values())
-            return "; ".join(told) if went_through else ""
+            lost = any(one.unflushed for one in self._disks.lost.values())
+            return "; ".join(told) if lost else ""
         running = lab.machines[self.machine].running()
         return "the disks are overlays behind nbdkit" if running and self._disks.attached() else ""
 

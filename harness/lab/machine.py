@@ -182,6 +182,8 @@ class Machine:
         pid = self.qemu_pid()
         fd = os.pidfd_open(pid)
         try:
+            if self.volatile is not None:
+                self.volatile.wait_unflushed()
             signal.pidfd_send_signal(fd, signal.SIGKILL)
             if self.volatile is not None:
                 # A pidfd is readable once its process has ended: pidfd_open(2).

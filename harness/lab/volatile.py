@@ -9,6 +9,7 @@ the overlay is merged into the disk. ``--filter=log`` in front of it tells what 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import libvirt
 import libvirt_qemu
 
 from harness.errors import HarnessError
+from harness.lab.shared import SharedHost
 from harness.lab.topology import BACKING_BYTES, RESOURCES
 from harness.waiting import wait_until
 
@@ -82,8 +84,13 @@ class VolatileDisks:
         """Put a cache before every backing disk of the running machine.
 
         Raises:
-            HarnessError: nbdkit is not installed, or QEMU refused.
+            HarnessError: nbdkit is not installed, QEMU refused, or the VMs are an existing
+                daemon's: its QEMU may not use our sockets, and nothing of ours may outlive a lab.
         """
+        if isinstance(self._host, SharedHost):
+            raise HarnessError(
+                "volatile caches need a private lab", hint="run this scenario without --connect"
+            )
         for resource in RESOURCES:
             overlay, disk = self._inside(resource, "volatile.qcow2"), self._inside(resource)
             run = self._host.run
@@ -112,6 +119,19 @@ class VolatileDisks:
     def traffic(self) -> dict[str, Traffic]:
         """What went through the caches so far, by resource."""
         return {r: parse_log(self._outside(r, "log").read_text("utf-8")) for r in RESOURCES}
+
+    def wait_unflushed(self, deadline_s: float = 10.0) -> None:
+        """Wait until some disk has writes that it has not flushed: a cut then loses something.
+
+        Returns at the deadline too: then nothing was lost, which the proof tells.
+        """
+        with contextlib.suppress(HarnessError):
+            wait_until(
+                "writes that are not flushed",
+                lambda: "" if any(t.unflushed for t in self.traffic().values()) else "any",
+                deadline_s=deadline_s,
+                interval_s=0.005,
+            )
 
     def lose(self) -> None:
         """The power is gone: end the servers with what they hold, and merge what was flushed.
@@ -143,6 +163,8 @@ class VolatileDisks:
             lambda: "block jobs" if self._ask("query-block-jobs", {}) else "",
             deadline_s=60,
         )
+        for resource in RESOURCES:
+            self._ask("blockdev-del", {"node-name": f"volatile-{resource}"})
         self._end_servers()
         remove_files(self._machine)
 

@@ -87,7 +87,9 @@ class Campaign:
                     hint="start a new campaign, or check out the code of that one",
                 )
         folder.mkdir(parents=True, exist_ok=True)
-        state.write_text(json.dumps({"code": code}), encoding="utf-8")
+        self._code = code
+        self._formed = set(_stored(state).get("formed", ()))
+        self._save()
 
     def control(self, scenario: str) -> Control:
         """Run a scenario on the reference configuration, unless that was done."""
@@ -107,18 +109,30 @@ class Campaign:
                 if trials[-1].fate is Fate.CAUGHT:
                     break
             tries.append(tuple(trials))
-        self._forget_clusters(self.folder / mutant.name)
+        self._forget_clusters()
         return Score(mutant, tuple(tries))
 
-    def _forget_clusters(self, runs: Path) -> None:
-        """Remove the clusters that runs below this folder formed."""
-        for path in sorted(runs.glob("*/run.json")) if self._cache is not None else ():
-            cluster = _stored(path).get("cluster")
-            entry = cluster.get("entry") if isinstance(cluster, dict) else None
-            formed = isinstance(cluster, dict) and cluster.get("how") == "formed"
-            if formed and isinstance(entry, str) and re.fullmatch(r"[0-9a-f]{16}", entry):
-                assert self._cache is not None
-                forget_cluster(self._cache, entry)
+    def _remember(self, run: Path) -> None:
+        """Note the cluster that a run formed; the next run of the same try overwrites its word."""
+        cluster = _stored(run / "run.json").get("cluster")
+        entry = cluster.get("entry") if isinstance(cluster, dict) else None
+        formed = isinstance(cluster, dict) and cluster.get("how") == "formed"
+        if formed and isinstance(entry, str) and re.fullmatch(r"[0-9a-f]{16}", entry):
+            self._formed.add(entry)
+            self._save()
+
+    def _save(self) -> None:
+        state = {"code": self._code, "formed": sorted(self._formed)}
+        (self.folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
+
+    def _forget_clusters(self) -> None:
+        """Remove what the mutants' runs formed."""
+        if self._cache is None:
+            return
+        for entry in sorted(self._formed):
+            forget_cluster(self._cache, entry)
+        self._formed.clear()
+        self._save()
 
     def _trial(self, mutant: Mutant, label: str) -> Trial:
         run = self.folder / mutant.name / label
@@ -126,7 +140,9 @@ class Campaign:
         if not _has_verdict(run):
             run.mkdir(parents=True, exist_ok=True)
             kept.write_bytes(own)
+            self._remember(run)
             self._run(mutant.scenario, run, ("--config", str(mutant.path)))
+            self._remember(run)
         elif not kept.exists() or kept.read_bytes() != own:
             raise BadInputError(
                 f"{run} is a run of another version of {mutant.path.name}",

@@ -64,11 +64,12 @@ def judge_trial(mutant: Mutant, label: str, run_folder: Path) -> Trial:
     invalid = [result for result in verdict.checks if result.verdict is Verdict.INVALID]
     by = tuple(result.check for result in invalid if result.check in mutant.caught_by)
     others = tuple(result.check for result in invalid if result.check not in mutant.caught_by)
+    if verdict.error:
+        # What was cut short may look like anything.
+        return Trial(mutant.name, label, Fate.UNJUDGED, (), others, verdict.error)
     if verdict.verdict is Verdict.INVALID and by:
         said = next(result.seen for result in invalid if result.check in by)
         return Trial(mutant.name, label, Fate.CAUGHT, by, others, said)
-    if verdict.error:
-        return Trial(mutant.name, label, Fate.UNJUDGED, (), others, verdict.error)
     if verdict.verdict is Verdict.INCONCLUSIVE:
         doubts = [r for r in verdict.checks if r.verdict is Verdict.INCONCLUSIVE]
         said = "; ".join(f"{result.check}: {result.seen}" for result in doubts[:3])

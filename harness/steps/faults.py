@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from pytest_bdd import parsers, when
 
 from harness.cluster.sampling import add_sample
-from harness.errors import HarnessError
+from harness.errors import DeadlineError, HarnessError
 from harness.faults.cuts import CarrierCut, SilentCut
 from harness.faults.fence_device import FenceBlocked, FenceHangs
 from harness.faults.impair import Latency, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
 from harness.faults.split_brain import ForcedSplitBrain
-from harness.faults.standby import Standby
+from harness.faults.standby import Standby, left_by
 from harness.faults.volatile_cache import VolatileCache
 from harness.steps.words import HOW, LINK, LINKS, NODE, NODES, WHO, cuts, links, machines
 
@@ -85,6 +85,22 @@ def standby(run: Scenario, who: str) -> None:
     """Takes a node out of service as an operator does: everything there is stopped in order."""
     for name in machines(run, who):
         run.inject(Standby(name))
+
+
+@when(parsers.re(f"everything has left {NODE}"))
+def has_left(run: Scenario, who: str) -> None:
+    """Waits until nothing runs on a node any more and the group is started on the other one."""
+    (name,) = machines(run, who)
+    try:
+        run.wait_for(
+            f"everything has left {name}",
+            lambda: left_by(run.lab, name),
+            run.expect.max_stall_s + run.timing.settle_deadline_s,
+            3.0,
+        )
+    except DeadlineError as error:
+        # A cluster that does not let go is a finding, not trouble of ours.
+        raise AssertionError(error.message) from error
 
 
 @when(

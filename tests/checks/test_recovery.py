@@ -84,6 +84,27 @@ def solved_before_it_was_noticed(folder: Folder) -> None:
     folder.kernel(77, "bravo", UNRESOLVED)
 
 
+def solved_by_a_handler(folder: Folder) -> None:
+    folder.drop(lambda e: "manually" in str(e.data))
+    folder.kernel(71, "bravo", SOLVED.format("manually solved", "this"))
+
+
+def never_made(folder: Folder) -> None:
+    never_noticed(folder)
+    never_solved(folder)
+    for e in folder.events:
+        if e.kind == "bitten" and e.data["id"] == "f2":
+            e.kind = "not-bitten"
+
+
+def a_second_one_after_the_recovery(folder: Folder) -> None:
+    folder.kernel(82, "bravo", UNRESOLVED)
+
+
+def never_demoted(folder: Folder) -> None:
+    folder.drop(lambda e: e.t_s > 64 and "Primary -> Secondary" in str(e.data))
+
+
 def a_discarded_write_is_still_there(folder: Folder) -> None:
     for node in ("alpha", "bravo"):
         folder.crcs["r0", node][4] = zlib.crc32(bytes([4]) * BLOCK_SIZE)
@@ -109,6 +130,9 @@ def nobody_noted_what_was_written(folder: Folder) -> None:
         (never_noticed, {"split-brain-detected": INVALID}),
         (never_solved, {"split-brain-detected": INVALID}),
         (solved_before_it_was_noticed, {"split-brain-detected": INVALID}),
+        (solved_by_a_handler, {"split-brain-detected": INVALID}),
+        (never_made, {"split-brain-detected": INCONCLUSIVE, "faults": INCONCLUSIVE}),
+        (a_second_one_after_the_recovery, {"split-brain-messages": INVALID}),
         (a_discarded_write_is_still_there, {"discarded-writes": INVALID}),
         (nobody_noted_what_was_written, {"discarded-writes": INCONCLUSIVE}),
         (the_other_resource_too, {"split-brain-messages": INVALID}),
@@ -120,6 +144,19 @@ def test_a_defect_of_a_forced_split_brain(
     folder = forced()
     plant(folder)
     assert outcome(folder, tmp_path) == expected
+
+
+def test_a_forced_primary_that_stays_is_two_primaries(tmp_path: Path) -> None:
+    folder = forced()
+    never_demoted(folder)
+    assert outcome(folder, tmp_path)["dual-primary"] == INVALID
+
+
+def test_a_forced_split_brain_that_failed_is_not_the_clusters(tmp_path: Path) -> None:
+    folder = forced()
+    folder.drop(lambda e: e.data.get("id") == "f2" and e.kind in ("bitten", "heal", "healed"))
+    assert set(outcome(folder, tmp_path)) == {"faults", "split-brain-detected"}
+    assert judge_one(tmp_path, "split-brain-detected").verdict is INCONCLUSIVE
 
 
 def test_only_the_forced_resource_is_excused(tmp_path: Path) -> None:

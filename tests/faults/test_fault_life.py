@@ -90,6 +90,21 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+def test_an_injection_that_fails_says_so_of_each(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    class Fails(FakeFault):
+        def inject(self, lab: Lab) -> None:
+            raise HarnessError("no such thing")
+
+    with pytest.raises(HarnessError, match="no such thing"):
+        bench.runner.inject_together([Fails("a", bench.log, [], []), bench.fault("b")])
+    last = [(kind, fault_id, proof) for kind, fault_id, proof in bench.said()][-2:]
+    said = "the injection failed: no such thing"
+    assert last == [("not-bitten", "f1-a", said), ("not-bitten", "f2-b", said)]
+    assert list(bench.journal.open_faults()) == ["f1-a", "f2-b"], "whatever it did has to be undone"
+
+
 def test_several_are_injected_before_any_proof_is_looked_for(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     faults = [bench.fault("a", bites=("", "bit late")), bench.fault("b", bites=())]
@@ -334,6 +349,7 @@ def test_power_is_off_when_the_process_is_gone_and_libvirt_knows_it() -> None:
 def test_a_machine_is_healed_when_it_runs_another_boot(fault: PowerOff | Reset) -> None:
     machine = FakeMachine()
     lab = lab_of(machine)
+    fault.prepare(lab)
     fault.inject(lab)
     machine.guest.now = "old"
     assert fault.healed(lab) == "", "it never went down"
@@ -348,6 +364,7 @@ def test_a_machine_is_healed_when_it_runs_another_boot(fault: PowerOff | Reset) 
 def test_a_reset_bit_when_the_old_boot_does_not_answer() -> None:
     machine = FakeMachine()
     fault, lab = Reset("alpha"), lab_of(machine)
+    fault.prepare(lab)
     fault.inject(lab)
     assert "no longer answers" in fault.bitten(lab)
     machine.guest.now = "old"

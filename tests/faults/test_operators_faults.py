@@ -14,7 +14,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.faults.journal import UndoJournal
 from harness.faults.split_brain import ForcedSplitBrain
-from harness.faults.standby import Standby
+from harness.faults.standby import Standby, left_by
 from harness.faults.undo import undo_open_faults
 from harness.faults.volatile_cache import VolatileCache, drop_caches
 from harness.lab.topology import RESOURCES, Topology
@@ -89,6 +89,18 @@ def test_standby_is_seen_by_the_peer(fake: FakeLab) -> None:
     assert fault.healed(lab(fake)) == "bravo sees alpha online"
 
 
+def test_what_has_not_left_a_node_is_named(fake: FakeLab) -> None:
+    assert left_by(lab(fake), "bravo") == "r0, r1, r2 still on bravo"
+    assert left_by(lab(fake), "alpha") == "r0, r1, r2 still on alpha"
+    healthy = Path("tests/cluster/fixtures/crm_mon-healthy.xml").read_text(encoding="utf-8")
+    guest = fake.machines["bravo"].guest
+    without = re.sub(r'<node name="alpha" id="1" cached="true"/>', "", healthy)
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout=without)
+    assert left_by(lab(fake), "alpha") == ""
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout="not XML")
+    assert "no XML" in left_by(lab(fake), "alpha")
+
+
 def test_a_split_brain_is_two_generations_from_one(fake: FakeLab) -> None:
     fault = ForcedSplitBrain("bravo", "r1", 2)
     alpha, bravo = (fake.machines[name].guest for name in ("alpha", "bravo"))
@@ -108,10 +120,42 @@ def test_a_split_brain_is_two_generations_from_one(fake: FakeLab) -> None:
 def test_the_fencing_policy_comes_back_whatever_happens(fake: FakeLab) -> None:
     ForcedSplitBrain("bravo", "r1", 2).inject(lab(fake))
     script = fake.machines["bravo"].guest.ran[-1]
-    assert script.index("trap") < script.index("--fencing=dont-care") < script.index("primary r1")
+    steps = ("trap", "set -e", "crm_resource --wait", "--fencing=dont-care", "primary r1", "dd of")
+    at = [script.rindex(step) for step in steps]
+    assert at == sorted(at)
     trap = script[script.index("trap") : script.index("EXIT")]
     assert "drbdadm adjust r1" in trap
     assert "maintenance-mode -D" in trap
+
+
+def test_the_clean_up_goes_on_where_one_part_of_it_fails(tmp_path: Path) -> None:
+    """Run for real, with tools that only say that they were called, and fail at first."""
+    said = tmp_path / "said"
+    for tool in ("drbdadm", "drbdsetup", "crm_attribute", "crm_resource", "dd", "sleep"):
+        path = tmp_path / tool
+        path.write_text(f'#!/bin/sh\necho {tool} "$@" >> $SAID\n{"! :" if tool == "dd" else ":"}\n')
+        path.chmod(0o755)
+    there: Any = SimpleNamespace(nodes=[], machines={}, topology=None)
+    scripts: list[str] = []
+    guest = SimpleNamespace(run=lambda script, **_options: scripts.append(script))
+    there.machines["bravo"] = SimpleNamespace(guest=guest)
+    fault = ForcedSplitBrain("bravo", "r1", 2)
+    fault._current = lambda *_args: 0  # type: ignore[method-assign]
+    fault.inject(there)
+    (tmp_path / "drbdadm").write_text(
+        '#!/bin/sh\necho drbdadm "$@" >> $SAID\n[ "$1" != secondary ] || '
+        "[ $(grep -c secondary $SAID) = 3 ]\n"
+    )
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SAID": str(said)}
+    done = subprocess.run(["sh", "-c", scripts[0]], env=environment, check=False)
+    assert done.returncode != 0, "dd failed"
+    told = said.read_text().splitlines()
+    after = told[told.index(next(line for line in told if line.startswith("dd "))) :]
+    assert after[1:] == [
+        "drbdadm secondary r1", "sleep 1", "drbdadm secondary r1", "sleep 1",
+        "drbdadm secondary r1", "drbdadm adjust r1",
+        "crm_attribute -t crm_config -n maintenance-mode -D", "crm_resource --wait --timeout 60",
+    ]  # fmt: skip
 
 
 def test_what_is_written_is_what_is_noted(tmp_path: Path) -> None:
@@ -133,6 +177,7 @@ def test_what_is_written_is_what_is_noted(tmp_path: Path) -> None:
         ("WFConnection", "StandAlone", (True, True)),
         ("StandAlone", "WFConnection", (True, False)),
         ("Connected", "Connected", (False, False)),
+        ("SyncTarget", "SyncSource", (False, False)),
     ],
 )
 def test_the_recovery_asks_only_who_stands_alone(
@@ -146,7 +191,7 @@ def test_the_recovery_asks_only_who_stands_alone(
     assert tuple(said) == asked
     assert any("--discard-my-data" in c for c in bravo.ran) == asked[0]
     assert not any("--discard-my-data" in c for c in alpha.ran)
-    alpha.cs = "Connected"
+    alpha.cs = bravo.cs = "Connected"
     assert fault.healed(lab(fake)).startswith("alpha: r1 Connected, UpToDate")
 
 
@@ -194,8 +239,8 @@ def test_a_cache_that_lost_its_power() -> None:
     fault.heal(there)
     assert not disks.merged, "there is nothing left to merge"
     assert fault.healed(there) == "the disks are the plain ones"
-    disks.lost = {"r1": Traffic(0, 0, 0)}
-    assert fault.bitten(there) == "", "nothing went through it"
+    disks.lost = {"r1": Traffic(300, 250, 0)}
+    assert fault.bitten(there) == "", "nothing was lost"
 
 
 def test_a_cache_that_kept_its_power_is_merged() -> None:
