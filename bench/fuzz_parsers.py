@@ -68,7 +68,7 @@ from harness.fio_parser import (
 )
 from harness.history.model import History, HistoryError, Kind, Outcome
 from harness.history.store import load, save
-from harness.lab.volatile import parse_log
+from harness.lab.volatile import parse_traffic
 from harness.timing import PROFILES
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def parsers() -> Iterator[Parser]:
     )
     yield Parser("fencing messages", _text(parse_operation), (), message)
     cache = ((TESTS / "lab/fixtures/nbdkit-1.32-log-filter.txt").read_bytes(),)
-    yield Parser("nbdkit logs", _text(parse_log), (), cache)
+    yield Parser("nbdkit logs", _text(parse_traffic), (), cache)
     mutants = sorted((TESTS.parent / "scenarios/mutants").glob("*.toml"))
     yield Parser(
         "configurations",

@@ -51,7 +51,7 @@ class Traffic:
     unflushed: int
 
 
-def parse_log(text: str) -> Traffic:
+def parse_traffic(text: str) -> Traffic:
     """The log of ``nbdkit --filter=log`` (nbdkit-log-filter(1)); a torn last line is left out."""
     writes = flushes = unflushed = 0
     for line in text.splitlines():
@@ -118,7 +118,7 @@ class VolatileDisks:
 
     def traffic(self) -> dict[str, Traffic]:
         """What went through the caches so far, by resource."""
-        return {r: parse_log(self._outside(r, "log").read_text("utf-8")) for r in RESOURCES}
+        return {r: parse_traffic(self._outside(r, "log").read_text("utf-8")) for r in RESOURCES}
 
     def wait_unflushed(self, deadline_s: float = 10.0) -> None:
         """Wait until some disk has writes that it has not flushed: a cut then loses something.

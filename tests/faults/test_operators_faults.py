@@ -18,7 +18,7 @@ from harness.faults.standby import Standby, left_by
 from harness.faults.undo import undo_open_faults
 from harness.faults.volatile_cache import VolatileCache, drop_caches
 from harness.lab.topology import RESOURCES, Topology
-from harness.lab.volatile import Traffic, parse_log
+from harness.lab.volatile import Traffic, parse_traffic
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -197,14 +197,14 @@ def test_the_recovery_asks_only_who_stands_alone(
 
 def test_the_log_of_a_volatile_cache() -> None:
     """Captured from nbdkit 1.32.5 and qemu-io 7.2: three writes, all written through."""
-    assert parse_log(LOG) == Traffic(writes=3, flushes=2, unflushed=0)
+    assert parse_traffic(LOG) == Traffic(writes=3, flushes=2, unflushed=0)
     back = LOG.replace("fua=1", "fua=0")
-    assert parse_log(back) == Traffic(writes=3, flushes=2, unflushed=0)
+    assert parse_traffic(back) == Traffic(writes=3, flushes=2, unflushed=0)
     cut = back[: back.rindex("2026-11-26 02:59:04.126649")]
-    assert parse_log(cut) == Traffic(writes=3, flushes=1, unflushed=1)
+    assert parse_traffic(cut) == Traffic(writes=3, flushes=1, unflushed=1)
     through = LOG[: LOG.rindex("2026-11-26 02:59:04.126649")]
-    assert parse_log(through) == Traffic(writes=3, flushes=1, unflushed=0)
-    assert parse_log("") == Traffic(0, 0, 0)
+    assert parse_traffic(through) == Traffic(writes=3, flushes=1, unflushed=0)
+    assert parse_traffic("") == Traffic(0, 0, 0)
 
 
 class Disks:
