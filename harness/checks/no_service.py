@@ -9,10 +9,14 @@ from harness.checks.dual import vip_claims
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.requests import requests_of
 from harness.checks.roles import primary_intervals, signals_judged
+from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Seen
+
+# pcmk 2.1, cluster_status() of lib/pengine/status.c: a scheduler that runs and may do nothing.
+_REFUSES = "resource management disabled due to lack of quorum"
 
 BEGIN, END = "no-service-begin", "no-service-end"
 """Kinds of ``state`` events: from here on nobody may serve, until there."""
@@ -30,6 +34,18 @@ def _windows(evidence: Evidence) -> list[tuple[Seen, Seen]]:
     return pairs
 
 
+def _refusals(evidence: Evidence, begin: Seen, end: Seen) -> list[Seen]:
+    """What says that a node would have served and refuses, since the fault before ``begin``."""
+    bitten = [s.t_ns for s in evidence.select(Channel.FAULT, "bitten") if s.t_ns <= begin.t_ns]
+    return [
+        seen
+        for node in evidence.scenario.nodes
+        for seen in evidence.select(Channel.JOURNAL, "entry", source=node)
+        if _REFUSES in seen.text("message")
+        and max(bitten, default=begin.t_ns) <= seen.t_ns <= end.t_ns
+    ]
+
+
 @check("no-service", "Nobody serves while nobody may", applies=_has_windows)
 def no_service(evidence: Evidence) -> Finding:
     """Within the times that the scenario names, no node is Primary, nobody claims the VIP, and
@@ -39,9 +55,14 @@ def no_service(evidence: Evidence) -> Finding:
     the data bridge, and the block layer of the initiator. A write that is acknowledged proves a
     service even where both others are silent. Source: wait_for_all of votequorum(5): a cluster of
     two that starts anew has quorum only once both nodes were seen.
+
+    A node on which Pacemaker does not run serves nothing either, and that proves nothing: after
+    the fault before it, and until the time is over, a node's scheduler has to say that it refuses.
+    Without that, INCONCLUSIVE.
     """
     windows = _windows(evidence)
     problems: list[str] = []
+    silent: list[str] = []
     refs: list[str] = []
     when: list[int] = []
     clock = clock_map(evidence, evidence.scenario.initiator)
@@ -64,12 +85,15 @@ def no_service(evidence: Evidence) -> Finding:
             problems.append(f"the VIP was claimed {len(claims)} times")
             refs.append(claims[0].ref)
             when.append(claims[0].t_ns)
+        if not problems and not _refusals(evidence, begin, end):
+            silent.append("no node said that it refuses to serve: perhaps none could have")
         if served := sum(begin.t_ns < t_ns < end.t_ns for t_ns in done):
             problems.append(f"{served} writes were acknowledged")
         refs += [begin.ref, end.ref]
     length_s = sum(end.t_ns - begin.t_ns for begin, end in windows) / 1e9
     return found(
-        problems,
+        problems or silent,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="no Primary, no claim of the VIP, no write acknowledged",
         fine=f"nobody served for {length_s:.0f} s",
         operations=signals_judged(evidence) + len(done),

@@ -44,6 +44,10 @@ def with_samples(folder: Folder) -> Folder:
     folder.sample(91, "files", "after", "client", {"expected": dict(files), "seen": dict(files)})
     folder.add(21.5, "host", "state", "no-service-begin")
     folder.add(29.5, "host", "state", "no-service-end")
+    folder.journal(
+        24, "bravo", "warning: Fencing and resource management disabled due to lack of quorum",
+        identifier="pacemaker-schedulerd",
+    )  # fmt: skip
     folder.sample(
         91, "jumbo", "after", "alpha",
         {"link": "data", "from": "alpha", "to": "bravo", "payload_bytes": 8972,

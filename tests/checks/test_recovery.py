@@ -180,6 +180,10 @@ def acknowledged(folder: Folder) -> None:
     after.data["guest_ns"] -= shift_ns
 
 
+def nobody_refused(folder: Folder) -> None:
+    folder.drop(lambda e: "lack of quorum" in str(e.data))
+
+
 def never_ended(folder: Folder) -> None:
     folder.drop(lambda e: e.kind == "no-service-end")
 
@@ -192,6 +196,7 @@ def never_ended(folder: Folder) -> None:
         (claimed, "INVALID", "the VIP was claimed 1 times"),
         (acknowledged, "INVALID", "1 writes were acknowledged"),
         (never_ended, "INCONCLUSIVE", "no begin or no end"),
+        (nobody_refused, "INCONCLUSIVE", "perhaps none could have"),
     ],
 )
 def test_nobody_serves_while_nobody_may(
