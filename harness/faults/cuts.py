@@ -27,12 +27,16 @@ class Direction(StrEnum):
     IN = "in"
 
 
+def other_end(lab: Lab, machine: str, link: Link) -> str:
+    """Whom to ping over ``link``: the lab itself, but the peer on the nodes' direct connection."""
+    if link is Link.DRBD:
+        return lab.topology.peer(machine).card(link).address
+    return lab.topology.host_address(link)
+
+
 def link_works(lab: Lab, machine: str, link: Link) -> str:
     """A proof that ``machine`` reaches something over ``link``; empty if it does not."""
-    if link is Link.DRBD:
-        target = lab.topology.peer(machine).card(link).address
-    else:
-        target = lab.topology.host_address(link)
+    target = other_end(lab, machine, link)
     result = lab.machines[machine].guest.run(
         f"ping -c 1 -W 2 -I {link} {target}", timeout_s=20, check=False
     )

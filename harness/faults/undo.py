@@ -6,8 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
-from harness.faults.impair import remove_qdisc, set_mtu
+from harness.faults.impair import remove_qdisc
 from harness.faults.journal import Undo, UndoJournal
+from harness.faults.mtu import set_mtu, set_port_mtu
 from harness.faults.split_brain import discard_writes
 from harness.faults.standby import set_standby
 from harness.faults.volatile_cache import drop_caches
@@ -47,6 +48,9 @@ def _undo(lab: Lab, step: Undo) -> None:
                 machine.resume()
         case "fence-continue":
             signal_fence_device(lab.host, "CONT")
+        case "port-mtu":
+            link = Link(step.arguments["link"])
+            set_port_mtu(lab, step.arguments["machine"], link, MTU[link])
         case "volatile-drop":
             drop_caches(lab, step.arguments["machine"])
         case "qdisc-delete" | "mtu" | "online" | "discard":

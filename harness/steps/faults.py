@@ -10,7 +10,8 @@ from harness.cluster.sampling import add_sample
 from harness.errors import DeadlineError, HarnessError
 from harness.faults.cuts import CarrierCut, SilentCut
 from harness.faults.fence_device import FenceBlocked, FenceHangs
-from harness.faults.impair import Latency, WrongMtu
+from harness.faults.impair import Latency
+from harness.faults.mtu import WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
 from harness.faults.split_brain import ForcedSplitBrain

@@ -23,6 +23,7 @@ from harness.faults.cuts import Direction, SilentCut
 from harness.lab.arp import VipWatch
 from harness.lab.netns import connect, run_in_netns
 from harness.lab.topology import Link, Topology
+from tests.faults.namespaces import own_netns, run_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,34 +38,6 @@ CARDS = {name: TOPOLOGY.machine(name).card(Link.DATA) for name in ("alpha", "bra
 ADDRESSES = {"lab": HOST, **{name: card.address for name, card in CARDS.items()}}
 BRIDGE_MAC = "52:54:00:f0:03:01"
 PORT = 7000
-
-
-def run_in(pid: int, *command: str, input_text: str | None = None) -> str:
-    done = subprocess.run(
-        ["nsenter", "-t", str(pid), "-n", "--", *command],
-        input=input_text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout
-
-
-def own_netns() -> subprocess.Popen[bytes] | None:
-    """A process in a network namespace of its own; None where that is not allowed."""
-    process = subprocess.Popen(
-        ["unshare", "--net", "sleep", "120"], stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-    )
-    here = os.readlink("/proc/self/ns/net")
-    deadline = time.monotonic() + 5
-    while process.poll() is None and time.monotonic() < deadline:
-        if os.readlink(f"/proc/{process.pid}/ns/net") != here:
-            return process
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    return None
 
 
 class Bench:
