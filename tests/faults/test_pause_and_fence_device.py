@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.faults.fence_device import FenceBlocked, FenceHangs
+from harness.faults.flapping import Flapping
 from harness.faults.impair import Latency
 from harness.faults.journal import UndoJournal
 from harness.faults.mtu import SmallPort, WrongMtu
@@ -94,11 +95,13 @@ def test_every_undo_survives_the_journal(fake: FakeLab, tmp_path: Path) -> None:
             Latency("bravo", Link.DATA, 50),
             WrongMtu("bravo", Link.DRBD, 1500),
             SmallPort("alpha", Link.DATA, 1500),
+            Flapping(("alpha", "bravo"), Link.MGMT, 1, 0, 0),
         ]
         for number, fault in enumerate(faults):
             UndoJournal(tmp_path / "undo.jsonl").plan(f"f{number}", fault.undo())
             fault.inject(lab(fake))
-        assert undo_open_faults(lab(fake)) == [f"f{number}" for number in range(6)]
+        fake.card("alpha", Link.MGMT).plug(up=False)  # killed in the middle of it
+        assert undo_open_faults(lab(fake)) == [f"f{number}" for number in range(7)]
         assert fake.machines["alpha"].state == "running"
         assert fake.host.tables == []
         assert FenceHangs().bitten(lab(fake)) == ""
@@ -106,6 +109,7 @@ def test_every_undo_survives_the_journal(fake: FakeLab, tmp_path: Path) -> None:
         assert fake.card("bravo", Link.DRBD).mtu == MTU[Link.DRBD]
         assert fake.port_mtu["fh0b-drbd"] == MTU[Link.DRBD]
         assert fake.port_mtu["fh0a-data"] == MTU[Link.DATA]
+        assert fake.card("alpha", Link.MGMT).carrier
     finally:
         process.kill()
         process.wait()
