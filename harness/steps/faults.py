@@ -10,16 +10,21 @@ from harness.cluster.sampling import add_sample
 from harness.errors import DeadlineError, HarnessError
 from harness.faults.cuts import CarrierCut, SilentCut
 from harness.faults.fence_device import FenceBlocked, FenceHangs
-from harness.faults.impair import Latency
-from harness.faults.mtu import WrongMtu
+from harness.faults.flapping import Flapping
+from harness.faults.impair import Corruption, Duplication, Latency, Loss, Rate, Reordering
+from harness.faults.mtu import SmallPort, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
 from harness.faults.split_brain import ForcedSplitBrain
 from harness.faults.standby import Standby, left_by
 from harness.faults.volatile_cache import VolatileCache
-from harness.steps.words import HOW, LINK, LINKS, NODE, NODES, WHO, cuts, links, machines
+from harness.steps.words import HOW, LINK, LINKS, NODE, NODES, PERCENT, WHO, cards, cuts, machines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.faults.fault import Fault
+    from harness.lab.topology import Link
     from harness.scenario import Scenario
 
 
@@ -42,6 +47,40 @@ def cut(run: Scenario, links: str, who: str, how: str) -> None:
         run.inject(fault)
 
 
+@when(
+    parsers.re(
+        f"{LINKS} of {WHO} are cut {HOW} in turn, (?P<times>\\d+) times for (?P<seconds>\\d+) s "
+        r"each, (?P<pause>\d+) s apart"
+    ),
+    converters={"times": int, "seconds": int, "pause": int},
+)
+def cut_in_turn(
+    run: Scenario, links: str, who: str, how: str, times: int, seconds: int, pause: int
+) -> None:
+    """Cuts one link after the other, each heals before the next is cut; never two at a time."""
+    _names, wanted = cards(run, links, who)
+    for _ in range(times):
+        for link in wanted:
+            for fault in cuts(run, f"the {link} link", who, how):
+                fault_id = run.inject(fault)
+                run.hold(seconds)
+                run.faults.heal(fault_id)
+            run.hold(pause)
+
+
+@when(
+    parsers.re(
+        f"{LINK} of {WHO} flaps (?P<times>[1-9]\\d*) times, (?P<down>\\d+) s down and "
+        r"(?P<up>\d+) s up"
+    ),
+    converters={"times": int, "down": int, "up": int},
+)
+def flaps(run: Scenario, link: str, who: str, times: int, down: int, up: int) -> None:
+    """Pulls a link's cables and plugs them in again, so many times; goes on with them plugged."""
+    names, (which,) = cards(run, link, who)
+    run.faults.heal(run.inject(Flapping(names, which, times, down, up)))
+
+
 @when("everything is healed")
 def heal_all(run: Scenario) -> None:
     """Heals every fault that is still there, the last first."""
@@ -53,6 +92,29 @@ def heal_links(run: Scenario) -> None:
     """Heals every cut that is still there, and nothing else."""
     if not run.faults.heal_kind(CarrierCut) + run.faults.heal_kind(SilentCut):
         raise HarnessError("no link was cut before")
+
+
+@when(parsers.re(f"{LINKS} of {WHO} (?:is|are) whole again"))
+def heal_some_links(run: Scenario, links: str, who: str) -> None:
+    """Heals the cuts of these links that are still there, and nothing else."""
+    names, wanted = cards(run, links, who)
+    found = [fault_id for fault_id, f in run.faults.active.items() if _cuts_only(f, names, wanted)]
+    if not found:
+        raise HarnessError(f"{links} of {who}: not cut before")
+    for fault_id in reversed(found):
+        run.faults.heal(fault_id)
+
+
+def _cuts_only(fault: Fault, names: tuple[str, ...], wanted: tuple[Link, ...]) -> bool:
+    """Whether a fault is a cut of some of these links at some of these machines, and no more."""
+    match fault:
+        case CarrierCut():
+            cut: tuple[Link, ...] = (fault.link,)
+        case SilentCut():
+            cut = fault.links
+        case _:
+            return False
+    return set(fault.machines) <= set(names) and set(cut) <= set(wanted)
 
 
 @when(parsers.re(f"{NODES} loses? power"))
@@ -168,14 +230,67 @@ def fence_answers(run: Scenario) -> None:
         raise HarnessError("nothing was done to the fence device before")
 
 
+def _spoil(run: Scenario, link: str, who: str, fault: Callable[[str, Link], Fault]) -> None:
+    names, (which,) = cards(run, link, who)
+    for name in names:
+        run.inject(fault(name, which))
+
+
 @when(
-    parsers.re(f"{LINK} of {WHO} is delayed by (?P<delay_ms>\\d+) ms until healed"),
-    converters={"delay_ms": int},
+    parsers.re(
+        f"{LINK} of {WHO} is delayed by (?P<delay_ms>\\d+) ms"
+        r"(?:, give or take (?P<jitter_ms>\d+) ms,)? until healed"
+    ),
+    converters={"delay_ms": int, "jitter_ms": lambda text: int(text or 0)},
 )
-def delayed(run: Scenario, link: str, who: str, delay_ms: int) -> None:
+def delayed(run: Scenario, link: str, who: str, delay_ms: int, jitter_ms: int) -> None:
     """Delays every frame that the machines send on a link."""
-    for name in machines(run, who):
-        run.inject(Latency(name, links(link)[0], delay_ms))
+    _spoil(run, link, who, lambda name, which: Latency(name, which, delay_ms, jitter_ms))
+
+
+@when(
+    parsers.re(f"{LINK} of {WHO} loses {PERCENT} of its frames until healed"),
+    converters={"percent": int},
+)
+def loses_frames(run: Scenario, link: str, who: str, percent: int) -> None:
+    """Loses some of the frames that the machines send on a link."""
+    _spoil(run, link, who, lambda name, which: Loss(name, which, percent))
+
+
+@when(
+    parsers.re(f"{LINK} of {WHO} sends {PERCENT} of its frames twice until healed"),
+    converters={"percent": int},
+)
+def sends_twice(run: Scenario, link: str, who: str, percent: int) -> None:
+    """Sends some of the machines' frames on a link twice."""
+    _spoil(run, link, who, lambda name, which: Duplication(name, which, percent))
+
+
+@when(
+    parsers.re(f"{LINK} of {WHO} sends {PERCENT} of its frames ahead of others until healed"),
+    converters={"percent": int},
+)
+def sends_ahead(run: Scenario, link: str, who: str, percent: int) -> None:
+    """Sends some of the machines' frames on a link at once, and the others 50 ms later."""
+    _spoil(run, link, who, lambda name, which: Reordering(name, which, percent))
+
+
+@when(
+    parsers.re(f"{LINK} of {WHO} damages {PERCENT} of its frames until healed"),
+    converters={"percent": int},
+)
+def damages_frames(run: Scenario, link: str, who: str, percent: int) -> None:
+    """Flips a bit in some of the frames that the machines send on a link."""
+    _spoil(run, link, who, lambda name, which: Corruption(name, which, percent))
+
+
+@when(
+    parsers.re(f"{LINK} of {WHO} is limited to (?P<mbit_s>[1-9]\\d*) Mbit/s until healed"),
+    converters={"mbit_s": int},
+)
+def limited(run: Scenario, link: str, who: str, mbit_s: int) -> None:
+    """Lets the machines send no faster than that on a link."""
+    _spoil(run, link, who, lambda name, which: Rate(name, which, mbit_s))
 
 
 @when(
@@ -184,5 +299,15 @@ def delayed(run: Scenario, link: str, who: str, delay_ms: int) -> None:
 )
 def wrong_mtu(run: Scenario, link: str, who: str, mtu: int) -> None:
     """Gives the machines' card another MTU than the rest of the link has."""
-    for name in machines(run, who):
-        run.inject(WrongMtu(name, links(link)[0], mtu))
+    _spoil(run, link, who, lambda name, which: WrongMtu(name, which, mtu))
+
+
+@when(
+    parsers.re(
+        f"{LINK} of {WHO} ends at a switch port with an MTU of (?P<mtu>\\d+) bytes until healed"
+    ),
+    converters={"mtu": int},
+)
+def small_port(run: Scenario, link: str, who: str, mtu: int) -> None:
+    """Lets no larger frames reach the machines on a link, though all cards have the right MTU."""
+    _spoil(run, link, who, lambda name, which: SmallPort(name, which, mtu))

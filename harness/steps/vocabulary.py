@@ -37,6 +37,7 @@ def _readable(pattern: str) -> str:
     """A regular expression as a person writes the step: groups named, escapes dropped."""
     import re
 
-    text = re.sub(r"\(\?P<(\w+)>\\d\+\)", r"<\1>", pattern)
+    text = re.sub(r"\(\?P<(\w+)>(?:\\d\+|\[1-9\]\\d[?*])\)", r"<\1>", pattern)
     text = re.sub(r"\(\?P<(\w+)>", r"(", text).replace("(?:", "(").replace("\\", "")
+    text = re.sub(r"\(([^()]+)\)\?", r"[\1]", text)
     return re.sub(r"(\w)\?", r"[\1]", text).replace(")*", ")…")

@@ -20,6 +20,7 @@ NODES = r"(?P<who>both nodes|the (?:active|passive) node|alpha|bravo)"
 LINKS = r"(?P<links>all links|the (?:data|drbd|mgmt)(?: and (?:data|drbd|mgmt))* links?)"
 LINK = r"(?P<link>the (?:data|drbd|mgmt) link)"
 HOW = r"(?P<how>by carrier|silently|silently, outbound only,|silently, inbound only,)"
+PERCENT = r"(?P<percent>[1-9]\d?) %"
 
 
 def machines(run: Scenario, who: str) -> tuple[str, ...]:
@@ -38,20 +39,30 @@ def links(text: str) -> tuple[Link, ...]:
     return tuple(Link(word) for word in re.findall(r"data|drbd|mgmt", text))
 
 
+def cards(run: Scenario, which: str, who: str) -> tuple[tuple[str, ...], tuple[Link, ...]]:
+    """The machines and the links that are meant.
+
+    Raises:
+        BadInputError: a machine is not on one of the links.
+    """
+    names, wanted = machines(run, who), links(which)
+    for name in names:
+        have = {card.link for card in run.lab.topology.machine(name).cards}
+        if lacking := [link for link in wanted if link not in have]:
+            raise BadInputError(
+                f"{name} has no {' or '.join(lacking)} link",
+                hint="the initiator is on the data link only",
+            )
+    return names, wanted
+
+
 def cuts(run: Scenario, which: str, who: str, how: str) -> list[Fault]:
     """The faults that cut these links of these machines in this way.
 
     Raises:
         BadInputError: a machine is not on one of the links.
     """
-    names, cut_links = machines(run, who), links(which)
-    for name in names:
-        have = {card.link for card in run.lab.topology.machine(name).cards}
-        if lacking := [link for link in cut_links if link not in have]:
-            raise BadInputError(
-                f"{name} has no {' or '.join(lacking)} link to cut",
-                hint="the initiator is on the data link only",
-            )
+    names, cut_links = cards(run, which, who)
     if how == "by carrier":
         return [CarrierCut(names, link) for link in cut_links]
     direction = (

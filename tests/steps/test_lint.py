@@ -103,6 +103,8 @@ Feature: All is well
     And the drbd and mgmt links of alpha are cut silently, outbound only, for 3 s
     And all links of the passive node are cut by carrier until healed
     And the data link of the initiator is cut silently, inbound only, until healed
+    And the drbd link of both nodes flaps 3 times, 1 s down and 2 s up
+    And the drbd link of bravo loses 1 % of its frames until healed
     And alpha is reset
     And everything is healed
     Then there was no split-brain
@@ -121,7 +123,7 @@ def my_own_cluster():
     code, said = lint(GOOD, conftest=conftest)
     assert code == pytest.ExitCode.USAGE_ERROR
     found = re.findall(r"story\.feature:(\d+): ambiguous step: (.*?):", said)
-    assert found == [("4", "Given the healthy cluster"), ("16", "Given the healthy cluster")]
+    assert found == [("4", "Given the healthy cluster"), ("18", "Given the healthy cluster")]
     assert "unknown step" not in said
 
 

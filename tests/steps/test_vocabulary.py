@@ -82,6 +82,12 @@ def test_patterns_are_listed_as_a_person_writes_them() -> None:
     assert _readable(r"(?P<who>alpha|the (?:active|passive) node) is reset") == (
         "(alpha|the (active|passive) node) is reset"
     )
+    assert _readable(r"it loses (?P<percent>[1-9]\d?) % of its frames") == (
+        "it loses <percent> % of its frames"
+    )
+    assert _readable(r"(?P<most>at most )?(?P<times>[1-9]\d*) times?") == (
+        "[at most ]<times> time[s]"
+    )
     for line in vocabulary():
         assert "?P" not in line
         assert "\\" not in line
