@@ -176,6 +176,9 @@ def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterC
             ) from error
         except tomllib.TOMLDecodeError as error:
             raise BadInputError(f"{path} is not TOML: {error}") from error
+        except RecursionError as error:
+            # tomllib goes down a level of Python calls for each level of the file's.
+            raise BadInputError(f"{path} is nested too deeply") from error
     # A mutant's file is a configuration; what must catch it is of no account here.
     data.pop("mutant", None)
     own_timing = data.pop("timing", {})

@@ -214,3 +214,10 @@ def test_the_profiles_are_ordered_and_emulation_is_never_the_stricter() -> None:
         assert profile.name in PROFILES
     for key, value in KVM.model_dump(exclude={"name"}).items():
         assert getattr(TCG, key) >= value, key
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text("a = " + "[" * 3000)
+    with pytest.raises(BadInputError, match="nested too deeply"):
+        load_config(path, TCG)
