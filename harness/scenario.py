@@ -67,6 +67,7 @@ class Expectations:
     fenced: list[str] = field(default_factory=list)
     fewer_failovers: bool = False
     split_brain: dict[str, str] | None = None
+    durable: str = "acknowledged"
 
 
 @dataclass(slots=True)

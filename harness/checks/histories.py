@@ -10,6 +10,7 @@ from harness.checks.clocks import ClockMap, clock_map
 from harness.checks.fencelog import fence_reports
 from harness.checks.history import Writes, acknowledged, fates
 from harness.checks.jobs import has_raw_workload, headers_of, log_rows, raw_jobs
+from harness.checks.promised import as_promised
 from harness.checks.registry import (
     MAX_LISTED,
     CannotJudgeError,
@@ -169,7 +170,8 @@ def linearizable(evidence: Evidence) -> Finding:
     violation. A write that a node had in flight when it was fenced, and that shows up although it
     was never acknowledged, or comes back over its successor, is a zombie: judged against each
     fencing's success. Other than ``lost-writes`` this rests on the kernel's times, which are exact,
-    and has each replica read for itself.
+    and has each replica read for itself. Where only what was flushed has to survive, a write that
+    was acknowledged but not flushed before power was cut is as good as unanswered.
     """
     problems: list[str] = []
     refs: list[str] = []
@@ -177,7 +179,8 @@ def linearizable(evidence: Evidence) -> Finding:
     details: dict[str, object] = {}
     fences = [report for report in fence_reports(evidence) if report.success]
     histories, doubts = histories_of(evidence)
-    for job, history in histories:
+    for job, whole in histories:
+        history = as_promised(evidence, whole)
         operations += len(history)
         judgements = {"sweep": sweep(history), "zones": zones(history)}
         for number, fence in enumerate(fences, start=1):

@@ -37,7 +37,11 @@ class _JobFinding:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-@check("lost-writes", "No acknowledged write is lost", applies=has_raw_workload)
+def _acknowledged_must_survive(evidence: Evidence) -> bool:
+    return has_raw_workload(evidence) and evidence.scenario.expect.durable == "acknowledged"
+
+
+@check("lost-writes", "No acknowledged write is lost", applies=_acknowledged_must_survive)
 def lost_writes(evidence: Evidence) -> Finding:
     """Every block holds its last acknowledged write (or a later one that was in flight).
 
@@ -47,7 +51,8 @@ def lost_writes(evidence: Evidence) -> Finding:
     earlier one, or none, means that every acknowledged write after it is lost. Values are unique,
     so this is the whole of linearizability for a final read. The log must be complete (as many
     writes as fio counted); losses that an incomplete log proves are losses all the same. Sources:
-    fill_hdr() in fio's verify.c, "Log File Formats" in fio's HOWTO.
+    fill_hdr() in fio's verify.c, "Log File Formats" in fio's HOWTO. Where only what was flushed has
+    to survive, ``flushed-writes`` judges instead.
     """
     jobs = raw_jobs(evidence)
     clock = clock_map(evidence, evidence.scenario.initiator)

@@ -80,6 +80,8 @@ class Expect(_Stored):
     fault: bool
     fenced: list[str] = Field(default_factory=list)
     split_brain: SplitBrain | None = None
+    durable: Literal["acknowledged", "flushed"] = "acknowledged"
+    """What has to survive: every acknowledged write, or what was flushed before power was cut."""
 
 
 class Job(_Stored):

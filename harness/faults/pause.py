@@ -23,6 +23,7 @@ class Pause(Fault):
     machine: str
     kind: str = "pause"
     _boot_id: str = field(default="", init=False)
+    _pid: int = field(default=0, init=False)
 
     @property
     def target(self) -> str:  # type: ignore[override]
@@ -40,13 +41,16 @@ class Pause(Fault):
     def inject(self, lab: Lab) -> None:
         """Pause it."""
         self._boot_id = lab.machines[self.machine].guest.boot_id()
+        self._pid = lab.machines[self.machine].qemu_pid()
         lab.machines[self.machine].pause()
 
     def bitten(self, lab: Lab) -> str:
-        """libvirt says that it is paused, or that it runs no longer or anew: it was fenced."""
+        """Its CPUs are paused; or the QEMU that was paused is gone, so that it never went on."""
         machine = lab.machines[self.machine]
         if machine.paused():
             return f"the CPUs of {self.machine} are paused"
+        if not machine.running() or machine.qemu_pid() != self._pid:
+            return f"QEMU process {self._pid} of {self.machine} ended while it was paused"
         return ""
 
     def heal(self, lab: Lab) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.history.model import Flag, Outcome
+from harness.history.model import NEVER, Flag, Kind, Outcome
 from harness.history.part import BEFORE_ALL, parts
 from harness.history.violation import Collector, Judgement, Rule
 
@@ -23,6 +24,27 @@ def durable_until(history: History, cut_ns: int) -> int:
     flushes = history.flushes
     good = (flushes.outcome == Outcome.ACKNOWLEDGED) & (flushes.done_ns <= cut_ns)
     return int(flushes.issue_ns[good].max(initial=0))
+
+
+def forget_unflushed(history: History, cut_ns: int) -> History:
+    """The history in which only durable writes of before ``cut_ns`` count as acknowledged.
+
+    What was acknowledged by then and is not durable may be there or not: as if it had never been
+    answered. All other operations stay as they are.
+    """
+    until = durable_until(history, cut_ns)
+    fua = (history.flags & Flag.FUA) != 0
+    before = (
+        (history.kind == Kind.WRITE)
+        & (history.outcome == Outcome.ACKNOWLEDGED)
+        & (history.done_ns <= cut_ns)
+    )
+    loose = before & ~((history.done_ns < until) | fua)
+    return replace(
+        history,
+        outcome=np.where(loose, Outcome.UNKNOWN, history.outcome).astype(np.uint8),
+        done_ns=np.where(loose, NEVER, history.done_ns),
+    )
 
 
 def flush_floor(history: History, cut_ns: int) -> Judgement:

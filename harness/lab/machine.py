@@ -176,8 +176,8 @@ class Machine:
         """kill -9 QEMU: a power cut as the guest sees it. Returns the PID that was killed.
 
         Nothing is flushed, unlike virDomainDestroy, which sends SIGTERM first. What the guest
-        wrote already lies in the host's page cache and survives, unless its disks have a volatile
-        cache (harness.lab.volatile).
+        flushed is there afterwards; of the rest, what lies in clusters that the image had already
+        (docs/architecture.md), unless its disks have a volatile cache (harness.lab.volatile).
         """
         pid = self.qemu_pid()
         fd = os.pidfd_open(pid)

@@ -1,7 +1,8 @@
 """Disks with a volatile write cache: what the guest did not flush is gone when its power is.
 
-QEMU's own disks lie in files of the host, whose page cache outlives a killed QEMU: everything that
-was written is there after a power cut. So each disk gets an overlay (qcow2) behind an NBD server,
+QEMU's own disks lie in files of the host, whose page cache outlives a killed QEMU: what was written
+to clusters that the image has already is there after a power cut. So each disk gets an overlay
+(qcow2) behind an NBD server,
 ``nbdkit --filter=cache cache=writeback``, which holds writes in a scratch file until a flush comes
 (nbdkit-cache-filter(1)). A power cut kills both; what the server had not written yet is lost, and
 the overlay is merged into the disk. ``--filter=log`` in front of it tells what was asked for.

@@ -42,6 +42,7 @@ STEPS = {
     ),
     "the initiator saw no error": ("io-errors", "block-requests"),
     "no acknowledged write was lost": ("lost-writes", "linearizable", "torn-blocks"),
+    "no flushed write was lost": ("flushed-writes", "linearizable", "torn-blocks"),
     "both replicas are identical": (
         "replica-digests",
         "replica-sweep",

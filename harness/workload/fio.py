@@ -43,6 +43,7 @@ class Job:
             write of a scenario on the disk, the ones just before the fault included.
         burst, pause_ms: so many writes, then a pause. Not rate_iops: after a stall fio would try to
             catch up with the rate, and starve an emulated node that has just taken over.
+        flush_every: a flush (fsync) after so many writes; 0 for none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     burst: int
     pause_ms: int
     size_mib: int = 0
+    flush_every: int = 0
 
     def command(self, lab: Lab) -> str:
         """The fio command line in the guest."""
@@ -69,8 +71,11 @@ class Job:
             return common + (
                 f"--filename={lun_link(lab.topology, self.lun)} --iodepth=4 --allow_file_create=0"
                 + (f" --size={self.size_mib}M" if self.size_mib else "")
+                + (f" --fsync={self.flush_every}" if self.flush_every else "")
             )
-        return common + f"--directory={MOUNT_POINT} --size=16M --iodepth=1 --fsync=16"
+        return (
+            common + f"--directory={MOUNT_POINT} --size=16M --iodepth=1 --fsync={self.flush_every}"
+        )
 
     def describe(self) -> dict[str, Any]:
         """The job's entry in scenario.json."""
@@ -91,7 +96,7 @@ RAW_JOBS = (
     Job("raw1", "raw", "lun1", "r1", 4, 150, size_mib=4),
     Job("raw2", "raw", "lun2", "r2", 4, 150),
 )
-FILE_JOB = Job("file0", "file", None, None, 1, 300)
+FILE_JOB = Job("file0", "file", None, None, 1, 300, flush_every=16)
 
 
 class Workload:

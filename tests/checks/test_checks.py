@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# They apply where a split-brain was forced; test_recovery has their defects.
-FORCED = {"split-brain-detected", "discarded-writes"}
+# They apply in few scenarios only; test_recovery and test_flushed have their defects.
+FORCED = {"split-brain-detected", "discarded-writes", "flushed-writes"}
 
 
 @pytest.mark.parametrize("seed", range(5))

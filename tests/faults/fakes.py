@@ -156,6 +156,10 @@ class Machine:
     def __init__(self, lab: FakeLab, name: str) -> None:
         self.guest = Guest(lab, name)
         self.state = "running"
+        self.pid = 7
+
+    def qemu_pid(self) -> int:
+        return self.pid
 
     def running(self) -> bool:
         return self.state != "off"
@@ -172,7 +176,7 @@ class Machine:
 
     def power_on(self) -> None:
         if self.state == "off":
-            self.state, self.guest.now = "running", "new"
+            self.state, self.guest.now, self.pid = "running", "new", self.pid + 1
 
     def set_carrier(self, link: Link, up: bool) -> None:
         self.guest.cards[link].plug(up)

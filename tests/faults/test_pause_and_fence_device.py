@@ -43,11 +43,18 @@ def test_a_pause_from_begin_to_end(fake: FakeLab) -> None:
 def test_a_paused_machine_that_was_fenced(fake: FakeLab, state: str) -> None:
     fault, alpha = Pause("alpha"), fake.machines["alpha"]
     fault.inject(lab(fake))
-    alpha.state, alpha.guest.now = state, "new"
-    assert fault.bitten(lab(fake)) == ""
+    alpha.state, alpha.guest.now, alpha.pid = state, "new", 8
+    assert fault.bitten(lab(fake)) == "QEMU process 7 of alpha ended while it was paused"
     fault.heal(lab(fake))
     assert alpha.state == "running"
     assert "started anew: boot id new, before old" in fault.healed(lab(fake))
+
+
+def test_a_pause_that_ended_by_itself(fake: FakeLab) -> None:
+    fault = Pause("alpha")
+    fault.inject(lab(fake))
+    fake.machines["alpha"].resume()
+    assert fault.bitten(lab(fake)) == ""
 
 
 def test_the_fence_device_is_blocked_when_no_running_node_reaches_it(fake: FakeLab) -> None:
