@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from harness.lab.topology import Link
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from harness.lab.labhost import LabHost
@@ -18,7 +17,7 @@ CONF = "fence_virt.conf"
 _PID = "fence_virtd.pid"
 
 
-def start_fence_device(host: LabHost) -> subprocess.Popen[bytes]:
+def start_fence_device(host: LabHost) -> None:
     """Start fence_virtd with the lab's key (``fence.key``); its log is ``fence.log``."""
     config = f"""\
 fence_virtd {{ listener = "tcp"; backend = "libvirt"; }}
@@ -44,7 +43,7 @@ backends {{ libvirt {{ uri = "{host.fence_uri}"; }} }}
         "-f",
         f"{host.lab_path}/{CONF}",
     ]
-    return host.spawn([*command, "-p", f"{host.lab_path}/{_PID}"], "fence")
+    host.spawn([*command, "-p", f"{host.lab_path}/{_PID}"], "fence")
 
 
 def signal_fence_device(host: LabHost, name: str) -> None:

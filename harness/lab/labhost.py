@@ -98,15 +98,27 @@ class LabHost(ABC):
             )
         return done.stdout
 
-    def spawn(self, command: list[str], log_name: str) -> subprocess.Popen[bytes]:
-        """Start a daemon beside the VMs; its output goes to ``<lab>/<log_name>.log``."""
+    def spawn(self, command: list[str], log_name: str) -> None:
+        """Start a daemon beside the VMs; its output goes to ``<lab>/<log_name>.log``.
+
+        ``setsid --fork``, so that it is the warden's child and nobody waits for it. nsenter(1)
+        would: it stops itself whenever its child is stopped (SIGSTOP), does not go on with it,
+        and then outlives the lab.
+
+        Raises:
+            HarnessError: the lab cannot be entered.
+        """
         with (self.folder / f"{log_name}.log").open("ab") as log:
-            return subprocess.Popen(
-                self.inside(*command),
+            done = subprocess.run(
+                self.inside("setsid", "--fork", *command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise HarnessError(
+                f"{command[0]} cannot be started in the lab", hint=f"see {log_name}.log there"
             )
 
     def socket_to(self, address: str, port: int, timeout_s: float) -> socket.socket:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.lab.fencing import signal_fence_device, start_fence_device
 from harness.lab.lab import Lab
 from harness.lab.paths import default_cache
 from harness.lab.topology import Link
+from harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,28 +58,23 @@ def test_libvirt_and_the_fence_device_listen_only_inside(lab: Lab) -> None:
     """libvirtd on a unix socket only; fence_virtd on the fence link's address only."""
     (lab.folder / "fence.key").write_bytes(os.urandom(64))
     before = _tcp_listeners(None)
-    device = _started(lab)
+    _start_fence_device(lab)
     try:
         inside = _tcp_listeners(lab.host)
         assert inside == {f"{lab.topology.host_address(Link.FENCE)}:1229"}
         assert _tcp_listeners(None) == before
     finally:
-        device.kill()
-        device.wait()
+        signal_fence_device(lab.host, "KILL")
 
 
-def _started(lab: Lab) -> subprocess.Popen[bytes]:
-    from harness.lab.fencing import start_fence_device
-    from harness.waiting import wait_until
-
-    device = start_fence_device(lab.host)
+def _start_fence_device(lab: Lab) -> None:
+    start_fence_device(lab.host)
     wait_until(
         "fence_virtd listens",
         lambda: "" if _tcp_listeners(lab.host) else "a listener",
         deadline_s=20,
         interval_s=0.1,
     )
-    return device
 
 
 def _tcp_listeners(host: LabHost | None) -> set[str]:
