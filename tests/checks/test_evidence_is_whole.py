@@ -52,8 +52,8 @@ def test_any_line_of_a_log_that_is_missing(whole: Path, tmp_path: Path) -> None:
         for number in range(0, count, count // 12):
             folder = shutil.copytree(whole, tmp_path / f"{job}-{number}")
             without_line(folder / name, number)
-            assert judge_one(folder, "lost-writes").verdict is not Verdict.VALID, number
-            assert judge(folder).verdict is not Verdict.VALID, number
+            assert judge_one(folder, "lost-writes").verdict is INCONCLUSIVE, number
+            assert judge(folder).verdict is INCONCLUSIVE, number
             shutil.rmtree(folder)
 
 
