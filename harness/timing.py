@@ -96,7 +96,7 @@ TCG = Timing(
     scsi_timeout_s=540,
     boot_deadline_s=180,
     form_deadline_s=240,
-    settle_deadline_s=420,
+    settle_deadline_s=240,
     reboot_deadline_s=300,
 )
 

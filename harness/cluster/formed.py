@@ -116,7 +116,7 @@ def bring_up(
             with stage("Restoring the formed cluster from the cache"):
                 _restore(lab, entry)
             return Bringup("restored", time.monotonic() - started, entry)
-        title = "Forming the cluster cold (about 4 minutes under emulation)"
+        title = "Forming the cluster cold (about 3 minutes under emulation)"
         with stage(title) as progress:
             secrets = new_secrets(lab.topology, lab.folder)
             secrets.save(lab.folder / "secrets.json")

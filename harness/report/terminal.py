@@ -40,7 +40,7 @@ def _scenario_line(loaded: LoadedScenario) -> str:
     writes = "? writes" if known.writes.total is None else f"{count(known.writes.total)} writes"
     parts = (
         f"{known.stall_name} {stall_text(known)}",
-        f"failovers {_of(known.failovers, expect.failovers)}",
+        f"failovers {_of(known.failovers, expect.failovers, fewer=expect.fewer_failovers)}",
         f"fencings {_of(known.fencings, expect.fencings)}",
         writes,
         plural(len(loaded.verdict.checks), "check"),
@@ -50,9 +50,11 @@ def _scenario_line(loaded: LoadedScenario) -> str:
     )
 
 
-def _of(seen: int | None, expected: int) -> str:
+def _of(seen: int | None, expected: int, *, fewer: bool = False) -> str:
     number = "?" if seen is None else str(seen)
-    return number if seen == expected else f"{number} (expected {expected})"
+    if seen == expected:
+        return number
+    return f"{number} (expected {'at most ' * fewer}{expected})"
 
 
 def _why(loaded: LoadedScenario) -> list[str]:

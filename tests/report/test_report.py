@@ -220,3 +220,14 @@ def test_a_scenario_without_fault_and_workload(run: Path) -> None:
     assert "seconds; 0 is the scenario&#39;s start" in text
     assert "not measured" in text
     assert "no bound stated" not in text
+
+
+def test_the_summary_says_at_most_where_fewer_will_do(run: Path) -> None:
+    folder = scenes.green(run).path
+    scenario = json.loads((folder / "scenario.json").read_text())
+    scenario["expect"] |= {"failovers": 7, "fewer_failovers": True}
+    (folder / "scenario.json").write_text(json.dumps(scenario))
+    assert "(expected at most 7)" in "\n".join(summary_lines(run))
+    scenario["expect"]["fewer_failovers"] = False
+    (folder / "scenario.json").write_text(json.dumps(scenario))
+    assert "(expected 7)" in "\n".join(summary_lines(run))
