@@ -38,6 +38,11 @@ EMULATED_PARAMETERS = ("norandmaps", "no5lvl")
 # for ever, a breakpoint that is no longer there, and the node was fenced. docs/measurements.md has
 # the registers.
 _NODE_CPUS = {"kvm": 2, "qemu": 1}
+# … and every emulated guest has a slot for one CPU more, which stays empty. For a machine that can
+# never have a second CPU, QEMU leaves out memory barriers and the atomicity of atomic instructions
+# (accel/tcg: CF_PARALLEL is "max_cpus > 1"). Its device threads run beside the CPU all the same,
+# and a notification is lost: a node's card then sent nothing more ("transmit queue 0 timed out").
+_EMULATED_SLOTS = 2
 _DEATH_S = 20.0  # a killed process has to end, and to let go of its disks
 # CPU features that an emulated guest is better off without: with "fast" string instructions kernel
 # and libc clear and copy byte by byte, which is what QEMU then does; else eight at a time.
@@ -87,6 +92,7 @@ def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: st
         parameters=() if kind == "kvm" else EMULATED_PARAMETERS,
         without=EMULATED_WITHOUT,
         vcpus=_NODE_CPUS[kind] if plan.role is Role.NODE else 1,
+        slots=_EMULATED_SLOTS,
         image=f"{host.cache_path}/images/{image_key}",
         disks=disks,
         bridge=topology.bridge,
