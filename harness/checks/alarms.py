@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Seen
 
 # Texts of Linux 6.1: block/blk-core.c, fs/ext4/super.c, fs/buffer.c, drivers/scsi/,
-# kernel/watchdog.c, kernel/hung_task.c, kernel/rcu/tree_stall.h, kernel/time/hrtimer.c; drbd 8.4:
-# drbd_state.c.
+# kernel/watchdog.c, kernel/hung_task.c, kernel/rcu/tree_stall.h, kernel/time/hrtimer.c,
+# net/sched/sch_generic.c; drbd 8.4: drbd_state.c.
 _CRASH = re.compile(r"\bBUG: (?!soft lockup|workqueue lockup)|\bOops\b|\bKernel panic\b")
 _DISK = re.compile(
     r"\bI/O error\b|\bdisk\( \w+ -> Failed \)|\bLocal IO failed\b|\bEXT4-fs error\b"
@@ -30,7 +30,7 @@ _DISK = re.compile(
 _NO_DISK = re.compile(r"\bdev (?:fd|sr)\d")  # empty drives
 _STARVED = re.compile(
     r"\b(?:soft|workqueue) lockup\b|\brcu\w*:? .*(?:self-detected stall|detected stalls|starved)"
-    r"|\brcu: INFO: "
+    r"|\brcu: INFO: |\bNETDEV WATCHDOG\b"
 )
 _SLOW_TIMER = re.compile(r"\bhrtimer: interrupt took (\d+) ns")
 _HUNG = re.compile(r"\bblocked for more than (\d+) seconds")
@@ -72,9 +72,10 @@ def kernel_alarms(evidence: Evidence) -> Finding:
     I/O error came first; the crash of a machine that the scenario makes panic.
 
     A task blocked for minutes is what a long standstill looks like to its kernel: told, no alarm,
-    where a stall that is within its bound covers it. Otherwise, like lockups, RCU stalls and
-    timer interrupts of a second, it may be a guest that got no processor: INCONCLUSIVE under
-    emulation, INVALID where the processor is real. (Timer interrupts of milliseconds are not.)
+    where a stall that is within its bound covers it. Otherwise, like lockups, RCU stalls, timer
+    interrupts of a second and a card whose transmit queue stands still, it may be a guest that got
+    no processor, or none that is emulated well: INCONCLUSIVE under emulation, INVALID where the
+    processor is real. (Timer interrupts of milliseconds are not.)
     """
     alarms = [alarm for vm in evidence.vms for alarm in _alarms(evidence, vm)]
     hung = [a for a in alarms if a.kind is _Kind.HUNG]

@@ -307,6 +307,12 @@ def a_soft_lockup(f: Folder) -> None:
 
 
 @defect(kernel_alarms=INCONCLUSIVE)
+def a_card_that_sends_nothing_more(f: Folder) -> None:
+    stuck = "NETDEV WATCHDOG: CPU: 0: transmit queue 0 timed out 5376 ms"
+    f.kernel(40, "bravo", f"virtio_net virtio3 data: {stuck}")
+
+
+@defect(kernel_alarms=INCONCLUSIVE)
 def an_rcu_stall(f: Folder) -> None:
     f.kernel(40, "client", "rcu: INFO: rcu_preempt self-detected stall on CPU")
 
