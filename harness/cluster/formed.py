@@ -42,7 +42,8 @@ class FormedKey:
     accelerator: str
     cpu: str
     domains: str
-    snapshot_format: int = 1
+    # 2: the guests' neighbour tables know the bridges by addresses that stay.
+    snapshot_format: int = 2
 
     def digest(self) -> str:
         """The name of the cache entry."""

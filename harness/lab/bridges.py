@@ -17,8 +17,8 @@ def make_bridges(topology: Topology, mac: str | None = None) -> None:
 
     Args:
         topology: their names, addresses and MTUs.
-        mac: the MAC address of all of them, by which ``remove_bridges`` knows them; None lets
-            the kernel choose.
+        mac: the MAC address of all of them, by which ``remove_bridges`` knows them; None gives
+            each the one that the topology has for it.
 
     Raises:
         pyroute2.NetlinkError: EEXIST if a name is taken; what was made until then stays.
@@ -26,8 +26,7 @@ def make_bridges(topology: Topology, mac: str | None = None) -> None:
     with IPRoute() as ip:
         for link in Link:
             name = topology.bridge(link)
-            known = {"address": mac} if mac is not None else {}
-            ip.link("add", ifname=name, kind="bridge", **known)
+            ip.link("add", ifname=name, kind="bridge", address=mac or topology.bridge_mac(link))
             index = ip.link_lookup(ifname=name)[0]
             # br_forward_delay 0 and no snooping: frames pass from the first moment on.
             ip.link("set", index=index, kind="bridge", br_forward_delay=0, br_mcast_snooping=0)

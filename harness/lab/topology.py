@@ -121,6 +121,14 @@ class Topology:
         """The bridge of the link (at most 15 characters, IFNAMSIZ)."""
         return f"{self.prefix}-{link}"
 
+    def bridge_mac(self, link: Link) -> str:
+        """The bridge's own MAC address, as a card of host number 1 would have it.
+
+        Without one of its own a bridge has the lowest of its ports', and another one as soon as
+        that machine loses power: the others then talk to nobody until they ask anew.
+        """
+        return self._mac(link, 1)
+
     @cached_property
     def machines(self) -> tuple[MachinePlan, ...]:
         """Both nodes, then the initiator."""
@@ -156,14 +164,17 @@ class Topology:
         """The other node."""
         return next(plan for plan in self.nodes if plan.name != node)
 
+    def _mac(self, link: Link, host: int) -> str:
+        # 52:54:00 is the prefix QEMU uses for its virtual cards.
+        return f"52:54:00:{0xF0 + self.slot % 16:02x}:{_SUBNET[link]:02x}:{host:02x}"
+
     def _machine(
         self, name: str, role: Role, host: int, links: tuple[Link, ...], memory_mib: int
     ) -> MachinePlan:
         cards = tuple(
             Card(
                 link=link,
-                # 52:54:00 is the prefix QEMU uses for its virtual cards.
-                mac=f"52:54:00:{0xF0 + self.slot % 16:02x}:{_SUBNET[link]:02x}:{host:02x}",
+                mac=self._mac(link, host),
                 address=f"{self.subnet(link)}.{host}",
                 tap=f"{self.prefix}{name[0]}-{link}",
             )

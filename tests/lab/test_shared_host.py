@@ -285,3 +285,39 @@ def test_bridges_are_known_by_their_mac(elsewhere: Callable[[Callable[[], Any]],
     assert elsewhere(lambda: remove_bridges(mine, theirs)) == []
     assert len(elsewhere(lambda: remove_bridges(mine, "02:aa:00:00:00:01"))) == len(Link)
     assert set(elsewhere(links)) == {"lo"}
+
+
+def test_a_bridge_keeps_its_mac_when_machines_come_and_go(
+    elsewhere: Callable[[Callable[[], Any]], Any],
+) -> None:
+    topology = Topology(3)
+
+    def macs_of_the_bridge() -> list[str]:
+        make_bridges(topology)
+        bridge = topology.bridge(Link.DATA)
+        seen = []
+        with IPRoute() as ip:
+
+            def look() -> None:
+                (index,) = ip.link_lookup(ifname=bridge)
+                (found,) = ip.get_links(index)
+                seen.append(str(found.get_attr("IFLA_ADDRESS")))
+
+            look()
+            # A port with the lowest address that there can be: a bridge without one of its own
+            # takes it on, and drops it with the port.
+            ip.link("add", ifname="port", kind="veth", peer="other")
+            (port,) = ip.link_lookup(ifname="port")
+            ip.link("set", index=port, address="02:00:00:00:00:01")
+            ip.link("set", index=port, master=ip.link_lookup(ifname=bridge)[0], state="up")
+            look()
+            ip.link("del", index=port)
+            look()
+        return seen
+
+    wanted = topology.bridge_mac(Link.DATA)
+    assert elsewhere(macs_of_the_bridge) == [wanted] * 3
+    cards = {card.mac for plan in topology.machines for card in plan.cards}
+    bridges = {topology.bridge_mac(link) for link in Link}
+    assert len(bridges) == len(Link)
+    assert not cards & bridges
