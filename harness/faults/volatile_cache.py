@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from harness.errors import HarnessError
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
-from harness.lab.volatile import VolatileDisks, end_servers, remove_files
+from harness.lab.nbd import end_servers, remove_files
+from harness.lab.volatile import VolatileDisks
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab

@@ -49,6 +49,15 @@ _DEATH_S = 20.0  # a killed process has to end, and to let go of its disks
 EMULATED_WITHOUT = ("erms", "fsrm")
 
 
+def guest_disk(resource: str) -> str:
+    """Name of a resource's backing disk in its node, for libvirt and for the guest's kernel.
+
+    The root is ``vda``; the kernel names virtio disks in the order of their slots, which is that
+    of the domain's XML.
+    """
+    return f"vd{'bcd'[RESOURCES.index(resource)]}"
+
+
 def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: str) -> str:
     """libvirt domain XML of a machine; paths are those that the host's daemon sees."""
     topology, lab = host.topology, host.lab_path
@@ -61,13 +70,12 @@ def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: st
             "readonly": False,
         }
     ]
-    letters = iter("bcdefgh")
     if plan.role is Role.NODE:
         disks += [
             {
                 "format": "qcow2",
                 "path": f"{lab}/disks/{plan.name}-{resource}.qcow2",
-                "target": f"vd{next(letters)}",
+                "target": guest_disk(resource),
                 "serial": resource,
                 "readonly": False,
             }
@@ -77,7 +85,7 @@ def domain_xml(plan: MachinePlan, host: LabHost, accelerator: str, image_key: st
         {
             "format": "raw",
             "path": f"{lab}/disks/{plan.name}-seed.img",
-            "target": f"vd{next(letters)}",
+            "target": "vde" if plan.role is Role.NODE else "vdb",
             "serial": "seed",
             "readonly": True,
         }

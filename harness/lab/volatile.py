@@ -11,27 +11,22 @@ the overlay is merged into the disk. ``--filter=log`` in front of it tells what 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import libvirt
-import libvirt_qemu
-
 from harness.errors import HarnessError
-from harness.lab.shared import SharedHost
+from harness.lab.nbd import end_servers, inside, need_private_lab, outside, remove_files, serve
+from harness.lab.qmp import ask, guest_node
 from harness.lab.topology import BACKING_BYTES, RESOURCES
 from harness.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.lab.machine import Machine
 
 # An NBD export cannot grow, a qcow2 file does: room for all data and the image's own tables.
 _OVERLAY_BYTES = BACKING_BYTES + (64 << 20)
-_DEADLINE_S = 30.0
+_SERVER = "nbd"
 # nbdkit-log-filter(1): a request's line, and the line of its answer, which has dots before it.
 _REQUEST = re.compile(r" connection=\d+ (?P<op>Write|Zero|Trim|Flush) id=")
 _WRITTEN_THROUGH = " fua=1"
@@ -85,23 +80,19 @@ class VolatileDisks:
         """Put a cache before every backing disk of the running machine.
 
         Raises:
-            HarnessError: nbdkit is not installed, QEMU refused, or the VMs are an existing
-                daemon's: its QEMU may not use our sockets, and nothing of ours may outlive a lab.
+            HarnessError: nbdkit is not installed, QEMU refused, or the lab is not a private one.
         """
-        if isinstance(self._host, SharedHost):
-            raise HarnessError(
-                "volatile caches need a private lab", hint="run this scenario without --connect"
-            )
+        need_private_lab(self._machine, "volatile caches")
         for resource in RESOURCES:
-            overlay, disk = self._inside(resource, "volatile.qcow2"), self._inside(resource)
+            overlay = inside(self._machine, resource, "volatile.qcow2")
+            disk = inside(self._machine, resource)
             run = self._host.run
             run("qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", "qcow2", overlay)
             run("truncate", "-s", str(_OVERLAY_BYTES), overlay)
-            self._serve(resource, overlay)
-            server = {"type": "unix", "path": self._inside(resource, "nbd")}
+            server = self._serve(resource, overlay)
             below = {"driver": "nbd", "server": server, "export": ""}
             name = f"volatile-{resource}"
-            node = self._node_of(disk)
+            node = guest_node(self._machine, disk)
             self._ask(
                 "blockdev-add",
                 {"node-name": name, "driver": "qcow2", "file": below, "backing": None},
@@ -113,13 +104,15 @@ class VolatileDisks:
         try:
             nodes = {one["inserted"]["node-name"] for one in self._ask("query-block", {})
                      if "inserted" in one}  # fmt: skip
-        except (HarnessError, libvirt.libvirtError):
+        except HarnessError:
             return False
         return nodes >= {f"volatile-{resource}" for resource in RESOURCES}
 
     def traffic(self) -> dict[str, Traffic]:
         """What went through the caches so far, by resource."""
-        return {r: parse_traffic(self._outside(r, "log").read_text("utf-8")) for r in RESOURCES}
+        return {
+            r: parse_traffic(outside(self._machine, r, "log").read_text("utf-8")) for r in RESOURCES
+        }
 
     def wait_unflushed(self, deadline_s: float = 10.0) -> None:
         """Wait until some disk has writes that it has not flushed: a cut then loses something.
@@ -142,10 +135,9 @@ class VolatileDisks:
         self._end_servers()
         self.lost = self.traffic()
         for resource in RESOURCES:
-            self._host.run(
-                "qemu-img", "commit", "-q", "-f", "qcow2", self._inside(resource, "volatile.qcow2")
-            )
-        remove_files(self._machine)
+            overlay = inside(self._machine, resource, "volatile.qcow2")
+            self._host.run("qemu-img", "commit", "-q", "-f", "qcow2", overlay)
+        remove_files(self._machine, _SERVER)
 
     def detach(self) -> None:
         """Merge everything while the machine runs, as if there had been no caches.
@@ -167,80 +159,22 @@ class VolatileDisks:
         for resource in RESOURCES:
             self._ask("blockdev-del", {"node-name": f"volatile-{resource}"})
         self._end_servers()
-        remove_files(self._machine)
+        remove_files(self._machine, _SERVER)
 
     def _unmerged(self) -> str:
         jobs = self._ask("query-block-jobs", {})
         return ", ".join(job["device"] for job in jobs if not job["ready"])
 
-    def _serve(self, resource: str, overlay: str) -> None:
-        socket, scratch = self._inside(resource, "nbd"), f"{self._host.lab_path}/disks"
-        self._host.spawn(
-            ["env", f"TMPDIR={scratch}", "nbdkit", "--foreground", "--unix", socket,
-             "--pidfile", self._inside(resource, "nbd-pid"), "--filter=log", "--filter=cache",
-             "file", overlay, "cache=writeback", "cache-min-block-size=4096",
-             f"logfile={self._inside(resource, 'log')}"],
-            "nbdkit",
+    def _serve(self, resource: str, overlay: str) -> dict[str, str]:
+        log = inside(self._machine, resource, "log")
+        return serve(
+            self._machine, resource, _SERVER,
+            ["--filter=log", "--filter=cache", "file", overlay, "cache=writeback",
+             "cache-min-block-size=4096", f"logfile={log}"],
         )  # fmt: skip
-        ready = self._outside(resource, "nbd-pid")
-        try:
-            wait_until(
-                "nbdkit serves",
-                lambda: "" if ready.exists() else f"the server of {resource}",
-                deadline_s=_DEADLINE_S,
-            )
-        except HarnessError as error:
-            raise HarnessError(
-                f"no NBD server: {error.message}",
-                hint=f"apt-get install nbdkit; its words are in {self._host.folder}/nbdkit.log",
-            ) from error
 
     def _end_servers(self) -> None:
-        end_servers(self._machine)
-
-    def _node_of(self, disk: str) -> str:
-        for device in self._ask("query-block", {}):
-            inserted = device.get("inserted", {})
-            if inserted.get("file") == disk:
-                return str(inserted["node-name"])
-        raise HarnessError(f"{self._machine.name} has no disk {disk}")
+        end_servers(self._machine, _SERVER)
 
     def _ask(self, command: str, arguments: dict[str, Any]) -> Any:
-        """One QMP command (qemu-qmp-ref(7)); libvirt has no word for these."""
-        text = json.dumps({"execute": command, "arguments": arguments})
-        try:
-            answer = json.loads(libvirt_qemu.qemuMonitorCommand(self._machine.domain, text, 0))
-        except libvirt.libvirtError as error:
-            raise HarnessError(f"QEMU of {self._machine.name}: {command}: {error}") from error
-        if "error" in answer:
-            raise HarnessError(
-                f"QEMU of {self._machine.name}: {command}: {answer['error'].get('desc')}"
-            )
-        return answer["return"]
-
-    def _inside(self, resource: str, ending: str = "qcow2") -> str:
-        return f"{self._host.lab_path}/disks/{self._machine.name}-{resource}.{ending}"
-
-    def _outside(self, resource: str, ending: str) -> Path:
-        return self._host.folder / "disks" / f"{self._machine.name}-{resource}.{ending}"
-
-
-_ENDINGS = ("volatile.qcow2", "nbd", "nbd-pid", "log")
-
-
-def end_servers(machine: Machine) -> None:
-    """kill -9 of the machine's NBD servers, as far as there are any."""
-    for resource in RESOURCES:
-        pid = f"{machine.host.lab_path}/disks/{machine.name}-{resource}.nbd-pid"
-        machine.host.run("sh", "-c", f'test ! -e {pid} || kill -9 "$(cat {pid})" || true')
-
-
-def remove_files(machine: Machine) -> bool:
-    """Remove overlays, sockets and logs; returns whether there were any."""
-    there = False
-    for resource in RESOURCES:
-        for ending in _ENDINGS:
-            path = machine.host.folder / "disks" / f"{machine.name}-{resource}.{ending}"
-            there = there or path.exists()
-            path.unlink(missing_ok=True)
-    return there
+        return ask(self._machine, command, arguments)
