@@ -23,7 +23,7 @@ from harness.cluster.offline import read_replicas
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.block_trace import TRACE_INSTANCE
 from harness.evidence.clock import now_ns
-from harness.evidence.livestate import LiveDrbd
+from harness.evidence.livestate import Live
 from harness.evidence.timeline import Channel, Event, TimelineWriter
 from harness.evidence.witness import NONCE_MARK
 from harness.faults.fault import FaultRunner
@@ -66,6 +66,7 @@ class Expectations:
     fault: bool = False
     fenced: list[str] = field(default_factory=list)
     fewer_failovers: bool = False
+    fewer_fencings: bool = False
     split_brain: dict[str, str] | None = None
     durable: str = "acknowledged"
 
@@ -135,7 +136,7 @@ class Scenario:
         self._roles: dict[str, str] = {}
         self._last_io: dict[str, tuple[int, int]] = {}
         self._seen: list[Event] = []
-        self._drbd = LiveDrbd()
+        self.live = Live()
         self._cancel = self.writer.subscribe(self._listen)
         self._save("running", None)
 
@@ -256,9 +257,11 @@ class Scenario:
         kvm_stall_s: float,
         *,
         fewer_failovers: bool = False,
+        fewer_fencings: bool = False,
     ) -> None:
         """Fix the expectations before anything is broken; a user's own bound wins."""
         self.expect.fewer_failovers = fewer_failovers
+        self.expect.fewer_fencings = fewer_fencings
         bound = kvm_stall_s if self.timing.name == "kvm" else tcg_stall_s
         self.expect.failovers = failovers
         self.expect.fencings = fencings
@@ -333,12 +336,27 @@ class Scenario:
         nodes = [m.name for m in self.lab.nodes]
 
         def missing() -> str:
-            states = {self._drbd.connection(node, resource) for node in nodes}
+            states = {self.live.drbd.connection(node, resource) for node in nodes}
             met = "StandAlone" in states or states == {"Connected"}
             return "" if met else f"{resource} is {' and '.join(sorted(states))}"
 
         with contextlib.suppress(DeadlineError):
             self.wait_for(f"the replicas of {resource} met", missing, deadline_s)
+
+    def wait_streamed(self, what: str, missing: Callable[[], str]) -> None:
+        """Wait for what the nodes stream; ``missing`` says what has not been told yet.
+
+        What never comes is a finding about the cluster, or a trigger that was not pulled; the
+        checks judge what there is all the same.
+
+        Raises:
+            AssertionError: not within the stall's bound and the time to become whole again.
+        """
+        deadline_s = self.expect.max_stall_s + self.timing.settle_deadline_s
+        try:
+            self.wait_for(what, missing, deadline_s, interval_s=0.05)
+        except DeadlineError as error:
+            raise AssertionError(error.message) from error
 
     def settle(self) -> str:
         """Wait until the cluster is whole again; returns what was missing at the deadline."""
@@ -347,7 +365,7 @@ class Scenario:
             # First by what the nodes stream, then by what they are asked: asking slows them down.
             spent = wait_until(
                 "DRBD is connected and up to date",
-                lambda: self._drbd.missing(nodes, RESOURCES),
+                lambda: self.live.drbd.missing(nodes, RESOURCES),
                 deadline_s=self.timing.settle_deadline_s,
                 interval_s=0.3,
             )
@@ -482,7 +500,7 @@ class Scenario:
     # ----------------------------------------------------------------- private
 
     def _listen(self, event: Event) -> None:
-        self._drbd.feed(event)
+        self.live.feed(event)
         if event.channel is Channel.PROGRESS and event.kind == "io":
             self._last_io[str(event.data["disk"])] = (event.t_ns, int(event.data["write_ios"]))
         elif event.kind in ("nonce", "end-nonce"):

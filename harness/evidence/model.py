@@ -73,6 +73,8 @@ class Expect(_Stored):
     fewer_failovers: bool = False
     """Fewer are right as well: where both nodes boot at once, either may be promoted."""
     fencings: Annotated[int, Field(ge=0)]
+    fewer_fencings: bool = False
+    """Fewer are right as well: where a daemon may be back before its node is called unclean."""
     max_stall_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     active: str | None = None
     min_spanning_writes: Annotated[int, Field(ge=0)] = 0

@@ -18,7 +18,7 @@ SCENARIO: dict[str, Any] = {
     "outcome": "finished", "error": None, "reproduce": "", "gherkin": [],
     "expect": {"failovers": 0, "fencings": 0, "max_stall_s": 45, "active": None,
                "min_spanning_writes": 0, "workload": False, "fault": False, "fenced": [],
-               "fewer_failovers": False, "durable": "flushed",
+               "fewer_failovers": False, "fewer_fencings": True, "durable": "flushed",
                "split_brain": {"resource": "r1", "victim": "bravo"}},
     "jobs": [{"name": "raw1", "kind": "raw", "lun": "lun1", "resource": "r1", "block_size": 4096,
               "json": "fio/raw1.json", "lat_log": None, "headers": None}],

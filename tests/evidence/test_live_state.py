@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.evidence.livestate import LiveDrbd
+from harness.evidence.livestate import Live, LiveDrbd, LiveSigns, Sign
 from harness.evidence.timeline import Channel, Event, read_timeline
 from harness.evidence.witness import parse_line
 from harness.lab.topology import RESOURCES
@@ -162,3 +162,96 @@ def test_a_resource_that_is_taken_down_is_down() -> None:
 )
 def test_an_event_without_its_fields_is_passed_over(data: dict[str, Any]) -> None:
     assert missing(event("bravo", "change", **data)) == ""
+
+
+def test_resources_that_are_not_in_a_state_are_named() -> None:
+    state = live(*WHOLE)
+    assert state.not_in("UpToDate", "bravo", ("r0", "r1")) == ""
+    assert state.not_in("Secondary", "bravo", ("r0", "r1")) == ""
+    assert state.not_in("Primary", "bravo", ("r0",)) == "bravo: r0 is Secondary"
+    state.feed(said("bravo", "change device name:r1 volume:0 minor:1 disk:Inconsistent"))
+    assert state.not_in("Inconsistent", "bravo", ("r1",)) == ""
+    assert state.not_in("Inconsistent", "bravo", iter(("r0", "r1", "r2"))) == (
+        "bravo: r0 is UpToDate, r2 is down"
+    )
+    state.feed(event("bravo", "lost"))
+    assert state.not_in("Inconsistent", "bravo", ("r1",)) == "bravo: r1 is down"
+
+
+def journal(node: str, message: str, t_ns: int = 5) -> Event:
+    return Event(t_ns, node, Channel.JOURNAL, "entry", {"message": message})
+
+
+@pytest.mark.parametrize(
+    ("message", "sign", "node", "resource"),
+    [
+        # As in journals of real nodes (pacemaker 2.1.5), but for the failures.
+        (" notice: Initiating stop operation pu_stop_0 locally on alpha", Sign.EMPTIED, "alpha",
+         ""),
+        (" notice: Initiating demote operation d2_demote_0 on alpha", Sign.EMPTIED, "alpha", ""),
+        (" notice: Result of start operation for d1 on alpha: error (failed to attach)",
+         Sign.START_FAILED, "alpha", "d1"),
+        (" notice: Result of start operation for d1:0 on alpha: Timed Out after 4m",
+         Sign.START_FAILED, "alpha", "d1"),
+        (" error: Could not write CIB to /var/lib/pacemaker/cib/cib.WB: No space left on device",
+         Sign.NO_SPACE, "bravo", ""),
+        (" error: Disabling CIB disk writes after failure", Sign.NO_SPACE, "bravo", ""),
+    ],
+)  # fmt: skip
+def test_a_sign_is_told_of_a_node_since_a_moment(
+    message: str, sign: Sign, node: str, resource: str
+) -> None:
+    signs = LiveSigns()
+    assert not signs.told(sign, node, 0, resource)
+    signs.feed(journal("bravo", message))
+    assert signs.told(sign, node, 5, resource)
+    assert not signs.told(sign, node, 6, resource), "that was before"
+    assert not signs.told(sign, "client", 0, resource)
+    assert not signs.told(sign, node, 0, "d0")
+    for other in set(Sign) - {sign}:
+        assert not signs.told(other, node, 0, resource)
+    signs.feed(journal("bravo", message, 9))
+    assert signs.told(sign, node, 6, resource)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        " notice: Initiating start operation d0:1_start_0 on bravo",
+        " notice: Initiating monitor operation d0_monitor_23000 on bravo",
+        " notice: Result of start operation for d1 on alpha: ok",
+        " notice: Result of stop operation for d1 on alpha: error",
+        "There is space left on the device",
+    ],
+)
+def test_what_is_no_sign(message: str) -> None:
+    signs = LiveSigns()
+    signs.feed(journal("alpha", message))
+    signs.feed(journal("bravo", message))
+    for sign in Sign:
+        for node in ("alpha", "bravo"):
+            assert not signs.told(sign, node, 0)
+            assert not signs.told(sign, node, 0, "d1")
+
+
+def test_only_journals_tell_signs() -> None:
+    signs = LiveSigns()
+    for channel in Channel:
+        signs.feed(event("alpha", "line", channel, text="No space left on device"))
+    signs.feed(event("alpha", "nonce", Channel.JOURNAL, nonce="1"))
+    assert not signs.told(Sign.NO_SPACE, "alpha", 0)
+
+
+def test_all_of_it_is_fed_from_one_timeline() -> None:
+    state = Live()
+    assert state.injected_ns == 0
+    for one in WHOLE:
+        state.feed(one)
+    state.feed(journal("alpha", "No space left on device", 7))
+    for kind, t_ns in (("inject", 8), ("bitten", 9)):
+        state.feed(Event(t_ns, "host", Channel.FAULT, kind, {}))
+    assert state.drbd.missing(("alpha", "bravo"), ("r0", "r1")) == ""
+    assert state.injected_ns == 8
+    assert not state.signs.told(Sign.NO_SPACE, "alpha", state.injected_ns)
+    state.feed(journal("alpha", "No space left on device", 10))
+    assert state.signs.told(Sign.NO_SPACE, "alpha", state.injected_ns)
