@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from harness.checks.kernel import KernelMessage, journal_stamp, pair, vm_kernel_lines
+from harness.checks.provoked import CRASH, provoked
 from harness.checks.registry import Finding, check, found
 from harness.checks.stall import stalls_of
 from harness.checks.verdict import Verdict
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 # Texts of Linux 6.1: block/blk-core.c, fs/ext4/super.c, fs/buffer.c, drivers/scsi/,
 # kernel/watchdog.c, kernel/hung_task.c, kernel/rcu/tree_stall.h, kernel/time/hrtimer.c,
 # net/sched/sch_generic.c; drbd 8.4: drbd_state.c.
-_CRASH = re.compile(r"\bBUG: (?!soft lockup|workqueue lockup)|\bOops\b|\bKernel panic\b")
 _DISK = re.compile(
     r"\bI/O error\b|\bdisk\( \w+ -> Failed \)|\bLocal IO failed\b|\bEXT4-fs error\b"
     r"|\bRemounting filesystem read-only\b|\bAborting journal\b"
@@ -69,7 +69,9 @@ def kernel_alarms(evidence: Evidence) -> Finding:
     was given up, or a broken fence-peer handler is INVALID, wherever fio and DRBD saw nothing of
     it. Not so: a lost iSCSI connection (it is what the initiator bridges); a disk that goes
     ``-> Failed`` because Pacemaker stops the resource (that is how DRBD 8.4 detaches), unless an
-    I/O error came first; the crash of a machine that the scenario makes panic.
+    I/O error came first; what the scenario itself provoked there (``provoked``): the crash of a
+    machine that it makes panic, errors of a disk that it makes fail, and what a kernel says whose
+    memory it uses up.
 
     A task blocked for minutes is what a long standstill looks like to its kernel: told, no alarm,
     where a stall that is within its bound covers it. Otherwise, like lockups, RCU stalls, timer
@@ -127,17 +129,14 @@ def _alarms(evidence: Evidence, vm: str) -> list[_Alarm]:
         for text, told in copies.items()
         for message in pair(told[Channel.CONSOLE], told[Channel.JOURNAL])
     ]
-    failed_ns = [a.message.t_ns for a in alarms if _FAILED.search(a.message.text)]
-    panics = any(
-        "panic" in seen.text("kind") and vm in (seen.text("machine"), seen.text("target"))
-        for seen in evidence.select(Channel.FAULT, "inject")
-    )
-    return [
-        alarm
-        for alarm in alarms
-        if not (panics and _CRASH.search(alarm.message.text))
-        and not _planned(evidence, alarm.message, failed_ns)
-    ]
+    own = [alarm for alarm in alarms if not _provoked(evidence, vm, alarm)]
+    failed_ns = [a.message.t_ns for a in own if _FAILED.search(a.message.text)]
+    return [alarm for alarm in own if not _planned(evidence, alarm.message, failed_ns)]
+
+
+def _provoked(evidence: Evidence, vm: str, alarm: _Alarm) -> bool:
+    starved = alarm.kind is not _Kind.FAILURE
+    return provoked(evidence, vm, alarm.message.text, alarm.message.t_ns, starved=starved)
 
 
 def _kind(text: str) -> _Kind | None:
@@ -146,7 +145,7 @@ def _kind(text: str) -> _Kind | None:
     slow = _SLOW_TIMER.search(text)
     if _STARVED.search(text) or (slow and int(slow[1]) >= _SLOW_NS):
         return _Kind.STARVED
-    if _CRASH.search(text) or (_DISK.search(text) and not _NO_DISK.search(text)):
+    if CRASH.search(text) or (_DISK.search(text) and not _NO_DISK.search(text)):
         return _Kind.FAILURE
     return None
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from harness.checks.registry import Finding, check, found
-from harness.checks.roles import is_deadly
+from harness.checks.roles import deaths, is_deadly
 from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 
@@ -34,8 +34,18 @@ def _has_faults(evidence: Evidence) -> bool:
     return evidence.scenario.expect.fault or bool(evidence.select(Channel.FAULT, "inject"))
 
 
-def _ended_early(kinds: dict[str, Seen]) -> str:
-    if is_deadly(kinds["inject"].text("kind")):
+def _ended_with_its_machine(evidence: Evidence, kinds: dict[str, Seen]) -> bool:
+    """Whether the machine that a fault was in went down between its proof and its heal."""
+    machine, bitten = kinds["inject"].text("machine"), kinds.get("bitten")
+    gone = kinds.get("no-longer-bitten")
+    if machine not in evidence.vms or bitten is None or gone is None:
+        return False
+    ends = deaths(evidence, machine)
+    return any(bitten.t_ns <= death.t_ns <= gone.t_ns for death in ends)
+
+
+def _ended_early(evidence: Evidence, kinds: dict[str, Seen]) -> str:
+    if is_deadly(kinds["inject"].text("kind")) or _ended_with_its_machine(evidence, kinds):
         return ""
     gone = kinds.get("no-longer-bitten")
     if gone is not None:
@@ -53,7 +63,10 @@ def faults(evidence: Evidence) -> Finding:
     A cut must still be there when it is about to be healed (``still-bitten``): one that ended by
     itself left the cluster alone for an unknown time. ``still-unknown`` is accepted: the guest
     that would tell could not be asked, and nobody took the cut away. A machine that lost its
-    power or was reset needs no such proof: it is down once, and a fencing may power it on.
+    power or was reset needs no such proof: it is down once, and a fencing may power it on. What
+    was done inside of one machine (``machine`` of the fault) ends with that machine's run: where it
+    went down meanwhile (fenced for what was done to it, say), the fault did not end by itself, and
+    whether it had to go down is for ``machines`` and ``fencings``.
 
     A cluster that was never hurt proves nothing by surviving, and one that is still hurt cannot
     be judged on its end state. So a missing proof is INCONCLUSIVE: it says nothing against the
@@ -78,7 +91,7 @@ def faults(evidence: Evidence) -> Finding:
                 continue
             when.append(kinds["inject"].t_ns)
             refs += [seen.ref for seen in events]
-        text = _ended_early(kinds)
+        text = _ended_early(evidence, kinds)
         if text:
             problems.append(f"{name}: {text}")
             when.append(kinds["inject"].t_ns)

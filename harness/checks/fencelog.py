@@ -29,7 +29,7 @@ _OPERATION = re.compile(
 _OK = re.compile(r"^OK(?: \(.*\))?$")
 _FENCER_IDENTIFIERS = ("pacemaker-fenced", "stonith-ng")
 # unpack.c and pcmk_sched_fencing.c of 2.1.x.
-_UNCLEAN = re.compile(r"(?:Cluster node|Node) (?P<node>[\w.-]+) (?:will be fenced\b|is unclean\b)")
+UNCLEAN = re.compile(r"(?:Cluster node|Node) (?P<node>[\w.-]+) (?:will be fenced\b|is unclean\b)")
 
 _MEMBER = re.compile(r"\bNode (?P<node>[\w.-]+) state is now member\b")  # membership.c
 
@@ -134,7 +134,7 @@ def called_unclean_since(evidence: Evidence, peer: str, at_ns: int) -> int | Non
     ]
     for seen in words:
         message = seen.text("message")
-        unclean, member = _UNCLEAN.search(message), _MEMBER.search(message)
+        unclean, member = UNCLEAN.search(message), _MEMBER.search(message)
         if member and member["node"] == peer:
             since = None
         elif unclean and unclean["node"] == peer and since is None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from harness.checks.clocks import clock_map
 from harness.checks.dual import vip_claims
-from harness.checks.registry import CannotJudgeError, Finding, check, found
+from harness.checks.refusals import refusals
+from harness.checks.registry import MAX_LISTED, CannotJudgeError, Finding, check, found
 from harness.checks.requests import requests_of
 from harness.checks.roles import primary_intervals, signals_judged
 from harness.checks.verdict import Verdict
@@ -14,9 +15,6 @@ from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Seen
-
-# pcmk 2.1, cluster_status() of lib/pengine/status.c: a scheduler that runs and may do nothing.
-_REFUSES = "resource management disabled due to lack of quorum"
 
 BEGIN, END = "no-service-begin", "no-service-end"
 """Kinds of ``state`` events: from here on nobody may serve, until there."""
@@ -34,16 +32,18 @@ def _windows(evidence: Evidence) -> list[tuple[Seen, Seen]]:
     return pairs
 
 
-def _refusals(evidence: Evidence, begin: Seen, end: Seen) -> list[Seen]:
-    """What says that a node would have served and refuses, since the fault before ``begin``."""
+def _since(evidence: Evidence, begin: Seen) -> int:
+    """When the last fault before a window bit: what a node says of it, it says after that."""
     bitten = [s.t_ns for s in evidence.select(Channel.FAULT, "bitten") if s.t_ns <= begin.t_ns]
-    return [
-        seen
-        for node in evidence.scenario.nodes
-        for seen in evidence.select(Channel.JOURNAL, "entry", source=node)
-        if _REFUSES in seen.text("message")
-        and max(bitten, default=begin.t_ns) <= seen.t_ns <= end.t_ns
-    ]
+    return max(bitten, default=begin.t_ns)
+
+
+def _stood_still(evidence: Evidence, node: str, begin: Seen, end: Seen) -> bool:
+    """Whether a node's CPUs were paused all through a window, as libvirt told of its domain."""
+    changes = evidence.select(Channel.DOMAIN, "lifecycle", source=node)
+    before = [seen.text("event") for seen in changes if seen.t_ns <= begin.t_ns]
+    during = [seen for seen in changes if begin.t_ns < seen.t_ns < end.t_ns]
+    return bool(before) and before[-1] == "suspended" and not during
 
 
 @check("no-service", "Nobody serves while nobody may", applies=_has_windows)
@@ -56,9 +56,12 @@ def no_service(evidence: Evidence) -> Finding:
     service even where both others are silent. Source: wait_for_all of votequorum(5): a cluster of
     two that starts anew has quorum only once both nodes were seen.
 
+    A node that was Primary before, and whose CPUs stand still from before the time until after it,
+    has kept the role and serves nobody; whether it does so when it goes on is for ``dual-primary``.
+
     A node on which Pacemaker does not run serves nothing either, and that proves nothing: after
-    the fault before it, and until the time is over, a node's scheduler has to say that it refuses.
-    Without that, INCONCLUSIVE.
+    the fault before it, and until the time is over, something has to say that a node would have
+    served and refuses (``refusals``). Without that, INCONCLUSIVE.
     """
     windows = _windows(evidence)
     problems: list[str] = []
@@ -75,7 +78,8 @@ def no_service(evidence: Evidence) -> Finding:
     for begin, end in windows:
         for resource, intervals in primary_intervals(evidence).items():
             for one in intervals:
-                if one.start.t_ns < end.t_ns and one.end_ns > begin.t_ns:
+                kept = one.start.t_ns < begin.t_ns and _stood_still(evidence, one.node, begin, end)
+                if one.start.t_ns < end.t_ns and one.end_ns > begin.t_ns and not kept:
                     since = max(0, one.start.t_ns - begin.t_ns) / 1e9
                     problems.append(f"{one.node} was Primary of {resource} {since:.0f} s into it")
                     refs += one.refs
@@ -85,7 +89,9 @@ def no_service(evidence: Evidence) -> Finding:
             problems.append(f"the VIP was claimed {len(claims)} times")
             refs.append(claims[0].ref)
             when.append(claims[0].t_ns)
-        if not problems and not _refusals(evidence, begin, end):
+        said = refusals(evidence, _since(evidence, begin), end.t_ns)
+        refs += [seen.ref for seen in said[:MAX_LISTED]]
+        if not problems and not said:
             silent.append("no node said that it refuses to serve: perhaps none could have")
         if served := sum(begin.t_ns < t_ns < end.t_ns for t_ns in done):
             problems.append(f"{served} writes were acknowledged")

@@ -38,6 +38,36 @@ def a_machine_was_powered_on_before_its_heal(f: Folder) -> None:
     f.add(54.9, "host", "fault", "no-longer-bitten", id="f1-power-off", proof="")
 
 
+def _gone_before_its_heal(f: Folder, kind: str, inject_s: float, **facts: str) -> None:
+    """A second fault, from 5 s on, that is not there any more when it is about to be healed."""
+    fault = {"id": "f2", "fault": kind, "kind": kind, "target": "something", **facts}
+    f.add(inject_s, "host", "fault", "plan", **fault)
+    for t_s, stage in ((inject_s, "inject"), (inject_s + 1, "bitten"), (58.4, "no-longer-bitten"),
+                       (58.5, "heal"), (59, "healed")):  # fmt: skip
+        f.add(t_s, "host", "fault", stage, **fault, proof="")
+
+
+@defect()
+def a_fault_ended_with_the_machine_it_was_in(f: Folder) -> None:
+    """alpha lost its power at 20 s: its limits, signals and settings are gone with it."""
+    _gone_before_its_heal(f, "slow-disk", 15, machine="alpha")
+
+
+@defect(faults=INCONCLUSIVE)
+def a_fault_ended_by_itself_beside_a_machine_that_went_down(f: Folder) -> None:
+    _gone_before_its_heal(f, "slow-disk", 15, machine="bravo")
+
+
+@defect(faults=INCONCLUSIVE)
+def a_fault_ended_by_itself_after_its_machine_had_booted(f: Folder) -> None:
+    _gone_before_its_heal(f, "slow-disk", 50, machine="alpha")
+
+
+@defect(faults=INCONCLUSIVE)
+def a_cut_of_no_machine_ended_by_itself(f: Folder) -> None:
+    _gone_before_its_heal(f, "cut-carrier", 15)
+
+
 @defect(machines=INVALID)
 def a_machine_crashed_by_itself(f: Folder) -> None:
     f.add(82, "client", "domain", "lifecycle", event="crashed", detail="panicked")

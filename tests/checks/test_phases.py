@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,14 +66,14 @@ def test_without_fencing_there_is_no_such_phase(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "phase"),
     [
-        ("state is now lost", "detected"),
+        ("state is now lost|will be fenced", "detected"),
         ("Result of start", "target and LUNs up"),
         ("is operational", "session back"),
     ],
 )
 def test_a_phase_that_nobody_told_of(tmp_path: Path, text: str, phase: str) -> None:
     folder = healthy()
-    folder.drop(lambda e: text in str(e.data.get("message")))
+    folder.drop(lambda e: re.search(text, str(e.data.get("message"))) is not None)
     result = judge_one(folder.save(tmp_path), SLUG)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert f"nobody told of {phase}" in result.seen
@@ -93,6 +94,52 @@ def test_an_order_that_cannot_be(tmp_path: Path, text: str, t_s: float, says: st
     result = judge_one(folder.save(tmp_path), SLUG)
     assert result.verdict is (Verdict.INCONCLUSIVE if says else Verdict.VALID), result.seen
     assert says in result.seen
+
+
+def test_a_node_may_be_called_unclean_without_having_been_lost(tmp_path: Path) -> None:
+    """Its controller died, and Corosync still has it."""
+    folder = healthy()
+    folder.drop(lambda e: "state is now lost" in str(e.data.get("message")))
+    result = judge_one(folder.save(tmp_path), SLUG)
+    assert result.verdict is Verdict.VALID
+    assert result.details["failovers"][0]["phases"]["detected"] == pytest.approx(6, abs=0.1)
+
+
+def both_down(folder: Folder) -> None:
+    """bravo lost its power with alpha, and has booted when it is promoted."""
+    unseen = ("state is now lost", "will be fenced", "Operation 'reboot'")
+    folder.drop(lambda e: any(text in str(e.data.get("message")) for text in unseen))
+    folder.add(20.3, "bravo", "domain", "lifecycle", event="stopped", detail="failed")
+    folder.add(25, "bravo", "domain", "lifecycle", event="started", detail="booted")
+
+
+def test_a_node_that_was_down_itself_detected_nothing(tmp_path: Path) -> None:
+    folder = healthy()
+    both_down(folder)
+    (told,) = failovers_of(Evidence(folder.save(tmp_path)))
+    assert told.missing == ()
+    assert Phase.DETECTED not in told.seconds()
+    assert judge_one(tmp_path, SLUG).verdict is Verdict.VALID
+    folder.drop(lambda e: e.channel == "domain" and e.source == "bravo")
+    assert "nobody told of detected" in judge_one(folder.save(tmp_path / "b"), SLUG).seen
+
+
+@pytest.mark.parametrize(
+    ("fewer", "verdict"), [(True, Verdict.VALID), (False, Verdict.INCONCLUSIVE)]
+)
+def test_no_failover_is_right_where_there_may_be_fewer(
+    tmp_path: Path, fewer: bool, verdict: Verdict
+) -> None:
+    folder = healthy()
+    folder.scenario["expect"]["fewer_failovers"] = fewer
+    folder.drop(lambda e: "role(" in str(e.data) or (e.channel, e.kind) == ("events2", "change"))
+    for when in ("before", "after"):
+        for node in ("alpha", "bravo"):
+            for state in folder.value("drbd", when, node).values():
+                state["role"] = "Primary" if node == "alpha" else "Secondary"
+    result = judge_one(folder.save(tmp_path), SLUG)
+    assert result.verdict is verdict, result.seen
+    assert ("no failover, as may be" in result.seen) == fewer
 
 
 def no_roles(folder: Folder) -> None:

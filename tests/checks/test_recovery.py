@@ -222,6 +222,29 @@ def test_fewer_failovers_may_be_right(
     assert str(found.verdict) == verdict
 
 
+@pytest.mark.parametrize(
+    ("fencings", "fenced", "fewer", "verdict"),
+    [
+        (2, [], False, "INVALID"),
+        (2, [], True, "VALID"),
+        (1, [], True, "VALID"),
+        (0, [], True, "INVALID"),
+        (2, ["alpha", "bravo"], True, "VALID"),
+        (1, ["bravo"], True, "INVALID"),
+    ],
+)
+def test_fewer_fencings_may_be_right(
+    tmp_path: Path, fencings: int, fenced: list[str], fewer: bool, verdict: str
+) -> None:
+    folder = healthy()
+    folder.scenario["expect"] |= {
+        "fencings": fencings, "fenced": fenced, "fewer_fencings": fewer,
+    }  # fmt: skip
+    found = judge_one(folder.save(tmp_path), "fencings")
+    assert str(found.verdict) == verdict
+    assert ("or fewer" in found.expected) == fewer
+
+
 def test_a_sync_target_reads_from_its_peer(tmp_path: Path) -> None:
     folder = healthy()
     text = "drbd r0: conn( WFBitMapT -> {} ) disk( UpToDate -> Inconsistent ) pdsk( {} -> {} )"
