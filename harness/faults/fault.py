@@ -132,16 +132,28 @@ class FaultRunner:
 
     def heal(self, fault_id: str) -> None:
         """Heal one fault and look for the proof."""
-        fault = self._active[fault_id]
-        self._still_bitten(fault_id, fault)
-        self._say("heal", fault_id, fault, "")
+        self.heal_together([fault_id])
+
+    def heal_together(self, fault_ids: Sequence[str]) -> None:
+        """Heal several at the same moment, then look for each one's proof."""
+        faults = {fault_id: self._active[fault_id] for fault_id in fault_ids}
+        for fault_id, fault in faults.items():
+            self._still_bitten(fault_id, fault)
+        for fault_id, fault in faults.items():
+            self._say("heal", fault_id, fault, "")
         die_here_if_asked("heal")
-        fault.heal(self._lab)
-        proof = self._look_for(fault.healed, self._heal_deadline_s)
-        self._say("healed" if proof else "not-healed", fault_id, fault, proof or "no proof found")
-        if proof:
-            self._journal.done(fault_id)
-        del self._active[fault_id]
+        if len(faults) == 1:
+            # In this thread, so that Ctrl-C ends it.
+            next(iter(faults.values())).heal(self._lab)
+        else:
+            in_parallel({i: partial(fault.heal, self._lab) for i, fault in faults.items()})
+        for fault_id, fault in faults.items():
+            proof = self._look_for(fault.healed, self._heal_deadline_s)
+            kind = "healed" if proof else "not-healed"
+            self._say(kind, fault_id, fault, proof or "no proof found")
+            if proof:
+                self._journal.done(fault_id)
+            del self._active[fault_id]
 
     def _still_bitten(self, fault_id: str, fault: Fault) -> None:
         """Was it there until the end? A cut that ended by itself was shorter than it says."""

@@ -42,6 +42,18 @@ class FenceBlocked(SilentCut):
         address = lab.topology.host_address(Link.FENCE)
         return f"{' and '.join(running)} cannot reach {address} over {Link.FENCE}"
 
+    def healed(self, lab: Lab) -> str:
+        """The rules are gone, and every machine that runs reaches the fence device.
+
+        One that waits to be fenced, or was, may be off: it cannot be asked, nor could it fence.
+        """
+        table = self.table_in(lab)
+        if f"table bridge {table}\n" in lab.host.run("nft", "list", "tables") + "\n":
+            return ""
+        running = [name for name in self.machines if lab.machines[name].running()]
+        works = [link_works(lab, name, Link.FENCE) for name in running]
+        return "rules removed; " + "; ".join(works) if works and all(works) else ""
+
 
 @dataclass(slots=True)
 class FenceHangs(Fault):

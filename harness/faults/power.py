@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _PowerFault(Fault):
+class PowerFault(Fault):
     """What cut power and reset have in common: one machine, which has to boot again."""
 
     machine: str
@@ -51,7 +51,7 @@ class _PowerFault(Fault):
 
 
 @dataclass(slots=True)
-class PowerOff(_PowerFault):
+class PowerOff(PowerFault):
     """Cuts one machine's power: kill -9 of its QEMU, nothing is flushed. Healing powers it on."""
 
     kind: str = "power-off"
@@ -70,7 +70,7 @@ class PowerOff(_PowerFault):
 
 
 @dataclass(slots=True)
-class Reset(_PowerFault):
+class Reset(PowerFault):
     """Presses one machine's reset button; it boots again by itself."""
 
     kind: str = "reset"

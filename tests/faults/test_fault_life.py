@@ -119,6 +119,39 @@ def test_several_are_injected_before_any_proof_is_looked_for(tmp_path: Path) -> 
     assert told[4:] == [("bitten", "f1-a"), ("not-bitten", "f2-b")]
 
 
+def test_several_are_healed_before_any_proof_is_looked_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    faults = [bench.fault("a", ("bit",), ("", "late")), bench.fault("b", ("bit",), ())]
+    ids = bench.runner.inject_together(faults)
+    other = bench.runner.inject(bench.fault("c"))
+    bench.runner.heal_together(ids)
+    assert sorted(bench.log[-2:]) == ["heal a", "heal b"]
+    assert [(kind, fault_id) for kind, fault_id, _ in bench.said()][-6:] == [
+        ("no-longer-bitten", "f1-a"), ("no-longer-bitten", "f2-b"),
+        ("heal", "f1-a"), ("heal", "f2-b"),
+        ("healed", "f1-a"), ("not-healed", "f2-b"),
+    ]  # fmt: skip
+    assert list(bench.runner.active) == [other]
+    assert list(bench.journal.open_faults()) == ["f2-b", other]
+
+
+def test_a_heal_that_fails_can_be_tried_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    class Stubborn(FakeFault):
+        def heal(self, lab: Lab) -> None:
+            self._log.append("try")
+            if self._log.count("try") == 1:
+                raise HarnessError("not yet")
+
+    fault_id = bench.runner.inject(Stubborn("a", bench.log, ["bit"], ["ok"]))
+    with pytest.raises(HarnessError, match="not yet"):
+        bench.runner.heal(fault_id)
+    assert list(bench.runner.active) == [fault_id]
+    bench.runner.heal(fault_id)
+    assert bench.runner.active == {}
+
+
 def test_a_fault_from_plan_to_healed(bench: Bench) -> None:
     bites = ("it bit", "it still bites")
     fault_id = bench.runner.inject(bench.fault("x", bites, ("it healed",)))

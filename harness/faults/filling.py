@@ -1,0 +1,95 @@
+"""A file system that is filled to the last byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.faults.fault import Fault
+from harness.faults.journal import Undo
+
+if TYPE_CHECKING:
+    from harness.lab.lab import Lab
+
+_NAME = ".lab-filler"
+# Ever smaller files until not even one of a block fits (1 KiB on a small file system); root uses up
+# what is reserved for root too.
+_RESERVE = """\
+n=0; size=$((1 << 30))
+while [ $size -ge 1024 ]; do
+    if fallocate -l $size {path}.$n 2> /dev/null; then n=$((n + 1))
+    else rm -f {path}.$n; size=$((size / 2)); fi
+done"""
+# Each ends because there is no space left; the second takes what the first left of a megabyte.
+_WRITE = """\
+dd if=/dev/urandom of={path}.0 bs=1M oflag=direct status=none 2> /dev/null
+dd if=/dev/urandom of={path}.1 bs=1k oflag=direct status=none 2> /dev/null
+sync -f {path}.0"""
+
+
+@dataclass(slots=True)
+class FileSystemFull(Fault):
+    """Fills the file system that a folder of a machine is on, until no byte more can be written.
+
+    With ``written`` every block of it is written, up to the end of the disk below; without, the
+    space is only reserved (fallocate(1)), which takes a moment. The proof is a write of one byte
+    that fails for lack of space.
+    """
+
+    machine: str
+    folder: str
+    written: bool = False
+    kind: str = "file-system-full"
+
+    @property
+    def target(self) -> str:  # type: ignore[override]
+        """Which file system."""
+        return f"{self.folder} of {self.machine}"
+
+    def facts(self) -> dict[str, str]:
+        """The machine, for the judge."""
+        return {"machine": self.machine}
+
+    def undo(self) -> list[Undo]:
+        """Remove what fills it."""
+        return [Undo("filler-remove", {"machine": self.machine, "folder": self.folder})]
+
+    def inject(self, lab: Lab) -> None:
+        """Fill it."""
+        script = (_WRITE if self.written else _RESERVE).format(path=f"{self.folder}/{_NAME}")
+        lab.machines[self.machine].guest.run(script, check=False, timeout_s=300)
+
+    def bitten(self, lab: Lab) -> str:
+        """A single byte cannot be written there."""
+        return f"not a byte can be written to {self.target}" if not self._takes(lab) else ""
+
+    def heal(self, lab: Lab) -> None:
+        """Remove what fills it."""
+        remove_filler(lab, self.machine, self.folder)
+
+    def healed(self, lab: Lab) -> str:
+        """A byte can be written again."""
+        return f"{self.target} has space" if self._takes(lab) else ""
+
+    def _takes(self, lab: Lab) -> bool:
+        """Whether a byte can be written; that it cannot must be for lack of space (ENOSPC)."""
+        probe = f"{self.folder}/{_NAME}.probe"
+        result = lab.machines[self.machine].guest.run(
+            f"LC_ALL=C dd if=/dev/zero of={probe} bs=1 count=1 conv=fsync 2>&1; "
+            f"code=$?; rm -f {probe}; exit $code",
+            timeout_s=60,
+            check=False,
+        )
+        return result.exit_code == 0 or "No space left on device" not in result.stdout
+
+
+def remove_filler(lab: Lab, name: str, folder: str) -> None:
+    """Remove what fills a file system; a cluster manager there may write to its disk again.
+
+    pacemaker-based gives up writing its configuration to the disk after a failure, and takes it up
+    again at SIGPIPE (cib_enable_writes() of pacemaker 2.1): part of the repair.
+    """
+    lab.machines[name].guest.run(
+        f"rm -f {folder}/{_NAME}.*; pids=$(pidof pacemaker-based) && kill -PIPE $pids; true",
+        timeout_s=60,
+    )

@@ -1,0 +1,369 @@
+"""What is broken inside of a node: its kernel, memory, clock, disk space, daemons and target."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.faults.clock import ClockJump
+from harness.faults.daemons import UNITS, DaemonFrozen, DaemonKilled, DaemonStopped
+from harness.faults.filling import _RESERVE, _WRITE, FileSystemFull
+from harness.faults.journal import UndoJournal
+from harness.faults.panic import _SCRIPT, KernelPanic, MemoryExhausted
+from harness.faults.target import TargetDeleted
+from harness.faults.undo import undo_open_faults
+from harness.waiting import wait_until
+from tests.faults.answering import FakeGuest, FakeLab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.faults.fault import Fault
+
+CRM_MON = Path("tests/cluster/fixtures/crm_mon-healthy.xml").read_text(encoding="utf-8")
+PANIC = "[  812.700145] Kernel panic - not syncing: sysrq triggered crash"
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeLab:
+    return FakeLab(tmp_path)
+
+
+def test_a_panic_is_proved_by_the_console_and_healed_by_the_next_boot(fake: FakeLab) -> None:
+    fake.console("alpha", PANIC + " of an earlier scenario")
+    fault, alpha = KernelPanic("alpha"), fake.machines["alpha"]
+    fault.prepare(fake.as_lab)
+    assert fault.bitten(fake.as_lab) == "", "what it said before counts for nothing"
+    fault.inject(fake.as_lab)
+    assert "/proc/sysrq-trigger" in fake.alpha.ran[-1]
+    assert fake.alpha.ran[-1].startswith("setsid"), "nobody would answer the command itself"
+    fake.console("alpha", PANIC)
+    assert fault.bitten(fake.as_lab) == PANIC
+    assert fault.facts() == {"machine": "alpha"}
+    assert fault.healed(fake.as_lab) == ""
+    alpha.boots()
+    fault.heal(fake.as_lab)
+    assert alpha.did == ["power on"], "it was fenced and answers: nothing more to do"
+    assert "booted again: boot id new, before old" in fault.healed(fake.as_lab)
+
+
+def test_a_panicked_machine_that_nobody_fenced_is_reset(fake: FakeLab) -> None:
+    fault, alpha = KernelPanic("alpha"), fake.machines["alpha"]
+    fault.prepare(fake.as_lab)
+    fake.alpha.hang()
+    fault.heal(fake.as_lab)
+    assert alpha.did == ["reset", "power on"]
+    alpha.state = "off"
+    fault.heal(fake.as_lab)
+    assert alpha.did[2:] == ["power on"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[  90.1] corosync invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE), order=0",
+        "[  90.2] Out of memory: Killed process 650 (corosync) total-vm:567752kB",
+        "[  90.3] Kernel panic - not syncing: System is deadlocked on memory",
+    ],
+)
+def test_used_up_memory_is_proved_by_the_out_of_memory_killer(fake: FakeLab, said: str) -> None:
+    fault = MemoryExhausted("alpha")
+    fault.prepare(fake.as_lab)
+    fault.inject(fake.as_lab)
+    assert "OOMScoreAdjust=-1000" in fake.alpha.ran[-1]
+    fake.console("alpha", "[  89.0] lab: nothing")
+    assert fault.bitten(fake.as_lab) == ""
+    fake.console("alpha", said)
+    assert fault.bitten(fake.as_lab) == said
+
+
+def test_memory_is_given_back_or_the_machine_has_booted(fake: FakeLab) -> None:
+    fault, alpha = MemoryExhausted("alpha"), fake.machines["alpha"]
+    fault.prepare(fake.as_lab)
+    assert fault.healed(fake.as_lab) == "", "the process is still active"
+    fault.heal(fake.as_lab)
+    assert "systemctl kill" in fake.alpha.ran[-1]
+    fake.alpha.answer("is-active", 3)
+    assert fault.healed(fake.as_lab) == "alpha has its memory back"
+    fake.alpha.hang()
+    fault.heal(fake.as_lab)
+    assert alpha.did == ["power on", "reset", "power on"]
+    assert "booted again" in fault.healed(fake.as_lab)
+
+
+def test_the_process_that_uses_memory_up_never_ends_by_itself() -> None:
+    """Run for real, with an address space of 64 MiB: it holds what it gets and asks for more."""
+    process = subprocess.Popen(
+        ["prlimit", f"--as={64 << 20}", "python3", "-c", _SCRIPT], stderr=subprocess.PIPE
+    )
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+    finally:
+        process.kill()
+        assert process.communicate()[1] == b""
+
+
+def clock(guest: FakeGuest) -> Callable[[str], str]:
+    """A guest's shell as far as its clock goes: the jump, and the note that undoes it."""
+    note: list[int] = []
+
+    def run(command: str) -> str:
+        planned = re.match(
+            r"echo (-?\d+) > (\S+); date -s @\$\(\(\$\(date \+%s\) \+ (-?\d+)", command
+        )
+        if planned:
+            note.append(int(planned[1]))
+            guest.offset_ns += int(planned[3]) * 10**9
+        elif command.startswith("if [ -e") and note:
+            guest.offset_ns += note.pop() * 10**9
+        return ""
+
+    return run
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_clock_jumps_and_jumps_back(fake: FakeLab, seconds: int) -> None:
+    fault = ClockJump("alpha", seconds)
+    fake.alpha.offset_ns = -832 * 10**9
+    fake.alpha.answer("", clock(fake.alpha))
+    fault.prepare(fake.as_lab)
+    assert fault.bitten(fake.as_lab) == ""
+    fault.inject(fake.as_lab)
+    assert fault.bitten(fake.as_lab) == f"jumped by {seconds:+.1f} s"
+    assert fault.healed(fake.as_lab) == ""
+    UndoJournal(fake.folder / "undo.jsonl").plan("f1", fault.undo())
+    assert undo_open_faults(fake.as_lab) == ["f1"]
+    assert fault.healed(fake.as_lab) == "+0.0 s from where it was"
+    fault.heal(fake.as_lab)
+    assert fake.alpha.offset_ns == -832 * 10**9, "undoing twice is harmless"
+
+
+def test_the_clock_s_own_words(tmp_path: Path) -> None:
+    """The script for real, with a ``date`` that only notes what it is told to set."""
+    (tmp_path / "date").write_text(
+        '#!/bin/sh\n[ "$1" = +%s ] && echo 1000000 || echo "$@" >> $SAID\n'
+    )
+    (tmp_path / "date").chmod(0o755)
+    fake = FakeLab(tmp_path)
+    fault = ClockJump("alpha", -3600)
+    fault.inject(fake.as_lab)
+    fault.heal(fake.as_lab)
+    fault.heal(fake.as_lab)
+    note = tmp_path / "note"
+    for script in fake.alpha.ran:
+        command = script.replace("/run/lab-clock-jump", str(note))
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SAID": str(tmp_path / "said")}
+        subprocess.run(["sh", "-ec", command], env=environment, check=True)
+    assert (tmp_path / "said").read_text().splitlines() == ["-s @996400", "-s @1003600"]
+    assert not note.exists()
+
+
+def test_a_full_file_system_takes_no_byte(fake: FakeLab) -> None:
+    fault = FileSystemFull("alpha", "/var")
+    assert fault.bitten(fake.as_lab) == ""
+    assert fault.healed(fake.as_lab) == "/var of alpha has space"
+    fault.inject(fake.as_lab)
+    assert "fallocate" in fake.alpha.ran[-1]
+    probe = "/var/.lab-filler.probe"
+    fake.alpha.answer(probe, (f"dd: error writing '{probe}': No space left on device\n", 1))
+    assert fault.bitten(fake.as_lab) == "not a byte can be written to /var of alpha"
+    assert fault.healed(fake.as_lab) == ""
+    fake.alpha.answer(probe, ("dd: failed to open: Read-only file system\n", 1))
+    assert fault.bitten(fake.as_lab) == "", "that is another trouble"
+    assert FileSystemFull("client", "/srv/lun0", written=True).target == "/srv/lun0 of client"
+
+
+@pytest.mark.parametrize("script", [_RESERVE, _WRITE])
+def test_filling_ends_when_nothing_more_fits(tmp_path: Path, script: str) -> None:
+    """The scripts for real, with tools that have room for 2,500 KiB."""
+    room = tmp_path / "room"
+    room.write_text("2500")
+    (tmp_path / "fallocate").write_text(
+        "#!/bin/sh\nread room < $ROOM; kib=$(($2 / 1024)); echo $kib >> $SAID\n"
+        "[ $kib -le $room ] && echo $((room - kib)) > $ROOM && touch $3\n"
+    )
+    (tmp_path / "dd").write_text(
+        '#!/bin/sh\nread room < $ROOM; case "$*" in *bs=1M*) unit=1024;; *) unit=1;; esac\n'
+        "while [ $room -ge $unit ]; do room=$((room - unit)); done; echo $room > $ROOM; false\n"
+    )
+    (tmp_path / "sync").write_text("#!/bin/sh\n")
+    for tool in ("fallocate", "dd", "sync"):
+        (tmp_path / tool).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ROOM": str(room),
+                   "SAID": str(tmp_path / "said")}  # fmt: skip
+    command = script.format(path=tmp_path / ".lab-filler")
+    subprocess.run(["sh", "-c", command], env=environment, check=False, timeout=30)
+    assert room.read_text().strip() == "0"
+
+
+def processes(*lines: str) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def test_a_killed_daemon_is_gone_though_another_one_was_started(fake: FakeLab) -> None:
+    fault = DaemonKilled("alpha", "pacemaker-controld")
+    fake.alpha.answer("pidof", processes("687 S"))
+    fault.prepare(fake.as_lab)
+    assert fault.bitten(fake.as_lab) == ""
+    fault.inject(fake.as_lab)
+    assert fake.alpha.ran[-1] == "kill -KILL 687"
+    fake.alpha.answer("pidof", "")
+    gone = "the processes 687 of pacemaker-controld of alpha are gone"
+    assert fault.bitten(fake.as_lab) == gone
+    fake.alpha.answer("pidof", processes("3021 S"))
+    assert fault.bitten(fake.as_lab) == gone
+    fake.alpha.answer("pidof", processes("687 S"))
+    assert fault.bitten(fake.as_lab) == ""
+    # The same PID in the next boot is another process: emulated guests boot alike.
+    fake.machines["alpha"].boots()
+    assert fault.bitten(fake.as_lab) == gone
+    assert fault.facts() == {"machine": "alpha"}
+
+
+def test_a_daemon_runs_again_when_both_nodes_have_its_node_online(fake: FakeLab) -> None:
+    fault = DaemonKilled("alpha", "corosync")
+    assert fault.healed(fake.as_lab) == "", "it does not run"
+    fault.heal(fake.as_lab)
+    assert "systemctl start corosync pacemaker" in fake.alpha.ran[-1]
+    fake.alpha.answer("pidof", processes("650 S"))
+    fake.alpha.answer("crm_mon", CRM_MON)
+    offline = re.sub(r'(<node name="alpha"[^>]*online=)"true"', r'\1"false"', CRM_MON)
+    fake.bravo.answer("crm_mon", offline)
+    assert fault.healed(fake.as_lab) == ""
+    fake.bravo.answer("crm_mon", CRM_MON)
+    assert fault.healed(fake.as_lab) == "corosync of alpha runs as 650, and alpha is online"
+
+
+def test_a_frozen_daemon_is_stopped_by_a_signal(fake: FakeLab) -> None:
+    fault = DaemonFrozen("client", "iscsid")
+    client = fake.initiator.guest
+    client.answer("pidof", processes("431 S", "432 S"))
+    fault.prepare(fake.as_lab)
+    fault.inject(fake.as_lab)
+    assert client.ran[-1] == "kill -STOP 431 432"
+    client.answer("pidof", processes("431 T", "432 S"))
+    assert fault.bitten(fake.as_lab) == "", "one of them still runs"
+    client.answer("pidof", processes("431 T", "432 T"))
+    assert fault.bitten(fake.as_lab) == "the processes 431, 432 of iscsid of client are stopped"
+    assert fault.healed(fake.as_lab) == ""
+    fault.heal(fake.as_lab)
+    assert "kill -CONT" in client.ran[-1]
+    client.answer("pidof", processes("431 S", "432 S"))
+    assert fault.healed(fake.as_lab) == "iscsid of client runs as 431, 432"
+
+
+def test_a_stopped_daemon_has_no_process(fake: FakeLab) -> None:
+    fault = DaemonStopped("alpha", "corosync")
+    fake.alpha.answer("pidof", processes("650 S"))
+    fault.prepare(fake.as_lab)
+    assert fault.bitten(fake.as_lab) == ""
+    fault.inject(fake.as_lab)
+    assert fake.alpha.ran[-1].startswith("for u in pacemaker corosync; do"), "the last one first"
+    fake.alpha.answer("pidof", "")
+    assert fault.bitten(fake.as_lab) == "corosync of alpha has no process"
+
+
+@pytest.mark.parametrize("fault", [DaemonKilled, DaemonFrozen, DaemonStopped])
+def test_what_does_not_run_cannot_be_broken(
+    fake: FakeLab, fault: Callable[[str, str], Fault]
+) -> None:
+    with pytest.raises(HarnessError, match="iscsid of client does not run"):
+        fault("client", "iscsid").prepare(fake.as_lab)
+
+
+def test_the_states_of_processes_are_the_kernel_s(tmp_path: Path) -> None:
+    """The question for real: a process that sleeps, then the same one stopped."""
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        fake = FakeLab(tmp_path)
+
+        def shell(command: str) -> str:
+            assert "pidof sleep" in command
+            command = command.replace("$(pidof sleep)", str(process.pid))
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+            return done.stdout
+
+        fake.alpha.answer("pidof", shell)
+        fault = DaemonFrozen("alpha", "sleep")
+        fault.prepare(fake.as_lab)
+        assert fault.bitten(fake.as_lab) == ""
+        subprocess.run(["kill", "-STOP", str(process.pid)], check=True)
+        wait_until(
+            "the process is stopped",
+            lambda: "" if fault.bitten(fake.as_lab) else "its state",
+            deadline_s=10,
+            interval_s=0.02,
+        )
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_every_daemon_has_units_that_start_it() -> None:
+    assert set(UNITS["corosync"].split()) == {"corosync", "pacemaker"}
+    assert UNITS["pacemaker-based"] == UNITS["pacemakerd"] == "pacemaker"
+
+
+def test_a_deleted_target_is_proved_at_once_and_stays_proved(fake: FakeLab) -> None:
+    fault = TargetDeleted("alpha")
+    fake.alpha.answer("clearconfig", "/sys/kernel/config/target/iscsi/iqn.2026-11.com.example:x\n")
+    fault.inject(fake.as_lab)
+    assert fault.bitten(fake.as_lab) == "", "it is still there"
+    fake.alpha.answer("clearconfig", "none\n")
+    fault.inject(fake.as_lab)
+    proof = "the kernel of alpha had no target"
+    assert fault.bitten(fake.as_lab) == proof
+    for guest in (fake.alpha, fake.bravo):
+        guest.answer("ls -d", 2)
+    assert fault.healed(fake.as_lab) == ""
+    fault.heal(fake.as_lab)
+    assert fake.alpha.ran[-1] == "crm_resource --cleanup"
+    fake.bravo.answer("ls -d", 0)
+    assert fault.healed(fake.as_lab) == "the kernel of bravo has a target"
+    asked = len(fake.alpha.ran)
+    fault.heal(fake.as_lab)
+    assert "crm_resource" not in "".join(fake.alpha.ran[asked:]), "Pacemaker has put it back"
+    assert fault.bitten(fake.as_lab) == proof
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (KernelPanic("bravo"), ""),
+        (MemoryExhausted("bravo"), "systemctl kill -s KILL lab-hog"),
+        (ClockJump("bravo", 60), "if [ -e /run/lab-clock-jump ]"),
+        (FileSystemFull("bravo", "/var"), "rm -f /var/.lab-filler.*"),
+        (DaemonKilled("bravo", "corosync"), "systemctl start corosync pacemaker"),
+        (DaemonFrozen("bravo", "corosync"), "kill -CONT"),
+        (DaemonStopped("bravo", "iscsid"), "systemctl start iscsid"),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_the_undo_of_every_fault_survives_the_journal(
+    fake: FakeLab, fault: Fault, said: str
+) -> None:
+    journal = UndoJournal(fake.folder / "undo.jsonl")
+    journal.plan("f1", fault.undo())
+    assert undo_open_faults(fake.as_lab) == ["f1"]
+    assert journal.open_faults() == {}
+    bravo = fake.machines["bravo"]
+    if said:
+        assert said in bravo.guest.ran[-1]
+    else:
+        assert bravo.did == ["power on"]
+
+
+def test_a_guest_that_does_not_answer_is_undone_by_what_comes_next(fake: FakeLab) -> None:
+    journal = UndoJournal(fake.folder / "undo.jsonl")
+    journal.plan("f1", MemoryExhausted("bravo").undo())
+    journal.plan("f2", ClockJump("alpha", 60).undo())
+    fake.bravo.hang()
+    fake.machines["alpha"].state = "off"
+    assert undo_open_faults(fake.as_lab) == ["f1", "f2"]
+    assert fake.alpha.ran == []
