@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = [
     "harness.steps.cluster",
+    "harness.steps.disks",
     "harness.steps.faults",
+    "harness.steps.nodes",
     "harness.steps.verdicts",
     "harness.steps.workload",
 ]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, then, when
 
 from harness.checks.no_service import BEGIN as NO_SERVICE_BEGIN
 from harness.checks.no_service import END as NO_SERVICE_END
+from harness.cluster.operator import clean_up
 from harness.cluster.sampling import add_sample
 from harness.errors import DeadlineError, HarnessError
+from harness.evidence.livestate import Sign
 from harness.evidence.timeline import Channel
+from harness.faults.maintenance import Maintenance
 from harness.lab.topology import MTU, Link
-from harness.steps.words import NODE, machines
+from harness.steps.words import NODE, RESOURCE, machines
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
@@ -30,16 +34,25 @@ def healthy_cluster(run: Scenario) -> None:
 
 @given(
     parsers.re(
-        r"(?P<most>at most )?(?P<failovers>\d+) failovers?, (?P<fencings>\d+) fencings? and "
+        r"(?P<most>at most )?(?P<failovers>\d+) failovers?, "
+        r"(?P<few>at most )?(?P<fencings>\d+) fencings? and "
         r"no stall above (?P<tcg>\d+) s \((?P<kvm>\d+) s with KVM\) are expected"
     ),
     converters={"failovers": int, "fencings": int, "tcg": float, "kvm": float},
 )
 def expected(
-    run: Scenario, most: str | None, failovers: int, fencings: int, tcg: float, kvm: float
+    run: Scenario,
+    most: str | None,
+    failovers: int,
+    few: str | None,
+    fencings: int,
+    tcg: float,
+    kvm: float,
 ) -> None:
     """Fixes how many failovers and fencings must happen, and the bound of the longest stall."""
-    run.expectations(failovers, fencings, tcg, kvm, fewer_failovers=bool(most))
+    run.expectations(
+        failovers, fencings, tcg, kvm, fewer_failovers=bool(most), fewer_fencings=bool(few)
+    )
 
 
 @given(parsers.re(f"{NODE} is the one to be fenced"))
@@ -81,6 +94,51 @@ def nobody_serves(run: Scenario, tcg: float, kvm: float) -> None:
 def met_again(run: Scenario, resource: str) -> None:
     """Waits until they are connected, or a node refuses and stands alone, as streamed."""
     run.wait_met(resource, run.timing.settle_deadline_s)
+
+
+@when("the cluster is put into maintenance mode until healed")
+def maintenance(run: Scenario) -> None:
+    """Tells Pacemaker to watch and do nothing; what it does all the same is judged at the end."""
+    run.inject(Maintenance())
+
+
+@when("the failed actions are cleaned up")
+def cleaned_up(run: Scenario) -> None:
+    """What an operator does after a repair: Pacemaker forgets what failed, and looks anew."""
+    clean_up(run.lab)
+
+
+@when(parsers.re(f"Pacemaker has begun to empty {NODE}"))
+def begun_to_empty(run: Scenario, who: str) -> None:
+    """Waits until Pacemaker has something stopped or demoted there, as the journals tell it."""
+    (name,) = machines(run, who)
+    run.wait_streamed(f"Pacemaker empties {name}", partial(_unsaid, run, Sign.EMPTIED, name, ""))
+
+
+@when(parsers.re(f"a start of {RESOURCE} has failed on {NODE}"))
+def start_failed(run: Scenario, resource: str, who: str) -> None:
+    """Waits until Pacemaker has tried to start a DRBD resource there and failed, as it tells."""
+    (name,) = machines(run, who)
+    run.wait_streamed(
+        f"a start of {resource} fails on {name}",
+        # Ids of vagrant/cluster/cluster.crm.j2: r1 is d1.
+        partial(_unsaid, run, Sign.START_FAILED, name, f"d{resource[1:]}"),
+    )
+
+
+@when(parsers.re(f"{NODE} has complained of a full disk"))
+def complained(run: Scenario, who: str) -> None:
+    """Waits until something there says in the journal that it cannot write for lack of space."""
+    (name,) = machines(run, who)
+    run.wait_streamed(
+        f"{name} complains of a full disk", partial(_unsaid, run, Sign.NO_SPACE, name, "")
+    )
+
+
+def _unsaid(run: Scenario, sign: Sign, name: str, resource: str) -> str:
+    """What no journal has told since the last fault was injected; empty if one has."""
+    live = run.live
+    return "" if live.signs.told(sign, name, live.injected_ns, resource) else f"{sign}: {name}"
 
 
 @when(parsers.re(r"the cluster is left alone for (?P<seconds>\d+) s"), converters={"seconds": int})

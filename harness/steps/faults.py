@@ -15,10 +15,23 @@ from harness.faults.impair import Corruption, Duplication, Latency, Loss, Rate, 
 from harness.faults.mtu import SmallPort, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
+from harness.faults.replication import ReplicationCut
 from harness.faults.split_brain import ForcedSplitBrain
 from harness.faults.standby import Standby, left_by
 from harness.faults.volatile_cache import VolatileCache
-from harness.steps.words import HOW, LINK, LINKS, NODE, NODES, PERCENT, WHO, cards, cuts, machines
+from harness.steps.words import (
+    HOW,
+    LINK,
+    LINKS,
+    NODE,
+    NODES,
+    PERCENT,
+    RESOURCE,
+    WHO,
+    cards,
+    cuts,
+    machines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +103,8 @@ def heal_all(run: Scenario) -> None:
 @when("the links are whole again")
 def heal_links(run: Scenario) -> None:
     """Heals every cut that is still there, and nothing else."""
-    if not run.faults.heal_kind(CarrierCut) + run.faults.heal_kind(SilentCut):
+    kinds: tuple[type[Fault], ...] = (CarrierCut, SilentCut, ReplicationCut)
+    if not sum(run.faults.heal_kind(kind) for kind in kinds):
         raise HarnessError("no link was cut before")
 
 
@@ -143,11 +157,37 @@ def volatile_cache(run: Scenario, who: str) -> None:
         run.inject(VolatileCache(name))
 
 
+@when("both nodes are powered on again")
+def both_powered_on(run: Scenario) -> None:
+    """Powers on both nodes at the same moment, and waits until both answer."""
+    lost = [i for i, f in run.faults.active.items() if isinstance(f, PowerOff)]
+    if len(lost) != 2:
+        raise HarnessError("not both nodes lost power before")
+    run.faults.heal_together(lost)
+
+
+@when(parsers.re(f"the replication of {RESOURCE} is cut silently until healed"))
+def replication_cut(run: Scenario, resource: str) -> None:
+    """Drops the frames of one resource's DRBD connection; all else on the link passes."""
+    run.inject(ReplicationCut(resource))
+
+
 @when(parsers.re(f"{NODE} is put on standby until healed"))
 def standby(run: Scenario, who: str) -> None:
     """Takes a node out of service as an operator does: everything there is stopped in order."""
     for name in machines(run, who):
         run.inject(Standby(name))
+
+
+@when(parsers.re(f"{NODE} is taken off standby"))
+def off_standby(run: Scenario, who: str) -> None:
+    """Heals a node's standby, and nothing else."""
+    names = machines(run, who)
+    ids = [i for i, f in run.faults.active.items() if isinstance(f, Standby) and f.machine in names]
+    if not ids:
+        raise HarnessError(f"{' and '.join(names)} was not put on standby before")
+    for fault_id in ids:
+        run.faults.heal(fault_id)
 
 
 @when(parsers.re(f"everything has left {NODE}"))
@@ -208,6 +248,24 @@ def paused_for(run: Scenario, who: str, seconds: int) -> None:
     ids = [run.inject(Pause(name)) for name in machines(run, who)]
     run.hold(seconds)
     for fault_id in reversed(ids):
+        run.faults.heal(fault_id)
+
+
+@when(parsers.re(f"{NODE} is paused until healed"))
+def paused(run: Scenario, who: str) -> None:
+    """Lets a node's CPUs stand still until it is said to go on."""
+    for name in machines(run, who):
+        run.inject(Pause(name))
+
+
+@when(parsers.re(f"{NODE} goes on"))
+def goes_on(run: Scenario, who: str) -> None:
+    """Lets the CPUs of a paused node go on, and nothing else."""
+    names = machines(run, who)
+    ids = [i for i, f in run.faults.active.items() if isinstance(f, Pause) and f.machine in names]
+    if not ids:
+        raise HarnessError(f"{' and '.join(names)} was not paused before")
+    for fault_id in ids:
         run.faults.heal(fault_id)
 
 

@@ -27,6 +27,7 @@ STEPS = {
         "outdated-promotion",
     ),
     "nobody served while nobody may": ("no-service",),
+    "Pacemaker did nothing in maintenance mode": ("maintenance",),
     "the split-brain was noticed, and the discarded writes are named": (
         "split-brain-detected",
         "discarded-writes",

@@ -7,7 +7,7 @@ import inspect
 
 from pytest_bdd.steps import step_function_context_registry
 
-_MODULES = ("cluster", "workload", "faults", "verdicts")
+_MODULES = ("cluster", "workload", "faults", "nodes", "disks", "verdicts")
 _HEAD = (
     "# <n> is a number, (a|b) a choice, [s] may be left out, (…)… repeated. And, But: as the line",
     "# above. docs/scenarios.md says how they make a scenario.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import BadInputError
 from harness.faults.cuts import CarrierCut, Direction, SilentCut
-from harness.lab.topology import Link
+from harness.lab.topology import RESOURCES, Link
 
 if TYPE_CHECKING:
     from harness.faults.fault import Fault
@@ -19,6 +19,9 @@ NODE = r"(?P<who>the (?:active|passive) node|alpha|bravo)"
 NODES = r"(?P<who>both nodes|the (?:active|passive) node|alpha|bravo)"
 LINKS = r"(?P<links>all links|the (?:data|drbd|mgmt)(?: and (?:data|drbd|mgmt))* links?)"
 LINK = r"(?P<link>the (?:data|drbd|mgmt) link)"
+RESOURCE = r"(?P<resource>r[0-2])"
+SOME_RESOURCES = r"(?P<which>all resources|r[0-2](?: and r[0-2])*)"
+DISKS = r"(?P<which>all disks|the disk of r[0-2])"
 HOW = r"(?P<how>by carrier|silently|silently, outbound only,|silently, inbound only,)"
 PERCENT = r"(?P<percent>[1-9]\d?) %"
 
@@ -30,6 +33,11 @@ def machines(run: Scenario, who: str) -> tuple[str, ...]:
     if who == "the initiator":
         return (run.lab.initiator.name,)
     return (run.node(who.removeprefix("the ").removesuffix(" node")),)
+
+
+def resources(text: str) -> tuple[str, ...]:
+    """The resources meant by ``all resources``, ``all disks``, ``r1 and r2`` or a disk of one."""
+    return RESOURCES if text.startswith("all ") else tuple(re.findall(r"\br\d", text))
 
 
 def links(text: str) -> tuple[Link, ...]:

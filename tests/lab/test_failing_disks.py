@@ -253,7 +253,7 @@ def test_the_nodes_of_a_disk_are_found_by_its_image(monkeypatch: pytest.MonkeyPa
 
 def test_qemu_s_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = json.dumps({"error": {"class": "GenericError", "desc": "no such node"}})
-    monkeypatch.setattr(qmp.libvirt_qemu, "qemuMonitorCommand", lambda *_: answer)
+    monkeypatch.setattr("libvirt_qemu.qemuMonitorCommand", lambda *_: answer)
     alpha = cast("Machine", SimpleNamespace(name="alpha", domain=None))
     with pytest.raises(HarnessError, match="QEMU of alpha: blockdev-del: no such node"):
         qmp.ask(alpha, "blockdev-del", {})
