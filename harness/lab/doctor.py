@@ -119,7 +119,7 @@ _LAB_TOOLS = (
     _Tool("libvirtd", "libvirt-daemon", "the private daemon", ("--version",)),
     _Tool("fence_virtd", "fence-virtd", "answers the nodes' fencing"),
     _Tool("nft", "nftables", "cuts links", ("--version",)),
-    _Tool("nbdkit", "nbdkit", "disks with a volatile cache", ("--version",)),
+    _Tool("nbdkit", "nbdkit", "disks with a volatile cache, or failing", ("--version",)),
     _Tool("ip", "iproute2", "bridges and taps", ("-V",)),
     _Tool("nsenter", "util-linux", "enters the lab", ("--version",)),
 )
