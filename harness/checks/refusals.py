@@ -22,7 +22,9 @@ _NOT_PROMOTED = re.compile(
     r"Result of promote operation for \S+ on (?P<node>[\w.-]+): (?!ok\b).*"
     r"\bwithout access to UpToDate data\b"
 )
-_NO_DATA = "State change failed: Need access to UpToDate data"
+_NO_DATA = re.compile(
+    r"^(?:block drbd\d+|drbd [\w.-]+): State change failed: Need access to UpToDate data"
+)
 # A scheduler that ran: pcmk__log_transition_summary() and its caller of 2.1.
 _SCHEDULED = "Calculated transition "
 # crm-fence-peer.sh of drbd-utils 9.22: the constraint forbids the role on every node but its own.
@@ -70,7 +72,7 @@ def _by_drbd(evidence: Evidence, node: str, since_ns: int, until_ns: int) -> Ite
     for seen in _entries(evidence, node, since_ns, until_ns):
         message = seen.text("message")
         if seen.text("transport") == "kernel":
-            if message.startswith("block drbd") and _NO_DATA in message:
+            if _NO_DATA.search(message):
                 yield seen
             continue
         refused = _NOT_PROMOTED.search(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.checks.resync import KIND
 from harness.cluster.observe import drbd_state
 from harness.errors import HarnessError
 from harness.faults.fault import Fault
@@ -36,7 +37,7 @@ class Invalidated(Fault):
 
     machine: str
     kib_s: int
-    kind: str = "invalidated"
+    kind: str = KIND
     _boot_id: str = field(default="", init=False)
     _proof: str = field(default="", init=False)
 

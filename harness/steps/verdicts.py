@@ -50,6 +50,7 @@ STEPS = {
         "offline-metadata",
         "replicas-up-to-date",
     ),
+    "the resync went on where it was broken off": ("resync-goes-on",),
     "the file system is clean and its files are intact": ("fsck", "files"),
     "the longest stall is within its bound": ("stall",),
     "exactly the expected failovers and fencings happened": ("failovers", "fencings"),

@@ -116,6 +116,8 @@ def test_a_constraint_of_the_peer_s(
     ("plant", "verdict"),
     [
         (kernel(25, "bravo", NO_DATA), "VALID"),
+        (kernel(25, "bravo", NO_DATA.replace("block drbd0", "drbd r0")), "VALID"),
+        (kernel(25, "bravo", f"lab: {NO_DATA}"), "INCONCLUSIVE"),
         (kernel(19, "bravo", NO_DATA), "INCONCLUSIVE"),  # before the fault
         (says(25, "bravo", NO_DATA, "logger"), "INCONCLUSIVE"),  # not the kernel's word
         (kernel(25, "bravo", NO_DATA.replace("Need access to", "Peer has")), "INCONCLUSIVE"),
