@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 MOUNT_POINT = "/srv/lun0"
+# What a node starts at boot once it is formed; the image's recipe leaves them off.
+AT_BOOT = ("corosync", "pacemaker")
 
 
 def form_cluster(
@@ -167,7 +169,8 @@ def _cluster_services(
     first = lab.nodes[0]
     deadline = config.timing.form_deadline_s
     note("starting Corosync and Pacemaker")
-    _on_nodes(lab, "/usr/local/lib/lab/apply-cluster && systemctl enable -q corosync pacemaker")
+    at_boot = f"systemctl enable -q {' '.join(AT_BOOT)}"
+    _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}")
     _on_nodes(lab, "systemctl start corosync && systemctl start pacemaker", 180)
 
     def nodes_missing() -> str:

@@ -85,6 +85,24 @@ def recipe_packages() -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
+def recipe_units() -> dict[str, str]:
+    """What systemd does with the units that the recipe names: disabled, masked or enabled.
+
+    Raises:
+        HarnessError: a line of units.txt that customize.sh would not take either.
+    """
+    states = {"disable": "disabled", "mask": "masked", "enable": "enabled"}
+    units = {}
+    for line in (RECIPE / "units.txt").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) != 2 or words[0] not in states:
+            raise HarnessError(f"units.txt of the image's recipe: {line}")
+        units[words[1]] = states[words[0]]
+    return units
+
+
 def ensure_image(cache: Cache, options: ImageOptions) -> Image:
     """The image of the current recipe, built if it is not in the cache.
 

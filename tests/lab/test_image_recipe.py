@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -10,7 +12,14 @@ import pytest
 
 from harness.errors import ExitCode, HarnessError, MissingEnvironmentError
 from harness.lab import image as module
-from harness.lab.image import Image, ImageOptions, ensure_image, recipe_key, recipe_packages
+from harness.lab.image import (
+    Image,
+    ImageOptions,
+    ensure_image,
+    recipe_key,
+    recipe_packages,
+    recipe_units,
+)
 from harness.lab.paths import Cache
 
 BOOKWORM = ImageOptions()
@@ -88,6 +97,72 @@ def test_the_real_recipe_names_each_package_once_and_nothing_else() -> None:
     for package in packages:
         # They are joined by commas on mmdebstrap's command line.
         assert set(package) <= set("abcdefghijklmnopqrstuvwxyz0123456789+-."), package
+
+
+def test_units_are_states_by_name(recipe: Path) -> None:
+    (recipe / "units.txt").write_text(
+        "# why\n\ndisable a.service\nmask b.timer\nenable c.service\n"
+    )
+    assert recipe_units() == {
+        "a.service": "disabled",
+        "b.timer": "masked",
+        "c.service": "enabled",
+    }
+    for wrong in ("remove a.service", "disable", "disable a.service now"):
+        (recipe / "units.txt").write_text(f"{wrong}\n")
+        with pytest.raises(HarnessError, match=wrong):
+            recipe_units()
+
+
+def test_what_pacemaker_starts_does_not_start_at_boot() -> None:
+    units = recipe_units()
+    for unit in ("corosync", "pacemaker", "drbd", "rtslib-fb-targetctl", "open-iscsi"):
+        assert units[f"{unit}.service"] == "disabled"
+    assert units["ssh.service"] == units["lab-seed.service"] == "enabled"
+
+
+def customize(recipe: Path, root: Path) -> tuple[int, str, list[str]]:
+    """Run the recipe's hook with a stand-in for chroot(8): exit code, errors, what was asked."""
+    agent = root / "usr/lib/ocf/resource.d/heartbeat/portblock"
+    for folder in (agent.parent, root / "etc/ssh", root / "etc/modules-load.d"):
+        folder.mkdir(parents=True)
+    agent.write_text('active_grep_pat()\n{\n  echo "^DROP${w}${1}${w}--${w}"\n}\n')
+    tools = root / "tools"
+    tools.mkdir()
+    (tools / "chroot").write_text(
+        '#!/bin/sh\nshift\ncat > /dev/null\necho "$*" >> "$ASKED"\n'
+        'if [ "$2" = list-unit-files ] && [ "$3" != logd.service ]; then echo "$3 enabled"; fi\n'
+    )
+    (tools / "chroot").chmod(0o755)
+    asked = root / "asked"
+    done = subprocess.run(
+        [str(recipe / "customize.sh"), str(root)],
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "ASKED": str(asked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr, asked.read_text().splitlines() if asked.exists() else []
+
+
+def test_the_hook_does_with_each_unit_what_the_recipe_says(recipe: Path, tmp_path: Path) -> None:
+    code, errors, asked = customize(recipe, tmp_path / "root")
+    assert (code, errors) == (0, "")
+    said = {"disabled": "disable", "masked": "mask", "enabled": "enable"}
+    # One that the suite does not have is left alone.
+    wanted = {u: said[state] for u, state in recipe_units().items() if u != "logd.service"}
+    done = [line.split() for line in asked if line.startswith("systemctl")]
+    assert {unit: verb for _, verb, unit in done if verb != "list-unit-files"} == wanted
+    assert "update-initramfs -u -k all" in asked
+    assert "[0-9a-z]*" in (tmp_path / "root/usr/lib/ocf/resource.d/heartbeat/portblock").read_text()
+
+
+def test_the_hook_stops_at_a_line_that_it_does_not_know(recipe: Path, tmp_path: Path) -> None:
+    (recipe / "units.txt").write_text("enable a.service\nremove b.service\n")
+    code, errors, asked = customize(recipe, tmp_path / "root")
+    assert code != 0
+    assert "units.txt: what is remove?" in errors
+    assert asked == ["systemctl enable a.service"]
 
 
 def test_versions_of_an_image(tmp_path: Path) -> None:

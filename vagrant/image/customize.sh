@@ -17,18 +17,19 @@ agent=$root/usr/lib/ocf/resource.d/heartbeat/portblock
 cp "$agent" "$agent.orig"
 "$here/patch-portblock" "$agent"
 
-# Pacemaker starts the storage services, and the lab starts Pacemaker; timers are noise.
-for unit in corosync.service pacemaker.service e2scrub_reap.service logd.service open-iscsi.service \
-    rtslib-fb-targetctl.service systemd-pstore.service iscsid.socket apt-daily.timer \
-    apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer drbd.service; do
-    if chroot "$root" systemctl list-unit-files "$unit" | grep -q "^$unit"; then
-        chroot "$root" systemctl disable "$unit" >/dev/null 2>&1
-    fi
-done
-for unit in systemd-networkd-wait-online.service iscsi.service systemd-timesyncd.service; do
-    chroot "$root" systemctl mask "$unit" >/dev/null 2>&1
-done
-chroot "$root" systemctl enable ssh systemd-networkd lab-seed lab-journal lab-events2 \
-    lab-progress lab-block serial-getty@ttyS0 >/dev/null 2>&1
+while read -r verb unit _; do
+    case $verb in
+        '' | '#'*) ;;
+        disable)
+            if chroot "$root" systemctl list-unit-files "$unit" < /dev/null | grep -q "^$unit"; then
+                chroot "$root" systemctl disable "$unit" < /dev/null > /dev/null 2>&1
+            fi ;;
+        mask | enable)
+            chroot "$root" systemctl "$verb" "$unit" < /dev/null > /dev/null 2>&1 ;;
+        *)
+            echo "units.txt: what is $verb?" >&2
+            exit 1 ;;
+    esac
+done < "$here/units.txt"
 chroot "$root" update-initramfs -u -k all
 chroot "$root" dpkg-query -W -f '${Package} ${Version}\n' > "$root/etc/lab-packages"
