@@ -106,14 +106,17 @@ def choose_accelerator(options: RunOptions, kernel: Path) -> str:
     return found.kind
 
 
-_NO_PART_OF_A_RESULT = ("harness/report", "harness/mutants", "harness/cli.py", "scenarios/mutants")
+_NO_PART_OF_A_RESULT = (
+    "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/lint",
+    "harness/cluster/lintable.py", "scenarios/mutants",
+)  # fmt: skip
 
 
 def code_hash() -> str:
     """Hash of everything that a result depends on: results of other code are never merged.
 
-    How results are shown is not among it, nor are mutants: a mutant's own file is its run's
-    configuration.
+    How results are shown is not among it, nor what judges a configuration without running it, nor
+    mutants: a mutant's own file is its run's configuration.
     """
     digest = hashlib.sha256()
     apart = tuple(PROJECT / part for part in _NO_PART_OF_A_RESULT)
