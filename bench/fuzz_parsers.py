@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.fuzz_lint import lint_parsers
 from harness.checks.fencelog import parse_operation
 from harness.checks.verdict import ScenarioVerdict, VerdictError
 from harness.cluster.config import load_config
@@ -246,6 +247,8 @@ def parsers() -> Iterator[Parser]:
         (BadInputError,),
         tuple(path.read_bytes() for path in mutants),
     )
+    for name, parse, errors, seeds in lint_parsers():
+        yield Parser(name, parse, errors, seeds)
 
 
 def _small(tail: bytes) -> bytes:

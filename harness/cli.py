@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import signal
 import sys
@@ -13,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.kept import kept_lab as _lab
+from harness.commands.kept import lab_name as _lab_name
+from harness.commands.lint import lint
 from harness.errors import BadInputError, ExitCode, HarnessError
 from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
 from harness.progress import console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from harness.lab.doctor import Finding
-    from harness.lab.lab import Lab
     from harness.lab.topology import MachinePlan
 
 app = typer.Typer(
@@ -48,6 +47,9 @@ ConnectOption = Annotated[
     ),
 ]
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
+
+
+app.command()(lint)
 
 
 def _cache(root: Path | None) -> Cache:
@@ -434,32 +436,6 @@ def _plan(node: str) -> MachinePlan:
         return Topology(0).machine(node)
     except KeyError:
         raise BadInputError(f"no machine called {node!r}", hint="alpha, bravo or client") from None
-
-
-def _lab_name(place: Cache, lab: str | None) -> str:
-    if lab is not None:
-        return lab
-    labs = sorted(p.name for p in place.labs.iterdir()) if place.labs.is_dir() else []
-    if len(labs) != 1:
-        raise BadInputError(
-            f"{len(labs)} labs on this host", hint="name one with --lab; harness status lists them"
-        )
-    return labs[0]
-
-
-@contextlib.contextmanager
-def _lab(place: Cache, name: str) -> Iterator[Lab]:
-    """A kept lab, opened and kept again."""
-    from harness.cluster.formed import open_formed
-    from harness.lab.lab import KEPT, Lab
-
-    lab = Lab.attach(place, name)
-    why = json.loads((lab.folder / KEPT).read_text(encoding="utf-8"))["why"]
-    try:
-        open_formed(lab)
-        yield lab
-    finally:
-        lab.keep(why)
 
 
 def main() -> None:

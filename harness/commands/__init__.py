@@ -1,0 +1,1 @@
+"""Commands of ``harness`` in modules of their own; harness.cli registers them."""
