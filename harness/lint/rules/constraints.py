@@ -45,25 +45,27 @@ def colocation(look: Look) -> None:
 
 
 def _judge_colocation(look: Look, cib: Cib, group: Group, clone: Clone) -> None:
-    whole = f"group {group.id}"
-    reversed_by = None
+    right = False
+    turned = []
     for one in cib.colocations:
+        place = cib_place(look, f"colocation {one.id}", one.line)
         for dependent, primary in one.pairs:
-            place = cib_place(look, f"colocation {one.id}", one.line)
-            if dependent.id == group.id and primary.id == clone.id:
-                if primary.what != "Promoted":
-                    look.report(place, f"with any instance of {clone.id}, not the promoted one")
-                elif one.score < INFINITY:
-                    look.report(place, f"score {one.score}: a wish, where it has to be inf")
-                return
-            if dependent.id == clone.id and primary.id == group.id:
-                reversed_by = place
-    if reversed_by is not None:
+            if (dependent.id, primary.id) == (clone.id, group.id):
+                turned.append(place)
+            if (dependent.id, primary.id) != (group.id, clone.id):
+                continue
+            right = True
+            if primary.what != "Promoted":
+                look.report(place, f"with any instance of {clone.id}, not the promoted one")
+            elif one.score < INFINITY:
+                look.report(place, f"score {one.score}: a wish, where it has to be inf")
+    # Beside a right one as well: the two together go round in a circle.
+    for place in turned:
         text = f"{clone.id} is placed with {group.id}: it has to be the other way round"
-        look.report(reversed_by, text)
-    else:
+        look.report(place, text)
+    if not right and not turned:
         text = f"nothing places it with the promoted {clone.id}"
-        look.report(cib_place(look, whole, group.line), text)
+        look.report(cib_place(look, f"group {group.id}", group.line), text)
 
 
 @rule("order", "The group starts after DRBD's promotion", Severity.ERROR, Source.POST)
