@@ -108,11 +108,11 @@ class Measurement:
         figures = []
         for link in LINKS:
             passed = busy[link] - idle[link] * (busy_s / idle_s)
-            most = (mtu + 14) * busy[link].frames
-            if busy[link].octets > most:
+            all_ = busy[link]
+            if all_.octets > (mtu + 14) * all_.frames:
                 raise HarnessError(
-                    f"on the {link} link {busy[link].frames:.0f} frames have {busy[link].octets:.0f} "
-                    f"bytes, of at most {most:.0f}: segments were not counted one by one"
+                    f"on the {link} link {all_.frames:.0f} frames have {all_.octets:.0f} bytes, "
+                    f"more than {mtu + 14} each: segments were not counted one by one"
                 )
             figures.append(Figure(link, mtu, size, writes, passed))
         return figures
