@@ -15,6 +15,7 @@ import typer
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
+from harness.commands.seed import seed
 from harness.errors import BadInputError, ExitCode, HarnessError
 from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
 from harness.progress import console
@@ -50,6 +51,7 @@ LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab
 
 
 app.command()(lint)
+app.command()(seed)
 
 
 def _cache(root: Path | None) -> Cache:

@@ -108,7 +108,7 @@ def choose_accelerator(options: RunOptions, kernel: Path) -> str:
 
 _NO_PART_OF_A_RESULT = (
     "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/lint",
-    "harness/cluster/lintable.py", "scenarios/mutants",
+    "harness/cluster/lintable.py", "harness/points", "scenarios/mutants", "scenarios/findings",
 )  # fmt: skip
 
 
