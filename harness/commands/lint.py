@@ -44,13 +44,15 @@ def lint(
         typer.Option("--cache", help="Where labs live.", show_default=False),
     ] = None,
 ) -> None:
-    """Judge a cluster's configuration by what the post and experience ask of it; no VM is needed.
+    """Judge a configuration by what the post and experience ask of it; needs no VM.
 
-    Without options: our own, as it would be rendered. To judge a cluster of your own, run what
-    --collector prints on each machine, put the folders side by side, and give --from their parent.
+    Without options: our own, as it would be rendered.
 
-    Exit codes: 1 an error was found, 10 something could not be judged (a file is missing), else 0.
-    Warnings and notes do not count.
+    For a cluster of your own: run what --collector prints on each machine,
+    put their folders side by side, and give the folder around them to --from.
+
+    Exit codes: 1 an error was found; 10 something could not be judged, as a
+    file is missing; else 0. Warnings and notes do not count.
     """
     from harness.lint import cluster_of
     from harness.lint import lint as judge

@@ -73,6 +73,14 @@ said() { # NAME COMMAND…: what a command prints
 }
 work_file=$here/.said
 
+# Packages leave corosync.conf and drbd.conf on machines that are no nodes.
+kind=initiator
+for test in is-enabled is-active; do
+    systemctl -q $test corosync.service > /dev/null 2>&1 && kind=node
+done
+[ -f "$root/var/lib/pacemaker/cib/cib.xml" ] && kind=node
+echo $kind > "$here/kind.txt"
+
 file corosync.conf /etc/corosync/corosync.conf
 file drbd.conf /etc/drbd.conf
 folder drbd.d/ /etc/drbd.d '*.conf' '*.res'

@@ -52,7 +52,11 @@ Files = dict[str, dict[str, bytes]]
 ABSENT = "absent.txt"
 """Names that the collector looked for and did not find, one a line; folders end with a slash."""
 
+KIND = "kind.txt"
+"""``node`` or ``initiator``: packages leave a node's files on machines that are none."""
+
 _NODE_FILES = ("corosync.conf", "drbd.conf", "drbd.d/", "cib.xml", "crm.txt")
+_INITIATOR_FILES = ("iscsid.conf", "iscsi-nodes.txt")
 _MOST_FILES = 2000
 _LARGEST = 8 << 20
 
@@ -140,12 +144,13 @@ class _Reader:
         """
         configured = self._configured()
         cards = self.text("ip-addr.json", lambda t: parse_ip_address(t, self._path("ip-addr.json")))
+        routes = self.text("ip-route.json", parse_ip_route)
         if cards.state in (State.MISSING, State.ABSENT):
             cards = configured
-        routes = self.text("ip-route.json", parse_ip_route)
-        if routes.state in (State.MISSING, State.ABSENT) and configured.value is not None:
-            over = [card.name for card in configured.value if card.default_route]
-            routes = Piece(configured.name, State.READ, over)
+            # Names of cards are those of the same source.
+            if configured.value is not None:
+                over = [card.name for card in configured.value if card.default_route]
+                routes = Piece(configured.name, State.READ, over)
         own_targets: list[Piece[list[OwnLun]]] = [
             self.text("saveconfig.json", parse_saveconfig),
             self.text("targets.conf", parse_target_conf),
@@ -238,9 +243,12 @@ class _Reader:
         return rules
 
     def _kind(self) -> Kind:
+        said = self.own.get(KIND, b"").decode("utf-8", "replace").strip()
+        if said in list(Kind):
+            return Kind(said)
         if any(name.startswith(_NODE_FILES) for name in self.own):
             return Kind.NODE
-        if any(name.startswith(("iscsid.conf", "iscsi-nodes.txt")) for name in self.own):
+        if any(name in self.own for name in _INITIATOR_FILES):
             return Kind.INITIATOR
         raise BadInputError(
             f"{self.name} is neither a cluster node nor an initiator",

@@ -31,10 +31,22 @@ FILES = {
     "initiatorname.iscsi": "/etc/iscsi/initiatorname.iscsi",
     "udev/60-scsi-timeout.rules": "/etc/udev/rules.d/60-scsi-timeout.rules",
 }
+DEBIAN_COROSYNC = b"""\
+totem {
+\tversion: 2
+\tcluster_name: debian
+}
+nodelist {
+\tnode {
+\t\tname: node1
+\t\tring0_addr: 127.0.0.1
+\t}
+}
+"""
 TOOLS = {
     "uname": 'echo "$NAME.example"',
     "cibadmin": 'cat "$FIXTURES/cib-reference.xml"',
-    "systemctl": 'cat "$UNITS"',
+    "systemctl": 'case $* in *is-*) [ "$NAME" != client ] ;; *) cat "$UNITS" ;; esac',
     "iptables": "echo 'iptables v1.8.9 (nf_tables)'",
 }
 
@@ -94,6 +106,11 @@ def machines(tmp_path: Path) -> list[FakeMachine]:
             machine.put("/usr/lib/ocf/resource.d/heartbeat/portblock",
                         b"#!/bin/sh\nx() {\n}\n" + own["portblock.txt"].split(b"\n", 1)[1]
                         + b"y() {\n}\n")  # fmt: skip
+        else:
+            # What Debian's packages leave on a machine that is no node.
+            machine.put("/etc/corosync/corosync.conf", DEBIAN_COROSYNC)
+            machine.put("/etc/drbd.conf", b'include "drbd.d/*.res";\n')
+            machine.put("/etc/drbd.d/global_common.conf", b"common { net {\n }\n}\n")
         machine.put("/units", own.get("unit-files.txt", b"ssh.service enabled enabled\n"))
         made.append(machine)
     return made
@@ -119,6 +136,8 @@ def test_what_is_collected_lints_as_what_was_rendered(
                 assert files[name][known] == own[known], known
     assert files["alpha"]["portblock.txt"] == reference()["alpha"]["portblock.txt"]
     absent = files["alpha"][ABSENT].decode().split()
+    kinds = {name: own["kind.txt"] for name, own in files.items()}
+    assert kinds == {"alpha": b"node\n", "bravo": b"node\n", "client": b"initiator\n"}
     assert {"saveconfig.json", "targets.conf", "ietd.conf", "ip-addr.json", "drbd.conf"} <= set(
         absent
     )
@@ -177,6 +196,15 @@ def test_timers_of_disks_are_those_of_the_kernel(
     client.collect(str(tmp_path / "out"))
     told = (tmp_path / "out/client/scsi-timers.txt").read_text()
     assert told == "sda LIO-ORG 540\nsdb ATA 30\n"
+
+
+def test_a_node_whose_services_are_off_is_known_by_its_cib(
+    machines: list[FakeMachine], tmp_path: Path
+) -> None:
+    client = machines[2]
+    client.put("/var/lib/pacemaker/cib/cib.xml", b"<cib/>")
+    client.collect(str(tmp_path / "out"))
+    assert (tmp_path / "out/client/kind.txt").read_text() == "node\n"
 
 
 def test_the_agent_that_the_recipe_patches_is_debian_s() -> None:

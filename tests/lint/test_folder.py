@@ -57,6 +57,9 @@ def test_a_folder_that_is_none(tmp_path: Path, make: object, says: str) -> None:
 def test_machines_are_told_apart_by_what_they_have() -> None:
     kinds = {machine.name: machine.kind for machine in cluster_of(reference()).machines}
     assert kinds == {"alpha": Kind.NODE, "bravo": Kind.NODE, "client": Kind.INITIATOR}
+    files = reference()
+    files["client"] |= {"corosync.conf": b"left by a package", "kind.txt": b"initiator\n"}
+    assert [machine.name for machine in cluster_of(files).nodes] == ["alpha", "bravo"]
     with pytest.raises(BadInputError, match="lonely is neither a cluster node nor an initiator"):
         cluster_of({"lonely": {"hosts": b""}})
     with pytest.raises(BadInputError, match="no cluster node among client"):
@@ -103,6 +106,18 @@ def test_cards_as_they_are_count_more_than_as_configured() -> None:
     (one,) = found(files, "same-mtu")
     assert one.what == "MTUs on 10.77.2.0/24: alpha 1500, bravo 9000"
     assert one.place.file == "alpha/ip-addr.json"
+
+
+def test_default_routes_are_those_of_the_same_source() -> None:
+    """The names of cards differ between ip(8) and the files that configure them."""
+    files = reference()
+    files["alpha"]["ip-addr.json"] = (
+        b'[{"ifname":"drbd","mtu":9000,"addr_info":[{"local":"10.77.2.11","prefixlen":24}]}]'
+    )
+    assert outcome(files, "default-route").missing == ("alpha/ip-route.json was not collected",)
+    files["alpha"]["ip-route.json"] = b'[{"dst":"default","dev":"drbd","gateway":"10.77.2.1"}]'
+    (one,) = found(files, "default-route")
+    assert one.what == "alpha: default route over the DRBD link"
 
 
 def test_the_cib_in_xml_is_taken_before_crm_s() -> None:
