@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from harness.checks import Verdict, judge
+from harness.checks import ScenarioVerdict, Verdict, judge
 from harness.cluster import sampling
 from harness.cluster.form import view_missing
 from harness.cluster.offline import read_replicas
@@ -24,9 +24,10 @@ from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.block_trace import TRACE_INSTANCE
 from harness.evidence.clock import now_ns
 from harness.evidence.livestate import Live
+from harness.evidence.phases import Phase, marked
 from harness.evidence.timeline import Channel, Event, TimelineWriter
 from harness.evidence.witness import NONCE_MARK
-from harness.faults.fault import FaultRunner
+from harness.faults.fault import BITE_DEADLINE_S, FaultRunner
 from harness.faults.undo import undo_open_faults
 from harness.lab.machine import in_parallel
 from harness.lab.topology import BACKING_BYTES, LUN_OF, RESOURCES
@@ -117,6 +118,7 @@ class Scenario:
         info: ScenarioInfo,
         *,
         max_stall_s: float | None = None,
+        injecting: bool = True,
     ) -> None:
         self.lab = lab
         self.timing = timing
@@ -125,7 +127,10 @@ class Scenario:
         self.expect = Expectations()
         self.writer = TimelineWriter(folder / "timeline.jsonl")
         self.faults = FaultRunner(
-            lab, self.writer, heal_deadline_s=timing.boot_deadline_s + timing.settle_deadline_s
+            lab,
+            self.writer,
+            heal_deadline_s=timing.boot_deadline_s + timing.settle_deadline_s,
+            injecting=injecting,
         )
         self.workload: Workload | None = None
         self.finished = False
@@ -136,6 +141,7 @@ class Scenario:
         self._roles: dict[str, str] = {}
         self._last_io: dict[str, tuple[int, int]] = {}
         self._seen: list[Event] = []
+        self._judged: ScenarioVerdict | None = None
         self.live = Live()
         self._cancel = self.writer.subscribe(self._listen)
         self._save("running", None)
@@ -144,13 +150,14 @@ class Scenario:
 
     def fork(self) -> None:
         """Put the lab back to the healthy snapshot and start all witnesses afresh."""
-        undo_open_faults(self.lab)
-        self.lab.revert()
-        self._witnesses.switch(self.writer)
-        # Busy with what the revert upset (timers, sessions), a guest may not answer at once.
-        in_parallel(
-            {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in self.lab.machines.values()}
-        )
+        with marked(self.writer, Phase.REVERT):
+            undo_open_faults(self.lab)
+            self.lab.revert()
+            self._witnesses.switch(self.writer)
+            # Busy with what the revert upset (timers, sessions), a guest may not answer at once.
+            in_parallel(
+                {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in self.lab.machines.values()}
+            )
         nonce = secrets.token_hex(8)
         self._send_nonce(nonce)
         self.measure_clocks()
@@ -244,10 +251,11 @@ class Scenario:
     def start_workload(self, jobs: tuple[Job, ...] = (*RAW_JOBS, FILE_JOB)) -> None:
         """Write files of known content, then start fio and wait for its first writes."""
         self.expect.workload = True
-        self._files = write_files(self.lab)
-        self.workload = Workload(self.lab, jobs, self.writer)
-        self._save("running", None)
-        self.workload.start()
+        with marked(self.writer, Phase.LOAD):
+            self._files = write_files(self.lab)
+            self.workload = Workload(self.lab, jobs, self.writer)
+            self._save("running", None)
+            self.workload.start()
 
     def expectations(
         self,
@@ -283,7 +291,32 @@ class Scenario:
 
     def hold(self, seconds: float) -> None:
         """Let the faults last ``seconds`` more: the duration is part of the fault."""
-        time.sleep(seconds)
+        if self.faults.active:
+            phase = Phase.FAULT
+        else:
+            phase = Phase.HEAL if self.expect.fault else Phase.LOAD
+        with marked(self.writer, phase):
+            time.sleep(seconds)
+
+    def order(self, machine: Machine, command: str, begun: Callable[[], str]) -> str:
+        """Give an operator's order to a guest, and look for the proof that it is being obeyed.
+
+        For what is no fault and hurts all the same. Like a fault's injection it is left out in a
+        run without injecting, and the proof is not told.
+
+        Args:
+            begun: the proof in words; empty where there is none yet.
+
+        Returns:
+            the proof; empty if none was found in time.
+        """
+        with marked(self.writer, Phase.FAULT):
+            if self.faults.injecting:
+                machine.guest.run(command, check=False)
+            deadline = time.monotonic() + BITE_DEADLINE_S
+            while not (proof := begun()) and time.monotonic() < deadline:
+                time.sleep(0.25)
+        return proof
 
     def wait_for(self, what: str, missing: Any, deadline_s: float, interval_s: float = 0.2) -> None:
         """Wait for a state of the timeline; ``missing`` says what is still missing.
@@ -389,9 +422,15 @@ class Scenario:
             return
         self.finished = True
         trouble = Troubles()
-        with stage("Heal, let the last writes land, and wait until the cluster is whole") as now:
+        with (
+            stage("Heal, let the last writes land, and wait until the cluster is whole") as now,
+            marked(self.writer, Phase.HEAL),
+        ):
             self._calm(now, trouble)
-        with stage("Read fio's logs, the files, both replicas and the last state") as now:
+        with (
+            stage("Read fio's logs, the files, both replicas and the last state") as now,
+            marked(self.writer, Phase.VERIFICATION),
+        ):
             self._collect(now, trouble)
         # A node that does not come back, say: what can be read is worth most just then.
         trouble.raise_first()
@@ -408,10 +447,11 @@ class Scenario:
             now.note("fio ends")
             with trouble.kept(), contextlib.suppress(AssertionError):
                 self.wait_writes_resume(self.timing.replacement_timeout_s, 20)
-            with trouble.kept():
-                self.workload.stop(self.timing.replacement_timeout_s)
-            with trouble.kept():
-                self.measure_clocks()
+            with marked(self.writer, Phase.VERIFICATION):
+                with trouble.kept():
+                    self.workload.stop(self.timing.replacement_timeout_s)
+                with trouble.kept():
+                    self.measure_clocks()
         now.note("both nodes are whole again")
         for machine in self.lab.nodes:
             with trouble.kept():
@@ -465,7 +505,7 @@ class Scenario:
             InconclusiveError: one could not be judged, or was not run.
         """
         self.finish()
-        results = {result.check: result for result in judge(self.folder).checks}
+        results = {result.check: result for result in self._judge().checks}
         bad: list[str] = []
         unclear: list[str] = []
         for slug in slugs:
@@ -479,6 +519,17 @@ class Scenario:
             raise AssertionError("\n".join(bad))
         if unclear:
             raise InconclusiveError("; ".join(unclear))
+
+    def _judge(self) -> ScenarioVerdict:
+        """The verdict on what there is; the same again as long as nothing was sampled since.
+
+        Each ``Then`` asks, and judging a long scenario takes seconds. At the scenario's end it is
+        judged anew in any case.
+        """
+        if self._judged is None:
+            with marked(self.writer, Phase.VERIFICATION):
+                self._judged = judge(self.folder)
+        return self._judged
 
     def close(self, error: str | None = None) -> None:
         """End the evidence, whatever happened; ``error`` is trouble of the harness's own."""
@@ -505,6 +556,8 @@ class Scenario:
             self._last_io[str(event.data["disk"])] = (event.t_ns, int(event.data["write_ios"]))
         elif event.kind in ("nonce", "end-nonce"):
             self._seen.append(event)
+        elif event.channel is Channel.STATE:
+            self._judged = None
 
     def _save(self, outcome: str, error: str | None) -> None:
         """Write scenario.json; by rename, so that a reader never finds half of it."""

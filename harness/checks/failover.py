@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence
 
 
-@check("failovers", "Exactly the expected failovers")
+@check("failovers", "Exactly the expected failovers", predicts=True)
 def failovers(evidence: Evidence) -> Finding:
     """Each resource's Primary role changes nodes exactly as often as expected.
 
@@ -60,7 +60,9 @@ def _names_active(evidence: Evidence) -> bool:
     return evidence.scenario.expect.active is not None
 
 
-@check("active-node", "The expected node is active in the end", applies=_names_active)
+@check(
+    "active-node", "The expected node is active in the end", applies=_names_active, predicts=True
+)
 def active_node(evidence: Evidence) -> Finding:
     """In the end the expected node has every resource promoted and runs the group."""
     active = evidence.scenario.expect.active

@@ -23,6 +23,23 @@ def by_id(evidence: Evidence) -> dict[str, list[Seen]]:
     return dict(faults)
 
 
+def without_bite(evidence: Evidence) -> list[str]:
+    """What was injected or ordered and is not proved to have been there, in words.
+
+    Faults without a ``bitten``, and clean reboots that never began: what a scenario predicts from
+    them says nothing. An invariant is not concerned, it holds whatever was or was not broken.
+    """
+    names = []
+    for key, events in by_id(evidence).items():
+        kinds = {seen.event.kind: seen for seen in events}
+        if "inject" in kinds and "bitten" not in kinds:
+            names.append(kinds["inject"].text("fault") or key)
+    for sample in evidence.samples("reboot"):
+        if isinstance(sample.value, dict) and sample.value.get("begun") == "":
+            names.append(f"reboot of {sample.value.get('node')}")
+    return names
+
+
 def fault_window(evidence: Evidence) -> tuple[int, int] | None:
     """(first inject, last healed) in ns on the run's clock; None without both."""
     injects = [seen.t_ns for seen in evidence.select(Channel.FAULT, "inject")]

@@ -105,7 +105,7 @@ def _order(promotion: Interval, fence: FenceReport) -> int:
     return 0 if fence.t_ns <= promotion.start.t_ns + SKEW_NS else -1
 
 
-@check("fencings", "Exactly the expected fencings")
+@check("fencings", "Exactly the expected fencings", predicts=True)
 def fencings(evidence: Evidence) -> Finding:
     """Exactly the expected number of fencings (and of the expected nodes) happened.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 # Each of these modules enters its checks in the registry, in the order of the report.
 from harness.checks import themes  # noqa: F401
+from harness.checks.faults import without_bite
 from harness.checks.registry import ALL_CHECKS, Check, one_line
-from harness.checks.verdict import CheckResult, ScenarioVerdict
+from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
 from harness.evidence.model import Evidence
 
 if TYPE_CHECKING:
@@ -54,7 +56,11 @@ def _run(check: Check, evidence: Evidence) -> CheckResult | None:
             return None
     except Exception as problem:
         return check.inconclusive(one_line(problem, evidence.folder))
-    return check.run(evidence)
+    result = check.run(evidence)
+    if check.predicts and result.verdict is Verdict.INVALID and (names := without_bite(evidence)):
+        text = f"without a bite of {', '.join(names)} nothing of it was to be expected"
+        return replace(result, verdict=Verdict.INCONCLUSIVE, seen=f"{text}; seen {result.seen}")
+    return result
 
 
 def _harness_trouble(evidence: Evidence) -> str | None:

@@ -32,7 +32,12 @@ def _events(evidence: Evidence, kind: str) -> list[Seen]:
     return [seen for seen in evidence.select(Channel.FAULT, kind) if seen.text("kind") == KIND]
 
 
-@check("maintenance", "Pacemaker did nothing in maintenance mode", applies=_has_maintenance)
+@check(
+    "maintenance",
+    "Pacemaker did nothing in maintenance mode",
+    applies=_has_maintenance,
+    predicts=True,
+)
 def maintenance(evidence: Evidence) -> Finding:
     """Between the proof that the mode was on and its end, no node's Pacemaker starts, stops,
     promotes, demotes, moves or fences anything.

@@ -46,7 +46,7 @@ def _stood_still(evidence: Evidence, node: str, begin: Seen, end: Seen) -> bool:
     return bool(before) and before[-1] == "suspended" and not during
 
 
-@check("no-service", "Nobody serves while nobody may", applies=_has_windows)
+@check("no-service", "Nobody serves while nobody may", applies=_has_windows, predicts=True)
 def no_service(evidence: Evidence) -> Finding:
     """Within the times that the scenario names, no node is Primary, nobody claims the VIP, and
     no write is acknowledged.

@@ -53,6 +53,8 @@ class Check:
     description: str
     applies: Callable[[Evidence], bool]
     function: Callable[[Evidence], Finding]
+    predicts: bool = False
+    """What it expects is a consequence of the scenario's faults, not true of any healthy cluster."""
 
     def run(self, evidence: Evidence) -> CheckResult:
         """Judge; whatever goes wrong inside is INCONCLUSIVE, never a pass and never a crash."""
@@ -92,14 +94,25 @@ def always(_: Evidence) -> bool:
 
 
 def check(
-    slug: str, title: str, *, applies: Callable[[Evidence], bool] = always
+    slug: str,
+    title: str,
+    *,
+    applies: Callable[[Evidence], bool] = always,
+    predicts: bool = False,
 ) -> Callable[[Callable[[Evidence], Finding]], Callable[[Evidence], Finding]]:
-    """Enter the decorated function in ``ALL_CHECKS`` under ``slug``."""
+    """Enter the decorated function in ``ALL_CHECKS`` under ``slug``.
+
+    Args:
+        applies: whether it is run on a scenario at all.
+        predicts: what it expects follows from the faults: where one of them did not bite, its
+            INVALID says nothing of the cluster, and becomes INCONCLUSIVE.
+    """
 
     def register(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
         if slug in ALL_CHECKS:
             raise ValueError(f"two checks are called {slug!r}")
-        ALL_CHECKS[slug] = Check(slug, title, inspect.getdoc(function) or "", applies, function)
+        description = inspect.getdoc(function) or ""
+        ALL_CHECKS[slug] = Check(slug, title, description, applies, function, predicts)
         return function
 
     return register

@@ -44,6 +44,7 @@ def _broken_off(evidence: Evidence) -> dict[str, int]:
     "resync-goes-on",
     "A resync that was broken off went on where it was",
     applies=lambda evidence: bool(_broken_off(evidence)),
+    predicts=True,
 )
 def resync_goes_on(evidence: Evidence) -> Finding:
     """A node that goes down while it copies everything has less to copy when it is back.

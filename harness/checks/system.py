@@ -103,7 +103,7 @@ def jumbo(evidence: Evidence) -> Finding:
     return _judge_samples(evidence, "jumbo", "ping exits with 0", problem)
 
 
-@check("reboot", "A reboot ends within its deadline", applies=_sampled("reboot"))
+@check("reboot", "A reboot ends within its deadline", applies=_sampled("reboot"), predicts=True)
 def reboot(evidence: Evidence) -> Finding:
     """A clean reboot comes back within its deadline, with a new boot_id.
 

@@ -130,6 +130,21 @@ class Scenario(_Stored):
     """How many lines the timeline had when this was written; more may follow."""
 
 
+class SpanFile(_Stored):
+    """span.json: the whole time of a scenario, which is longer than its timeline.
+
+    Attributes:
+        from_ns: its start.
+        to_ns: the start of the next one, or the end of the run's last one.
+        judged_from_ns, judged_to_ns: when its evidence, closed by then, was judged.
+    """
+
+    from_ns: int
+    to_ns: int
+    judged_from_ns: int
+    judged_to_ns: int
+
+
 class RunInfo(_Stored):
     """run.json: what the run was."""
 

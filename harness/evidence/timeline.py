@@ -40,6 +40,7 @@ class Channel(StrEnum):
     FAULT = "fault"  # what the harness broke and healed, with proof
     WORKLOAD = "workload"  # start and end of fio jobs
     STEP = "step"  # the Gherkin steps
+    PHASE = "phase"  # what the harness is doing, where steps and faults do not tell
     CLOCK = "clock"  # measured offsets of the guests' clocks
     HOST = "host"  # what the host gave the VMs: run and wait times of QEMU's threads
     STATE = "state"  # states sampled before the fault and after the heal

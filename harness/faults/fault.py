@@ -1,7 +1,11 @@
 """The life of a fault: plan → inject → prove that it bit → … → heal → prove that it healed.
 
-Every stage goes to the timeline when it happens. A fault that did not bite does not stop the
-scenario; the judge makes it INCONCLUSIVE.
+Every stage goes to the timeline when it happens. A fault that did not bite ends the scenario there
+and then: nothing that follows could say anything of the cluster. The judge makes it INCONCLUSIVE.
+
+A proof asks the machines, never the injection: whatever it compares with is looked up beforehand,
+in ``prepare``. So that this is more than a promise, a whole run can be made in which nothing is
+injected and all else is as ever (``harness run --without-injecting``): no proof may be found.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ from typing import TYPE_CHECKING
 import libvirt
 
 from harness.crashpoints import die_here_if_asked
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InconclusiveError
+from harness.evidence.phases import Phase, marked
 from harness.evidence.timeline import Channel, TimelineWriter
 from harness.faults.journal import Undo, UndoJournal
 from harness.lab.machine import in_parallel
@@ -41,7 +46,10 @@ class Fault(ABC):
         """How to undo it, as data for the journal."""
 
     def prepare(self, lab: Lab) -> None:  # noqa: B027  (most need nothing)
-        """Ask what has to be known beforehand, so that ``inject`` takes no time."""
+        """Ask what has to be known beforehand, so that ``inject`` takes no time.
+
+        What ``bitten`` compares with belongs here: it has to be right where nothing is injected.
+        """
 
     @abstractmethod
     def inject(self, lab: Lab) -> None:
@@ -49,7 +57,10 @@ class Fault(ABC):
 
     @abstractmethod
     def bitten(self, lab: Lab) -> str:
-        """The proof that it bit, in words; empty if there is none (yet)."""
+        """The proof that it bit, in words; empty if there is none (yet).
+
+        It has to come from the machines: nothing that ``inject`` notes may be one, or part of one.
+        """
 
     @abstractmethod
     def heal(self, lab: Lab) -> None:
@@ -64,11 +75,18 @@ class Fault(ABC):
         return {}
 
 
+# How long to look for the proof that something bit, in seconds.
+BITE_DEADLINE_S = 45.0
+# How long to look for the proof that a fault healed that never bit: there may be nothing to heal.
+_NEVER_BITTEN_S = 15.0
+
+
 class FaultRunner:
     """Injects and heals faults on one lab, with journal, proof and timeline.
 
     Args:
         bite_deadline_s, heal_deadline_s: how long to look for the proofs, in seconds.
+        injecting: False leaves out every injection, and nothing else, to test the proofs.
     """
 
     def __init__(
@@ -76,15 +94,18 @@ class FaultRunner:
         lab: Lab,
         writer: TimelineWriter,
         *,
-        bite_deadline_s: float = 45.0,
+        bite_deadline_s: float = BITE_DEADLINE_S,
         heal_deadline_s: float = 240.0,
+        injecting: bool = True,
     ) -> None:
         self._lab = lab
         self._writer = writer
         self._journal = UndoJournal(lab.folder / "undo.jsonl")
         self._bite_deadline_s = bite_deadline_s
         self._heal_deadline_s = heal_deadline_s
+        self.injecting = injecting
         self._active: dict[str, Fault] = {}
+        self._bitten: set[str] = set()
         self._count = 0
 
     @property
@@ -93,11 +114,19 @@ class FaultRunner:
         return dict(self._active)
 
     def inject(self, fault: Fault) -> str:
-        """Inject and look for the proof that it bit; returns the fault's id."""
+        """Inject and look for the proof that it bit; returns the fault's id.
+
+        Raises:
+            InconclusiveError: there is none.
+        """
         return self.inject_together([fault])[0]
 
     def inject_together(self, faults: Sequence[Fault]) -> list[str]:
-        """Inject several at the same moment, then look for each one's proof; returns their ids."""
+        """Inject several at the same moment, then look for each one's proof; returns their ids.
+
+        Raises:
+            InconclusiveError: one of them has none.
+        """
         ids = []
         for fault in faults:
             self._count += 1
@@ -114,7 +143,9 @@ class FaultRunner:
             self._say("inject", fault_id, fault, "")
             injections[fault_id] = partial(fault.inject, self._lab)
         try:
-            if len(injections) == 1:
+            if not self.injecting:
+                pass
+            elif len(injections) == 1:
                 # In this thread, so that Ctrl-C ends it.
                 faults[0].inject(self._lab)
             else:
@@ -123,11 +154,18 @@ class FaultRunner:
             for fault_id, fault in zip(ids, faults, strict=True):
                 self._say("not-bitten", fault_id, fault, f"the injection failed: {error}")
             raise
+        unproved = []
         for fault_id, fault in zip(ids, faults, strict=True):
             proof = self._look_for(fault.bitten, self._bite_deadline_s)
             kind = "bitten" if proof else "not-bitten"
             self._say(kind, fault_id, fault, proof or "no proof found")
+            if proof:
+                self._bitten.add(fault_id)
+            else:
+                unproved.append(f"{fault.kind} of {fault.target}")
         die_here_if_asked("fault")
+        if unproved:
+            raise InconclusiveError(f"did not bite: {'; '.join(unproved)}")
         return ids
 
     def heal(self, fault_id: str) -> None:
@@ -137,23 +175,35 @@ class FaultRunner:
     def heal_together(self, fault_ids: Sequence[str]) -> None:
         """Heal several at the same moment, then look for each one's proof."""
         faults = {fault_id: self._active[fault_id] for fault_id in fault_ids}
-        for fault_id, fault in faults.items():
-            self._still_bitten(fault_id, fault)
+        with marked(self._writer, Phase.FAULT):
+            for fault_id, fault in faults.items():
+                self._still_bitten(fault_id, fault)
         for fault_id, fault in faults.items():
             self._say("heal", fault_id, fault, "")
         die_here_if_asked("heal")
         if len(faults) == 1:
             # In this thread, so that Ctrl-C ends it.
-            next(iter(faults.values())).heal(self._lab)
+            self._heal(*next(iter(faults.items())))
         else:
-            in_parallel({i: partial(fault.heal, self._lab) for i, fault in faults.items()})
+            in_parallel({i: partial(self._heal, i, fault) for i, fault in faults.items()})
         for fault_id, fault in faults.items():
-            proof = self._look_for(fault.healed, self._heal_deadline_s)
+            bit = fault_id in self._bitten
+            deadline_s = self._heal_deadline_s if bit else _NEVER_BITTEN_S
+            proof = self._look_for(fault.healed, min(deadline_s, self._heal_deadline_s))
             kind = "healed" if proof else "not-healed"
             self._say(kind, fault_id, fault, proof or "no proof found")
             if proof:
                 self._journal.done(fault_id)
             del self._active[fault_id]
+
+    def _heal(self, fault_id: str, fault: Fault) -> None:
+        try:
+            fault.heal(self._lab)
+        except (HarnessError, libvirt.libvirtError):
+            # Of what never bit there may be nothing to take away. The journal stays open then, so
+            # that what there was of it after all is undone before the next scenario.
+            if fault_id in self._bitten:
+                raise
 
     def _still_bitten(self, fault_id: str, fault: Fault) -> None:
         """Was it there until the end? A cut that ended by itself was shorter than it says."""

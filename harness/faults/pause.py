@@ -38,10 +38,13 @@ class Pause(Fault):
         """Let it go on."""
         return [Undo("resume", {"machine": self.machine})]
 
-    def inject(self, lab: Lab) -> None:
-        """Pause it."""
+    def prepare(self, lab: Lab) -> None:
+        """Which boot it is, and which process: a new one was never paused."""
         self._boot_id = lab.machines[self.machine].guest.boot_id()
         self._pid = lab.machines[self.machine].qemu_pid()
+
+    def inject(self, lab: Lab) -> None:
+        """Pause it."""
         lab.machines[self.machine].pause()
 
     def bitten(self, lab: Lab) -> str:

@@ -70,11 +70,14 @@ class ForcedSplitBrain(Fault):
             for number in range(self.blocks)
         ]
 
+    def prepare(self, lab: Lab) -> None:
+        """From which generation the node will go on."""
+        self._parent = self._current(lab, self.machine)
+
     def inject(self, lab: Lab) -> None:
         """Promote, write, demote; the fencing policy is back afterwards."""
         guest = lab.machines[self.machine].guest
         minor = RESOURCES.index(self.resource)
-        self._parent = self._current(lab, self.machine)
         size = self.blocks * BLOCK_SIZE
         guest.run(
             # What fails in between leaves nothing behind: the policy and Pacemaker come back.

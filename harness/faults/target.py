@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.cluster.operator import clean_up
+from harness.errors import HarnessError
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
-# LIO's configfs: a folder for each target.
+# LIO's configfs: a folder for each target. The kernel gives every new one the next number that is
+# free (configfs_new_inode() of fs/configfs/inode.c), and keeps it as long as the target is there.
 _TARGETS = "/sys/kernel/config/target/iscsi/iqn.*"
+_NUMBERS = f"stat -c '%i %n' {_TARGETS} 2> /dev/null; true"
 
 
 @dataclass(slots=True)
@@ -21,13 +24,15 @@ class TargetDeleted(Fault):
     """Clears LIO's configuration on a node (``targetcli clearconfig``): target, LUNs, backstores.
 
     The initiator's session ends at once; Pacemaker learns of it at the next monitor. The proof is
-    that the kernel has no target right after. Nothing is put back by hand: that is Pacemaker's
-    task, and healing only asks it to look again where it gave up.
+    that the target which was there is gone: the kernel has none, or one with another number, or it
+    runs another boot. Nothing is put back by hand: that is Pacemaker's task, and healing only asks
+    it to look again where it gave up.
     """
 
     machine: str
     kind: str = "target-deleted"
-    _proof: str = field(default="", init=False)
+    _boot_id: str = field(default="", init=False)
+    _before: frozenset[str] = field(default=frozenset(), init=False)
 
     @property
     def target(self) -> str:  # type: ignore[override]
@@ -42,19 +47,32 @@ class TargetDeleted(Fault):
         """Let Pacemaker look again."""
         return [Undo("clean-up", {"machine": self.machine})]
 
+    def prepare(self, lab: Lab) -> None:
+        """Which boot it is, and which target it has.
+
+        Raises:
+            HarnessError: it has none.
+        """
+        self._boot_id = lab.machines[self.machine].guest.boot_id()
+        self._before = self._targets(lab)
+        if not self._before:
+            raise HarnessError(f"{self.machine} has no iSCSI target")
+
     def inject(self, lab: Lab) -> None:
-        """Clear it, and look at once: it may be back in seconds."""
-        told = lab.machines[self.machine].guest.run(
-            "targetcli clearconfig confirm=True > /dev/null && "
-            f"{{ ls -d {_TARGETS} 2> /dev/null || echo none; }}",
-            timeout_s=120,
+        """Clear it."""
+        lab.machines[self.machine].guest.run(
+            "targetcli clearconfig confirm=True > /dev/null", timeout_s=120
         )
-        if told.stdout.strip() == "none":
-            self._proof = f"the kernel of {self.machine} had no target"
 
     def bitten(self, lab: Lab) -> str:
-        """The kernel had no target when it had been cleared; it happened once, and stays true."""
-        return self._proof
+        """The target that was there is gone; one that was started since is another one."""
+        gone = ", ".join(sorted(self._before))
+        if lab.machines[self.machine].guest.boot_id() != self._boot_id:
+            return f"{self.machine} booted anew, without {gone}"
+        now = self._targets(lab)
+        if self._before & now:
+            return ""
+        return f"{gone} is gone from {self.machine}; there is {', '.join(sorted(now)) or 'none'}"
 
     def heal(self, lab: Lab) -> None:
         """Let Pacemaker look again, unless a target is there."""
@@ -65,6 +83,11 @@ class TargetDeleted(Fault):
         """A node has a target."""
         where = self._somewhere(lab)
         return f"the kernel of {where} has a target" if where else ""
+
+    def _targets(self, lab: Lab) -> frozenset[str]:
+        """Number and path of each target that the kernel has."""
+        told = lab.machines[self.machine].guest.run(_NUMBERS, timeout_s=60).stdout
+        return frozenset(line.strip() for line in told.splitlines() if line.strip())
 
     def _somewhere(self, lab: Lab) -> str:
         for machine in lab.nodes:

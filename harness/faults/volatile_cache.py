@@ -37,13 +37,17 @@ class VolatileCache(Fault):
         """The overlays hold what the plain disks lack, so the machine cannot go on without."""
         return [Undo("volatile-drop", {"machine": self.machine})]
 
-    def inject(self, lab: Lab) -> None:
-        """Put the caches there."""
+    def prepare(self, lab: Lab) -> None:
+        """Which QEMU it is: another one would not use the caches."""
         machine = lab.machines[self.machine]
         self._disks = VolatileDisks(machine)
         self._pid = machine.qemu_pid()
+
+    def inject(self, lab: Lab) -> None:
+        """Put the caches there."""
+        assert self._disks is not None
         self._disks.attach()
-        machine.volatile = self._disks
+        lab.machines[self.machine].volatile = self._disks
 
     def bitten(self, lab: Lab) -> str:
         """QEMU uses them; or they went with the power, and some writes with them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,14 +13,16 @@ from harness.checks.no_service import BEGIN as NO_SERVICE_BEGIN
 from harness.checks.no_service import END as NO_SERVICE_END
 from harness.cluster.operator import clean_up
 from harness.cluster.sampling import add_sample
-from harness.errors import DeadlineError, HarnessError
+from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.livestate import Sign
+from harness.evidence.phases import Phase, marked
 from harness.evidence.timeline import Channel
 from harness.faults.maintenance import Maintenance
 from harness.lab.topology import MTU, Link
 from harness.steps.words import NODE, RESOURCE, machines
 
 if TYPE_CHECKING:
+    from harness.remote.ssh import Guest
     from harness.scenario import Scenario
 
 # IPv4 (20) and ICMP (8) headers, RFC 791 and RFC 792.
@@ -160,18 +163,23 @@ def settled(run: Scenario) -> None:
 def rebooted(run: Scenario, who: str) -> None:
     """``systemctl reboot``: everything has to stop in order; a hang is the seed's classic."""
     (name,) = machines(run, who)
-    guest = run.lab.machines[name].guest
+    machine = run.lab.machines[name]
+    guest = machine.guest
     before = guest.boot_id()
     started = time.monotonic()
     deadline = run.timing.reboot_deadline_s
-    guest.run("systemctl reboot", check=False)
+    begun = run.order(machine, "systemctl reboot", partial(_goes_down, guest, before))
     value = {
         "node": name,
         "seconds": None,
+        "begun": begun,
         "boot_id_before": before,
         "boot_id_after": "",
         "deadline_s": deadline,
     }
+    if not begun:
+        add_sample(run.writer, "reboot", "after", name, value)
+        raise InconclusiveError(f"{name} did not begin to go down")
 
     def missing() -> str:
         try:
@@ -189,9 +197,28 @@ def rebooted(run: Scenario, who: str) -> None:
     add_sample(run.writer, "reboot", "after", name, value)
 
 
+def _goes_down(guest: Guest, before: str) -> str:
+    """What proves that a guest is on its way down, or was: systemd's own word, or another boot.
+
+    That it does not answer proves nothing. ``stopping``: systemctl(1), is-system-running.
+    """
+    with contextlib.suppress(HarnessError):
+        state = guest.run("systemctl is-system-running", check=False, timeout_s=20).stdout.strip()
+        if state == "stopping":
+            return "systemd is stopping"
+        now = guest.boot_id()
+        return f"boot id {now}, before {before}" if now != before else ""
+    return ""
+
+
 @then(parsers.re(r"jumbo frames pass unfragmented on the (?P<link>data|drbd) link"))
 def jumbo(run: Scenario, link: str) -> None:
     """``ping -M do`` with the largest payload, from each machine on the link to each other."""
+    with marked(run.writer, Phase.VERIFICATION):
+        _ping_jumbo(run, link)
+
+
+def _ping_jumbo(run: Scenario, link: str) -> None:
     size = MTU[Link(link)] - _HEADERS
     plans = [m for m in run.lab.machines.values() if any(c.link == link for c in m.plan.cards)]
     for source in plans:

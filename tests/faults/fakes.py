@@ -197,6 +197,8 @@ class Host:
             case ("nft", "list", "tables"):
                 return "".join(f"table bridge {name}\n" for name in self.tables)
             case ("nft", "delete", *_, table):
+                if table not in self.tables:
+                    raise HarnessError("nft failed in the lab with exit code 1: No such file")
                 self.tables.remove(table)
             case ("ip", "link", "set", "dev", tap, "mtu", mtu):
                 assert tap in self._lab.port_mtu, "no such port"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InconclusiveError
 from harness.evidence.timeline import Channel, TimelineWriter, read_timeline
 from harness.faults.cuts import CarrierCut
 from harness.faults.fault import Fault, FaultRunner
@@ -64,7 +64,7 @@ class FakeFault(Fault):
 class Bench:
     """A runner on a lab that is only a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, injecting: bool = True) -> None:
         self.writer = TimelineWriter(folder / "timeline.jsonl")
         self.journal = UndoJournal(folder / "undo.jsonl")
         self.log: list[str] = []
@@ -73,6 +73,7 @@ class Bench:
             self.writer,
             bite_deadline_s=0.3,
             heal_deadline_s=0.3,
+            injecting=injecting,
         )
 
     def fault(
@@ -108,10 +109,10 @@ def test_an_injection_that_fails_says_so_of_each(tmp_path: Path) -> None:
 def test_several_are_injected_before_any_proof_is_looked_for(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     faults = [bench.fault("a", bites=("", "bit late")), bench.fault("b", bites=())]
-    ids = bench.runner.inject_together(faults)
-    assert ids == ["f1-a", "f2-b"]
+    with pytest.raises(InconclusiveError, match="did not bite: b of target of b"):
+        bench.runner.inject_together(faults)
     assert sorted(bench.log) == ["inject a", "inject b"]
-    assert list(bench.runner.active) == ids
+    assert list(bench.runner.active) == ["f1-a", "f2-b"], "whatever there is has to be healed"
     bench.writer.close()
     told = [(e.kind, e.data["id"]) for e in read_timeline(tmp_path / "timeline.jsonl")]
     assert sorted(told[:2]) == [("plan", "f1-a"), ("plan", "f2-b")]
@@ -218,11 +219,55 @@ def test_every_fault_is_looked_at_when_all_are_healed(bench: Bench) -> None:
     assert told == [("still-bitten", second), ("still-unknown", first)]
 
 
-def test_a_fault_that_does_not_bite_is_said_and_goes_on(bench: Bench) -> None:
-    fault_id = bench.runner.inject(bench.fault("x", bites=()))
+def test_a_fault_that_does_not_bite_ends_the_scenario_and_is_healed(bench: Bench) -> None:
+    with pytest.raises(InconclusiveError, match="did not bite: x of target of x"):
+        bench.runner.inject(bench.fault("x", bites=()))
+    (fault_id,) = bench.runner.active
     assert bench.said()[-1] == ("not-bitten", fault_id, "no proof found")
-    bench.runner.heal(fault_id)
+    bench.runner.heal_all()
     assert bench.said()[-1] == ("healed", fault_id, "ok")
+    assert bench.log == ["inject x", "heal x"]
+
+
+def test_what_never_bit_may_have_nothing_to_heal(bench: Bench) -> None:
+    class Absent(FakeFault):
+        def heal(self, lab: Lab) -> None:
+            raise HarnessError("no such table")
+
+    with pytest.raises(InconclusiveError):
+        bench.runner.inject(Absent("x", bench.log, [], []))
+    bench.runner.heal_all()
+    assert bench.runner.active == {}
+    assert [kind for kind, _id, _proof in bench.said()][-2:] == ["heal", "not-healed"]
+    assert list(bench.journal.open_faults()) == ["f1-x"], "the next fork undoes what there was"
+
+
+def test_without_injecting_all_else_is_done_and_the_proof_is_not_told(tmp_path: Path) -> None:
+    """The fault would bite if it were there; nobody tells it that it is not."""
+    bench, broken = Bench(tmp_path, injecting=False), tmp_path / "broken"
+
+    class Real(FakeFault):
+        def prepare(self, lab: Lab) -> None:
+            self._log.append("prepare")
+
+        def inject(self, lab: Lab) -> None:
+            broken.touch()
+
+        def bitten(self, lab: Lab) -> str:
+            self._log.append("look")
+            return "broken" if broken.exists() else ""
+
+    faults = [Real(name, bench.log, [], ["ok"]) for name in ("a", "b")]
+    with pytest.raises(InconclusiveError, match="did not bite: a of target of a; b of"):
+        bench.runner.inject_together(faults)
+    assert not broken.exists()
+    assert bench.log[:2] == ["prepare", "prepare"]
+    assert bench.log.count("look") > 2, "it is looked for until the deadline, as ever"
+    assert list(bench.journal.open_faults()) == ["f1-a", "f2-b"]
+    bench.runner.heal_all()
+    kinds = [kind for kind, _id, _proof in bench.said()]
+    assert kinds[:6] == ["plan", "plan", "inject", "inject", "not-bitten", "not-bitten"]
+    assert bench.journal.open_faults() == {}
 
 
 def test_a_proof_may_take_time_and_a_guest_that_does_not_answer_is_no_proof(bench: Bench) -> None:
@@ -310,7 +355,8 @@ def test_killed_at_any_point_the_journal_knows_what_may_be_broken(
     assert (tmp_path / "broken").exists() == broken
     expected = {"f1-x": [Undo("power-on", {"machine": "alpha"})]} if point else {}
     assert UndoJournal(tmp_path / "undo.jsonl").open_faults() == expected
-    assert [e.kind for e in read_timeline(tmp_path / "timeline.jsonl")] == said
+    events = read_timeline(tmp_path / "timeline.jsonl")
+    assert [e.kind for e in events if e.channel is Channel.FAULT] == said
 
 
 # ------------------------------------------------------------------- the faults' own proofs
@@ -346,6 +392,9 @@ class FakeMachine:
     def running(self) -> bool:
         return self.on
 
+    def qemu_pid(self) -> int:
+        return self.pid
+
     def kill(self) -> int:
         return self.pid
 
@@ -356,9 +405,10 @@ class FakeMachine:
         self.carrier.append((link, up))
 
 
-def lab_of(machine: FakeMachine) -> Lab:
+def lab_of(machine: FakeMachine, folder: Path | None = None) -> Lab:
     machines = {"alpha": machine, "bravo": machine}
-    return cast("Lab", SimpleNamespace(machines=machines, topology=Topology()))
+    there = SimpleNamespace(machines=machines, topology=Topology(), folder=folder)
+    return cast("Lab", there)
 
 
 def test_power_is_off_when_the_process_is_gone_and_libvirt_knows_it() -> None:
@@ -366,6 +416,7 @@ def test_power_is_off_when_the_process_is_gone_and_libvirt_knows_it() -> None:
     process = subprocess.Popen(["sleep", "60"])
     machine.pid = process.pid
     fault, lab = PowerOff("alpha"), lab_of(machine)
+    fault.prepare(lab)
     fault.inject(lab)
     machine.on = False
     assert fault.bitten(lab) == "", "the process still runs"
@@ -379,9 +430,11 @@ def test_power_is_off_when_the_process_is_gone_and_libvirt_knows_it() -> None:
 
 
 @pytest.mark.parametrize("fault", [PowerOff("alpha"), Reset("alpha")], ids=["off", "reset"])
-def test_a_machine_is_healed_when_it_runs_another_boot(fault: PowerOff | Reset) -> None:
+def test_a_machine_is_healed_when_it_runs_another_boot(
+    fault: PowerOff | Reset, tmp_path: Path
+) -> None:
     machine = FakeMachine()
-    lab = lab_of(machine)
+    lab = lab_of(machine, tmp_path)
     fault.prepare(lab)
     fault.inject(lab)
     machine.guest.now = "old"
@@ -394,16 +447,27 @@ def test_a_machine_is_healed_when_it_runs_another_boot(fault: PowerOff | Reset) 
     assert "old" in proof
 
 
-def test_a_reset_bit_when_the_old_boot_does_not_answer() -> None:
+BANNER = "[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org)"
+
+
+def test_a_reset_is_proved_by_the_console_or_by_another_boot(tmp_path: Path) -> None:
+    console = tmp_path / "console" / "alpha.log"
+    console.parent.mkdir()
+    console.write_text(f"{BANNER}\r\n[    1.1] something\r\n")
     machine = FakeMachine()
-    fault, lab = Reset("alpha"), lab_of(machine)
+    fault, lab = Reset("alpha"), lab_of(machine, tmp_path)
     fault.prepare(lab)
     fault.inject(lab)
-    assert "no longer answers" in fault.bitten(lab)
+    with pytest.raises(GuestUnreachableError):
+        fault.bitten(lab)  # that it does not answer proves nothing: it may be busy
     machine.guest.now = "old"
     assert fault.bitten(lab) == ""
     machine.guest.now = "new"
     assert "boot id new" in fault.bitten(lab)
+    machine.guest.now = "old"
+    with console.open("a") as log:
+        log.write(f"{BANNER}\r\n")
+    assert fault.bitten(lab) == BANNER
 
 
 def test_a_cable_is_pulled_when_every_guest_sees_no_carrier() -> None:

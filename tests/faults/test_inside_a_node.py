@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.errors import HarnessError
 from harness.faults.clock import ClockJump
 from harness.faults.daemons import DaemonFrozen, DaemonKilled, DaemonStopped
 from harness.faults.filling import _RESERVE, _WRITE, FileSystemFull
@@ -199,15 +200,24 @@ def test_filling_ends_when_nothing_more_fits(tmp_path: Path, script: str) -> Non
     assert room.read_text().strip() == "0"
 
 
-def test_a_deleted_target_is_proved_at_once_and_stays_proved(fake: FakeLab) -> None:
+TARGET = "/sys/kernel/config/target/iscsi/iqn.2026-11.com.example:x"
+
+
+def test_a_deleted_target_is_gone_though_another_one_was_started(fake: FakeLab) -> None:
     fault = TargetDeleted("alpha")
-    fake.alpha.answer("clearconfig", "/sys/kernel/config/target/iscsi/iqn.2026-11.com.example:x\n")
+    fake.alpha.answer("stat", "")
+    with pytest.raises(HarnessError, match="alpha has no iSCSI target"):
+        fault.prepare(fake.as_lab)
+    fake.alpha.answer("stat", f"31077 {TARGET}\n")
+    fault.prepare(fake.as_lab)
     fault.inject(fake.as_lab)
+    assert "clearconfig" in fake.alpha.ran[-1]
     assert fault.bitten(fake.as_lab) == "", "it is still there"
-    fake.alpha.answer("clearconfig", "none\n")
-    fault.inject(fake.as_lab)
-    proof = "the kernel of alpha had no target"
-    assert fault.bitten(fake.as_lab) == proof
+    fake.alpha.answer("stat", "")
+    assert fault.bitten(fake.as_lab) == f"31077 {TARGET} is gone from alpha; there is none"
+    fake.alpha.answer("stat", f"31455 {TARGET}\n")
+    proof = f"31077 {TARGET} is gone from alpha; there is 31455 {TARGET}"
+    assert fault.bitten(fake.as_lab) == proof, "Pacemaker has put it back meanwhile"
     for guest in (fake.alpha, fake.bravo):
         guest.answer("ls -d", 2)
     assert fault.healed(fake.as_lab) == ""
@@ -219,6 +229,8 @@ def test_a_deleted_target_is_proved_at_once_and_stays_proved(fake: FakeLab) -> N
     fault.heal(fake.as_lab)
     assert "crm_resource" not in "".join(fake.alpha.ran[asked:]), "Pacemaker has put it back"
     assert fault.bitten(fake.as_lab) == proof
+    fake.machines["alpha"].boots()
+    assert "booted anew" in fault.bitten(fake.as_lab), "it was fenced for what failed there"
 
 
 @pytest.mark.parametrize(

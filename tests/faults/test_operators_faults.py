@@ -105,6 +105,7 @@ def test_a_split_brain_is_two_generations_from_one(fake: FakeLab) -> None:
     fault = ForcedSplitBrain("bravo", "r1", 2)
     alpha, bravo = (fake.machines[name].guest for name in ("alpha", "bravo"))
     alpha.current = "2222222222222223"
+    fault.prepare(lab(fake))
     fault.inject(lab(fake))
     assert fault.bitten(lab(fake)) == "", "bravo wrote nothing that made a generation"
     bravo.current = "3333333333333333"
@@ -139,9 +140,7 @@ def test_the_clean_up_goes_on_where_one_part_of_it_fails(tmp_path: Path) -> None
     scripts: list[str] = []
     guest = SimpleNamespace(run=lambda script, **_options: scripts.append(script))
     there.machines["bravo"] = SimpleNamespace(guest=guest)
-    fault = ForcedSplitBrain("bravo", "r1", 2)
-    fault._current = lambda *_args: 0  # type: ignore[method-assign]
-    fault.inject(there)
+    ForcedSplitBrain("bravo", "r1", 2).inject(there)
     (tmp_path / "drbdadm").write_text(
         '#!/bin/sh\necho drbdadm "$@" >> $SAID\n[ "$1" != secondary ] || '
         "[ $(grep -c secondary $SAID) = 3 ]\n"

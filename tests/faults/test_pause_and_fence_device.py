@@ -30,6 +30,8 @@ def fake(tmp_path: Path) -> FakeLab:
 
 def test_a_pause_from_begin_to_end(fake: FakeLab) -> None:
     fault, alpha = Pause("alpha"), fake.machines["alpha"]
+    fault.prepare(lab(fake))
+    assert fault.bitten(lab(fake)) == ""
     fault.inject(lab(fake))
     assert fault.bitten(lab(fake)) == "the CPUs of alpha are paused"
     assert fault.healed(lab(fake)) == ""
@@ -42,6 +44,8 @@ def test_a_pause_from_begin_to_end(fake: FakeLab) -> None:
 @pytest.mark.parametrize("state", ["off", "running"])
 def test_a_paused_machine_that_was_fenced(fake: FakeLab, state: str) -> None:
     fault, alpha = Pause("alpha"), fake.machines["alpha"]
+    fault.prepare(lab(fake))
+    assert fault.bitten(lab(fake)) == ""
     fault.inject(lab(fake))
     alpha.state, alpha.guest.now, alpha.pid = state, "new", 8
     assert fault.bitten(lab(fake)) == "QEMU process 7 of alpha ended while it was paused"
@@ -52,6 +56,7 @@ def test_a_paused_machine_that_was_fenced(fake: FakeLab, state: str) -> None:
 
 def test_a_pause_that_ended_by_itself(fake: FakeLab) -> None:
     fault = Pause("alpha")
+    fault.prepare(lab(fake))
     fault.inject(lab(fake))
     fake.machines["alpha"].resume()
     assert fault.bitten(lab(fake)) == ""
