@@ -23,6 +23,7 @@ from harness.progress import console
 if TYPE_CHECKING:
     from harness.lab.doctor import Finding
     from harness.lab.topology import MachinePlan
+    from harness.session import RunOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,6 +47,29 @@ ConnectOption = Annotated[
         help="Put the lab on an existing libvirt daemon of this machine, e.g. qemu:///system, "
         "instead of a private one."
     ),
+]
+TagOption = Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")]
+ThemeOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Only scenarios of this theme: links, power, storage, … (docs/catalogue.md)"),
+]
+BudgetOption = Annotated[
+    str,
+    typer.Option(
+        help="Only what fits into this time (40m, 2h, 1h30m), what was not run for longest first.",
+        show_default=False,
+    ),
+]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="When a run goes on: run again what was not VALID. What it came to before still "
+        "counts.",
+    ),
+]
+ListOption = Annotated[
+    bool, typer.Option("--list", help="List the scenarios with expected minutes, and stop.")
 ]
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
 
@@ -78,8 +102,10 @@ def run(
         list[str] | None,
         typer.Option("--scenario", help="The same as a name without it; may be repeated."),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")] = None,
+    tag: TagOption = None,
+    theme: ThemeOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those tagged @nightly.")] = False,
+    budget: BudgetOption = "",
     keep: Annotated[str, typer.Option(help="Keep the lab: never, on-failure or always.")] = "never",
     fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
     connect: ConnectOption = "",
@@ -102,18 +128,26 @@ def run(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder (or begin it).")
     ] = None,
-    list_only: Annotated[bool, typer.Option("--list", help="List the scenarios and stop.")] = False,
+    again: AgainOption = False,
+    list_only: ListOption = False,
+    without_injecting: Annotated[
+        bool,
+        typer.Option(
+            "--without-injecting",
+            help="A test of the harness: do everything but inject. Nothing may be proved then, so "
+            "every scenario has to be INCONCLUSIVE.",
+        ),
+    ] = False,
     cache: CacheOption = None,
 ) -> None:
     """Run scenarios on a lab and write the failover report."""
     from harness.cluster.config import load_config
     from harness.lab.image import ImageOptions
-    from harness.running import list_scenarios, run_scenarios
-    from harness.session import Keep, RunOptions, new_run_folder
+    from harness.running import list_scenarios
+    from harness.session import Keep, RunOptions
     from harness.timing import PROFILES
 
-    if accelerator not in ("auto", "kvm", "tcg"):
-        raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
+    _check_accelerator(accelerator)
     if keep not in list(Keep):
         raise BadInputError(f"--keep {keep!r}?", hint="never, on-failure or always")
     if not suite.exists():
@@ -129,9 +163,14 @@ def run(
         fresh=fresh,
         keep=Keep(keep),
         max_stall_s=max_stall,
+        folder=resume.resolve() if resume is not None else None,
+        resume=resume is not None,
+        again=again,
+        injecting=not without_injecting,
+        budget_s=_seconds(budget),
         only=only,
-        # As it is written in a feature file, or without its sign.
-        tags=tuple(word.removeprefix("@") for word in tag or ()),
+        tags=_tags(tag),
+        themes=_themes(theme),
         everything=everything,
     )
     if config is not None:
@@ -139,16 +178,80 @@ def run(
         load_config(config, PROFILES["tcg"])
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
-    _check_host(options.cache, connect)
-    if resume is not None:
-        target = resume.resolve()
-    else:
-        target = folder.resolve() if folder is not None else new_run_folder()
-    options = dataclasses.replace(options, folder=target, resume=resume is not None)
-    code = run_scenarios(options, suite)
+    if folder is not None and not options.resume:
+        options = dataclasses.replace(options, folder=folder.resolve())
+    raise typer.Exit(_run(options, suite))
+
+
+@app.command()
+def nightly(
+    names: Annotated[list[str] | None, typer.Argument(help="Scenarios; by default all.")] = None,
+    tag: TagOption = None,
+    theme: ThemeOption = None,
+    budget: BudgetOption = "",
+    again: AgainOption = False,
+    list_only: ListOption = False,
+    accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+    cache: CacheOption = None,
+) -> None:
+    """Run all scenarios, or go on with that, in as many parts as it takes.
+
+    The run is reports/nightly-CODE, where CODE is the hash of everything that a result depends on:
+    parts of other code are never merged. What was judged is not run again, whatever the verdict;
+    what was cut short is. Run it again after an interruption, a kill, or the end of a budget.
+    """
+    from harness.resuming import code_hash
+    from harness.running import list_scenarios
+    from harness.session import RunOptions
+
+    _check_accelerator(accelerator)
+    options = RunOptions(
+        cache=_cache(cache),
+        accelerator=accelerator,
+        folder=REPORTS / f"nightly-{code_hash()}",
+        resume=True,
+        again=again,
+        budget_s=_seconds(budget),
+        only=tuple(names or ()),
+        tags=_tags(tag),
+        themes=_themes(theme),
+        everything=True,
+    )
+    suite = PROJECT / "scenarios"
+    raise typer.Exit(list_scenarios(options, suite) if list_only else _run(options, suite))
+
+
+def _run(options: RunOptions, suite: Path) -> int:
+    """Run on this host, if it can; the exit code."""
+    from harness.running import run_scenarios
+    from harness.session import new_run_folder
+
+    _check_host(options.cache, options.connect)
+    target = options.folder or new_run_folder()
+    code = run_scenarios(dataclasses.replace(options, folder=target), suite)
     with contextlib.suppress(OSError):
         target.rmdir()  # a run that ended before it began has nothing in it
-    raise typer.Exit(code)
+    return code
+
+
+def _check_accelerator(accelerator: str) -> None:
+    if accelerator not in ("auto", "kvm", "tcg"):
+        raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
+
+
+def _seconds(budget: str) -> float | None:
+    from harness.nightly.budget import parse_budget
+
+    return parse_budget(budget) if budget else None
+
+
+def _tags(told: list[str] | None) -> tuple[str, ...]:
+    """As they are written in a feature file, or without the sign."""
+    return tuple(word.removeprefix("@") for word in told or ())
+
+
+def _themes(told: list[str] | None) -> tuple[str, ...]:
+    return tuple(word.removeprefix("theme-") for word in _tags(told))
 
 
 @app.command()

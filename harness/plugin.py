@@ -16,9 +16,14 @@ import pytest
 
 from harness.checks import Verdict, judge, judge_and_keep
 from harness.errors import ExitCode, HarnessError, InconclusiveError
+from harness.evidence.attempts import INTERRUPTED
+from harness.evidence.clock import now_ns
 from harness.evidence.timeline import Channel
+from harness.nightly.budget import assumed_s, plan
+from harness.nightly.durations import LAB, Durations
 from harness.progress import console
-from harness.session import LabSession, RunOptions, default_options, done_before
+from harness.resuming import check_code, done_before
+from harness.session import LabSession, RunOptions, default_options
 from harness.steps.lint import lint_items, scenario_name, scenario_template
 
 if TYPE_CHECKING:
@@ -40,6 +45,11 @@ pytest_plugins = [
 
 OPTIONS = pytest.StashKey[RunOptions]()
 SESSION = pytest.StashKey[LabSession]()
+LEFT_OUT = pytest.StashKey[list[str]]()
+"""Names of scenarios that were chosen and not begun, as they would not have ended in time."""
+MATCHED = pytest.StashKey[int]()
+"""How many scenarios were asked for, whether or not they are still to be run."""
+_BEGAN_NS = pytest.StashKey[int]()
 _GHERKIN = pytest.StashKey[tuple[Any, Any]]()
 _RUN = pytest.StashKey[Any]()
 _TROUBLE = pytest.StashKey[str]()
@@ -49,6 +59,8 @@ _UNPROVED = pytest.StashKey[str]()
 def pytest_configure(config: pytest.Config) -> None:
     """Options for a run that was started by pytest itself rather than by ``harness run``."""
     config.stash.setdefault(OPTIONS, default_options())
+    config.stash[LEFT_OUT] = []
+    config.stash[_BEGAN_NS] = now_ns()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,9 +69,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if problems:
         raise pytest.UsageError("\n".join(problems))
     options = config.stash[OPTIONS]
-    if options.everything and not (options.only or options.tags or options.resume):
+    if options.everything and not _narrowed(options):
         return
     chosen = [item for item in items if scenario_template(item) and _wanted(item, options)]
+    config.stash[MATCHED] = len(chosen)
     names = {scenario_name(item) for item in chosen}
     for only in options.only:
         if not any(name == only or name.startswith(f"{only} [") for name in names):
@@ -68,23 +81,90 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             hint = near[0] if near else "harness run --list --all"
             raise pytest.UsageError(f"no scenario called {only!r} (hint: {hint})")
     try:
-        done = done_before(options, names)
+        chosen = _in_time(_not_done(chosen, names, options), options)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from error
-    if done:
-        console.print(f"• {len(done)} scenarios are VALID already and not run again", markup=False)
-        chosen = [item for item in chosen if scenario_name(item) not in done]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
+
+
+def _not_done(items: list[pytest.Item], names: set[str], options: RunOptions) -> list[pytest.Item]:
+    """Without what the run that is resumed has judged, and what a run without faults cannot try."""
+    if not options.injecting:
+        idle = [item for item in items if item.get_closest_marker("control")]
+        console.print(f"• {len(idle)} scenarios inject nothing: left out", markup=False)
+        items = [item for item in items if item not in idle]
+    if not options.resume or options.folder is None:
+        return items
+    check_code(options.folder)
+    done = done_before(options.folder, names, again=options.again)
+    if done & names:
+        text = f"• {len(done & names)} scenarios were judged in this run already: not run again"
+        console.print(text, markup=False)
+    return [item for item in items if scenario_name(item) not in done]
+
+
+def _in_time(items: list[pytest.Item], options: RunOptions) -> list[pytest.Item]:
+    """What fits into the budget, in the order in which it is due."""
+    if options.budget_s is None:
+        return items
+    durations = _durations(options)
+    planned = plan([scenario_name(item) for item in items], durations, options.budget_s)
+    if planned.left_out:
+        text = f"• {len(planned.left_out)} scenarios do not fit into the budget: left out"
+        console.print(text, markup=False)
+    order = {name: number for number, name in enumerate(planned.chosen)}
+    fitting = [item for item in items if scenario_name(item) in order]
+    return sorted(fitting, key=lambda item: order[scenario_name(item)])
+
+
+def _durations(options: RunOptions) -> Durations:
+    kind = options.accelerator if options.accelerator in ("kvm", "tcg") else None
+    return Durations(options.cache.root, kind)
+
+
+def _narrowed(options: RunOptions) -> bool:
+    return bool(
+        options.only
+        or options.tags
+        or options.themes
+        or options.resume
+        or options.budget_s is not None
+        or not options.injecting
+    )
 
 
 def _wanted(item: pytest.Item, options: RunOptions) -> bool:
     name = scenario_name(item)
     named = any(name == only or name.startswith(f"{only} [") for only in options.only)
     tagged = any(item.get_closest_marker(tag.replace("-", "_")) for tag in options.tags)
-    if not (options.only or options.tags):
+    themed = any(
+        item.get_closest_marker(f"theme_{theme.replace('-', '_')}") for theme in options.themes
+    )
+    if not (options.only or options.tags or options.themes):
         return options.everything or item.get_closest_marker("nightly") is None
-    return (named or not options.only) and (tagged or not options.tags)
+    return (
+        (named or not options.only)
+        and (tagged or not options.tags)
+        and (themed or not options.themes)
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """A scenario that could not end within the budget is not begun, and said to be left out."""
+    options = item.config.stash[OPTIONS]
+    if options.budget_s is None or scenario_template(item) is None:
+        return None
+    name = scenario_name(item)
+    spent_s = (now_ns() - item.config.stash[_BEGAN_NS]) / 1e9
+    session = item.config.stash.get(SESSION, None)
+    lab_s = _durations(options).lab_s() if session is None else 0.0
+    if spent_s + lab_s + assumed_s(name, _durations(options)) <= options.budget_s:
+        return None
+    item.config.stash[LEFT_OUT].append(name)
+    console.print(f"• not begun, as the time is over: {name}", markup=False)
+    return True
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -98,7 +178,7 @@ def pytest_bdd_apply_tag(tag: str, function: Any) -> bool:
 @pytest.fixture(scope="session")
 def lab_session(request: pytest.FixtureRequest) -> Iterator[LabSession]:
     """The run's lab, started when the first scenario needs it."""
-    session = LabSession(request.config.stash[OPTIONS])
+    session, began_ns = LabSession(request.config.stash[OPTIONS]), request.config.stash[_BEGAN_NS]
     request.config.stash[SESSION] = session
     try:
         try:
@@ -109,6 +189,7 @@ def lab_session(request: pytest.FixtureRequest) -> Iterator[LabSession]:
         except (libvirt.libvirtError, OSError, subprocess.SubprocessError) as error:
             text = f"the lab did not come up: {error}"
             pytest.exit(text, returncode=int(ExitCode.HARNESS_ERROR))
+        session.durations.note(LAB, (now_ns() - began_ns) / 1e9, began_ns)
         yield session
     finally:
         session.close()
@@ -175,7 +256,8 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
         return
     if isinstance(sys.exc_info()[1], KeyboardInterrupt):
         # Ctrl-C: end now. Healing and settling would take minutes, and the lab goes anyway.
-        run.close("interrupted")
+        request.config.stash[SESSION].interrupted = True
+        run.close(INTERRUPTED)
         return
     trouble = request.node.stash.get(_TROUBLE, None)
     if trouble is None:
@@ -188,8 +270,12 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
         # A step could not be proved although every check that was run holds: never a pass.
         trouble = unproved
     run.close(trouble)
-    verdict = judge_and_keep(run.folder)
     session = request.config.stash[SESSION]
+    closed_ns = now_ns()
+    verdict = judge_and_keep(run.folder)
+    # What could not be judged may have ended early: it tells when it was run, not how long.
+    whole = trouble is None and verdict.verdict is not Verdict.INCONCLUSIVE
+    session.judged(run, closed_ns, now_ns(), whole=whole)
     session.failed |= verdict.verdict is not Verdict.VALID
     console.print(f"■ {verdict.verdict}: {run.info.name}", markup=False)
     if verdict.verdict is not Verdict.VALID:

@@ -11,8 +11,11 @@ import pytest
 
 from harness.crashpoints import die_here_if_asked
 from harness.errors import ExitCode
+from harness.evidence.clock import now_ns
 from harness.lab.paths import PROJECT
-from harness.plugin import OPTIONS
+from harness.nightly.budget import listed
+from harness.nightly.durations import Durations
+from harness.plugin import LEFT_OUT, MATCHED, OPTIONS
 from harness.reporting import report
 from harness.steps.lint import scenario_name, scenario_template
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from harness.session import RunOptions
 
 NO_MATCH = "error: no scenario matches (hint: harness run --list --all)"
+NOTHING_LEFT = "nothing is left to run, or nothing fits (hint: --again, a larger --budget)"
 
 
 class _WithOptions:
@@ -37,10 +41,25 @@ class _WithOptions:
 
 
 class _Collected:
-    """Remembers the names of the collected scenarios."""
+    """Remembers the names of the collected scenarios, and which of them were not begun."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self._config: pytest.Config | None = None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Where the plugin keeps what it left out."""
+        self._config = config
+
+    @property
+    def left_out(self) -> list[str]:
+        """Scenarios that were chosen and not begun, as the time was over."""
+        return self._config.stash.get(LEFT_OUT, []) if self._config is not None else []
+
+    @property
+    def matched(self) -> bool:
+        """Whether anything was asked for that there is, done already or not."""
+        return self._config is None or self._config.stash.get(MATCHED, 1) > 0
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -55,16 +74,21 @@ def _pytest(options: RunOptions, suite: Path, *more: str, plugins: tuple[object,
 
 
 def list_scenarios(options: RunOptions, suite: Path) -> int:
-    """Print the names of the scenarios that would run."""
+    """Print the scenarios that would run, in that order, with the minutes that they take."""
     collected = _Collected()
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        # Names only, one a line; what pytest has to say is of interest when it fails.
+        # What pytest has to say is of interest when it fails.
         code = _pytest(options, suite, "--collect-only", "-qq", plugins=(collected,))
     if code == int(pytest.ExitCode.NO_TESTS_COLLECTED):
-        print(NO_MATCH)
+        print(NOTHING_LEFT if collected.matched else NO_MATCH)
+        return int(ExitCode.VALID if collected.matched else ExitCode.MISSING_ENVIRONMENT)
+    elif code == 0:
+        kind = options.accelerator if options.accelerator in ("kvm", "tcg") else None
+        durations = Durations(options.cache.root, kind)
+        print(*listed(collected.names, durations, now_ns()), sep="\n")
     elif code != int(pytest.ExitCode.USAGE_ERROR):
-        print(*(collected.names if code == 0 else [said.getvalue().strip()]), sep="\n")
+        print(said.getvalue().strip())
     return 0 if code == 0 else int(ExitCode.MISSING_ENVIRONMENT)
 
 
@@ -83,19 +107,25 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
     arguments = ("-q", "--no-header", "--tb=short", "-rN", "-s")
     code = _pytest(options, suite, *arguments, plugins=(collected,))
     resumable = options.resume and (options.folder / "evidence").is_dir()
-    if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and resumable and not options.tags:
+    if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and collected.matched and resumable:
+        print(NOTHING_LEFT)
         return report(options.folder)
     if code in (int(pytest.ExitCode.USAGE_ERROR), int(pytest.ExitCode.INTERNAL_ERROR)):
         return int(ExitCode.MISSING_ENVIRONMENT if code == 4 else ExitCode.HARNESS_ERROR)
     if code == int(pytest.ExitCode.NO_TESTS_COLLECTED):
-        print(NO_MATCH)
+        print(NOTHING_LEFT if collected.matched else NO_MATCH)
+        return int(ExitCode.MISSING_ENVIRONMENT)
+    left_out = collected.left_out
+    for name in left_out:
+        print(f"left out, as the time was over: {name}")
+    if left_out and not (options.folder / "evidence").is_dir():
         return int(ExitCode.MISSING_ENVIRONMENT)
     if not (options.folder / "evidence").is_dir():
         # Nothing was run: a bad feature (usage error) or a lab that did not come up.
         return code if code in {int(c) for c in ExitCode if c >= 10} else 21 if code == 4 else 20
     die_here_if_asked("report")
     meant = report(options.folder)
-    missing = set(collected.names) - _judged(options.folder)
+    missing = set(collected.names) - _judged(options.folder) - set(left_out)
     for name in sorted(missing):
         print(f"not judged: {name}")
     if meant in (ExitCode.VALID, ExitCode.INCONCLUSIVE) and (missing or (code and not meant)):

@@ -20,6 +20,7 @@ from harness.checks import ScenarioVerdict, Verdict, judge
 from harness.cluster import sampling
 from harness.cluster.form import view_missing
 from harness.cluster.offline import read_replicas
+from harness.cluster.residue import sample_residue
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.block_trace import TRACE_INSTANCE
 from harness.evidence.clock import now_ns
@@ -137,11 +138,12 @@ class Scenario:
         self._witnesses = witnesses
         self._user_max_stall_s = max_stall_s
         self._files: dict[str, str] = {}
-        self._started_ns = now_ns()
+        self.started_ns = now_ns()
         self._roles: dict[str, str] = {}
         self._last_io: dict[str, tuple[int, int]] = {}
         self._seen: list[Event] = []
         self._judged: ScenarioVerdict | None = None
+        self._touched = False
         self.live = Live()
         self._cancel = self.writer.subscribe(self._listen)
         self._save("running", None)
@@ -170,6 +172,7 @@ class Scenario:
             )
         assert view is not None
         sampling.sample_disks(self.lab, self.writer, "before")
+        sample_residue(self.lab, self.writer, "before")
         if unwell := view_missing(view, [m.name for m in self.lab.nodes]):
             raise HarnessError(
                 f"the snapshot's cluster is not healthy after the revert: {unwell}",
@@ -281,12 +284,12 @@ class Scenario:
 
     def inject(self, fault: Fault) -> str:
         """Break something; returns the fault's id."""
-        self.expect.fault = True
+        self.expect.fault = self._touched = True
         return self.faults.inject(fault)
 
     def inject_together(self, faults: Sequence[Fault]) -> list[str]:
         """Break several things at the same moment; returns the faults' ids."""
-        self.expect.fault = True
+        self.expect.fault = self._touched = True
         return self.faults.inject_together(faults)
 
     def hold(self, seconds: float) -> None:
@@ -310,6 +313,7 @@ class Scenario:
         Returns:
             the proof; empty if none was found in time.
         """
+        self._touched = True
         with marked(self.writer, Phase.FAULT):
             if self.faults.injecting:
                 machine.guest.run(command, check=False)
@@ -466,7 +470,10 @@ class Scenario:
         nobody chose.
         """
         quiet = self.workload is None or not (self.workload.running or self.workload.stuck)
-        parts: dict[str, Callable[[], None]] = {}
+        # Before the file system is taken away to be checked, and long before a revert hides it.
+        parts: dict[str, Callable[[], None]] = {
+            "what is left": partial(sample_residue, self.lab, self.writer, "after")
+        }
         if self.workload is not None:
             parts["fio's logs"] = partial(self.workload.collect, self.folder)
             if quiet:
@@ -567,10 +574,11 @@ class Scenario:
             "name": self.info.name,
             "feature": self.info.feature,
             "tags": self.info.tags,
-            "started_ns": self._started_ns,
+            "started_ns": self.started_ns,
             "ended_ns": None if outcome == "running" else now_ns(),
             "outcome": outcome,
             "error": error,
+            "touched": self._touched,
             "reproduce": self.info.reproduce,
             "gherkin": self.info.gherkin,
             "expect": asdict(self.expect),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shlex
 import sys
@@ -13,17 +11,23 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.checks import ScenarioVerdict, Verdict
 from harness.cluster.config import load_config
 from harness.cluster.formed import bring_up, open_formed, qemu_version
 from harness.errors import BadInputError, MissingEnvironmentError
+from harness.evidence.attempts import read_json, write_json
 from harness.evidence.clock import now_ns
+from harness.evidence.model import SpanFile
+from harness.evidence.phases import SPAN
 from harness.lab.accelerator import probe_kvm
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.lab import Lab
-from harness.lab.paths import PROJECT, REPORTS, default_cache
+from harness.lab.paths import REPORTS, default_cache
+from harness.leaving import Leftovers
+from harness.nightly.durations import Durations
 from harness.progress import console
+from harness.resuming import RUN, check_mergeable, set_aside, set_aside_fragments
+from harness.resuming import code_hash as code_hash
 from harness.scenario import Scenario, ScenarioInfo
 from harness.timing import PROFILES
 from harness.watching import LabWitnesses
@@ -31,6 +35,7 @@ from harness.watching import LabWitnesses
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.lab.image import Image
     from harness.lab.paths import Cache
 
 
@@ -57,9 +62,14 @@ class RunOptions:
         keep: whether the lab outlives the run.
         max_stall_s: a bound on the longest stall that replaces every scenario's own, in seconds.
         folder: where the run lands; None for a new folder under reports/.
-        resume: go on with the run in ``folder``: what is VALID there already is not run again.
+        resume: go on with the run in ``folder``: what was judged there is not run again.
+        again: of that, run again what was not VALID; earlier attempts still count.
+        injecting: False leaves out every injection, to test that no fault is proved then.
+        budget_s: a scenario is begun only while it can be expected to end within so many seconds
+            from the start of the run; None for no limit.
         only: names of scenarios (with or without their example) to run; empty for all.
         tags: run only scenarios with one of these tags; empty for all.
+        themes: run only scenarios of one of these themes (tags that begin with ``theme-``).
         everything: also those tagged ``@nightly``, which otherwise run only when they are named
             or their tag is.
     """
@@ -75,8 +85,12 @@ class RunOptions:
     max_stall_s: float | None = None
     folder: Path | None = None
     resume: bool = False
+    again: bool = False
+    injecting: bool = True
+    budget_s: float | None = None
     only: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    themes: tuple[str, ...] = ()
     everything: bool = False
 
 
@@ -106,77 +120,6 @@ def choose_accelerator(options: RunOptions, kernel: Path) -> str:
     return found.kind
 
 
-_NO_PART_OF_A_RESULT = (
-    "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/lint",
-    "harness/cluster/lintable.py", "harness/points", "scenarios/mutants", "scenarios/findings",
-)  # fmt: skip
-
-
-def code_hash() -> str:
-    """Hash of everything that a result depends on: results of other code are never merged.
-
-    How results are shown is not among it, nor what judges a configuration without running it, nor
-    mutants: a mutant's own file is its run's configuration.
-    """
-    digest = hashlib.sha256()
-    apart = tuple(PROJECT / part for part in _NO_PART_OF_A_RESULT)
-    for top in ("harness", "features", "scenarios", "vagrant"):
-        for path in sorted((PROJECT / top).rglob("*")):
-            if any(path.is_relative_to(part) for part in apart):
-                continue
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def done_before(options: RunOptions, chosen: set[str]) -> set[str]:
-    """Names of the scenarios that the run to be resumed has judged VALID.
-
-    Others of the ``chosen`` are set aside below ``superseded/``: nothing is lost, they run again.
-
-    Raises:
-        BadInputError: the run was made by other code, or cannot be read.
-    """
-    folder = options.folder
-    if not options.resume or folder is None or not (folder / "run.json").exists():
-        return set()
-    facts = _read_json(folder / "run.json")
-    if facts.get("code") != code_hash():
-        raise BadInputError(
-            f"{folder} holds results of other code than this",
-            hint="start a new run, or check out the code of that one",
-        )
-    done = set()
-    for evidence in sorted((folder / "evidence").glob("*/scenario.json")):
-        name = str(_read_json(evidence).get("name", ""))
-        stored = evidence.with_name("verdict.json")
-        if name and _is_valid(stored):
-            done.add(name)
-            continue
-        if name not in chosen:
-            continue
-        aside = folder / "superseded"
-        aside.mkdir(exist_ok=True)
-        evidence.parent.rename(aside / f"{evidence.parent.name}-{now_ns()}")
-    return done
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one if a kill -9 left half of it."""
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return raw if isinstance(raw, dict) else {}
-
-
-def _is_valid(verdict: Path) -> bool:
-    try:
-        return ScenarioVerdict.load(verdict).verdict is Verdict.VALID
-    except (OSError, ValueError):
-        return False
-
-
 def new_run_folder() -> Path:
     """A new folder under reports/, named by local time."""
     base = time.strftime("%Y%m%d-%H%M%S")
@@ -200,7 +143,10 @@ class LabSession:
         self.lab: Lab | None = None
         self.witnesses: LabWitnesses | None = None
         self.failed = False
+        self.interrupted = False
         self._slugs: set[str] = set()
+        self._span: tuple[Path, SpanFile] | None = None
+        self._leftovers = Leftovers(self.folder)
 
     def start(self) -> None:
         """Image, lab, cluster, witnesses.
@@ -217,10 +163,15 @@ class LabSession:
             # A daemon that is down must not keep another lab from starting.
             console.print(f"• an abandoned lab is still there: {error}", markup=False)
         image = ensure_image(options.cache, options.image)
-        accelerator = choose_accelerator(options, image.kernel)
-        self.timing = PROFILES[accelerator]
+        self.accelerator = choose_accelerator(options, image.kernel)
+        self.timing = PROFILES[self.accelerator]
         config = load_config(options.config, self.timing)
         self.timing = config.timing
+        facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}))
+        if options.resume:
+            check_mergeable(self.folder, facts)
+            set_aside_fragments(self.folder)
+        self._leftovers.before_the_lab()
         if options.lab is not None:
             self.lab = Lab.attach(options.cache, options.lab)
             open_formed(self.lab)
@@ -229,7 +180,7 @@ class LabSession:
             self.lab = Lab.create(options.cache, options.connect)
             try:
                 bringup = bring_up(
-                    self.lab, image, config, accelerator=accelerator, fresh=options.fresh
+                    self.lab, image, config, accelerator=self.accelerator, fresh=options.fresh
                 )
             except BaseException:
                 self._collect_trouble()
@@ -238,6 +189,12 @@ class LabSession:
                 raise
             how, seconds, entry = bringup.how, bringup.seconds, bringup.entry.name
         self.witnesses = LabWitnesses(self.lab)
+        self._leftovers.with_the_lab(self.lab)
+        cluster = {"how": how, "seconds": round(seconds, 1), "entry": entry}
+        write_json(self.folder / RUN, self._in_parts(facts | {"cluster": cluster}))
+
+    def _facts(self, image: Image, config: dict[str, Any]) -> dict[str, Any]:
+        """What run.json says of this part before there is a lab."""
         packages = image.package_versions()
         names = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
         kernel = next((n for n in packages if re.match(r"linux-image-\d", n)), "")
@@ -247,11 +204,11 @@ class LabSession:
             "qemu": qemu_version(),
             "python": sys.version.split()[0],
         }
-        facts = {
+        return {
             "run": self.folder.name,
             "started_ns": now_ns(),
-            "accelerator": accelerator,
-            "host": self.lab.host.uri if options.connect else "private",
+            "accelerator": self.accelerator,
+            "host": self.options.connect or "private",
             "timing": self.timing.model_dump(),
             "versions": versions,
             "harness": __version__,
@@ -259,15 +216,26 @@ class LabSession:
             "command": shlex.join(["harness", *sys.argv[1:]]),
             "kept": None,
             "code": code_hash(),
-            "cluster": {"how": how, "seconds": round(seconds, 1), "entry": entry},
-            "config": config.model_dump(mode="json", exclude={"timing"}),
+            "config": config,
+            "max_stall_s": self.options.max_stall_s,
+            "injecting": self.options.injecting,
         }
-        (self.folder / "run.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+    def _in_parts(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """run.json of a run that goes on: it began with its first part, and tells of all."""
+        before = read_json(self.folder / RUN) if self.options.resume else {}
+        part = {key: facts[key] for key in ("started_ns", "command", "cluster")}
+        return facts | {
+            "started_ns": before.get("started_ns", facts["started_ns"]),
+            "parts": [*before.get("parts", []), part],
+        }
 
     def scenario(self, name: str, feature: str, tags: list[str], gherkin: list[str]) -> Scenario:
-        """A new scenario with its own evidence folder."""
+        """A new scenario with its own evidence folder; what there was of it is set aside."""
         assert self.lab is not None
         assert self.witnesses is not None
+        if self.options.resume:
+            set_aside(self.folder, name)
         slug = base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80]
         number = 1
         while slug in self._slugs or (self.folder / "evidence" / slug).exists():
@@ -284,17 +252,52 @@ class LabSession:
             gherkin=gherkin,
             reproduce=shlex.join([".venv/bin/harness", "run", name]),
         )
-        return Scenario(
+        scenario = Scenario(
             self.lab,
             self.witnesses,
             self.timing,
             folder,
             info,
             max_stall_s=self.options.max_stall_s,
+            injecting=self.options.injecting,
         )
+        # All the time up to here is the scenario's before it.
+        self._end_span(scenario.started_ns)
+        return scenario
+
+    @property
+    def durations(self) -> Durations:
+        """What is known of durations with this run's kind of emulation."""
+        return Durations(self.options.cache.root, self.accelerator)
+
+    def judged(self, scenario: Scenario, from_ns: int, to_ns: int, *, whole: bool) -> None:
+        """Note when a scenario that is closed was judged, and how long it took.
+
+        Args:
+            from_ns, to_ns: of the judging, on the run's clock.
+            whole: whether it was run to its end, so that others will take as long.
+        """
+        span = SpanFile(
+            from_ns=scenario.started_ns,
+            to_ns=to_ns,
+            judged_from_ns=from_ns,
+            judged_to_ns=to_ns,
+        )
+        span.save(scenario.folder / SPAN)
+        self._span = scenario.folder, span
+        if self.options.injecting:
+            seconds = (to_ns - scenario.started_ns) / 1e9 if whole else None
+            self.durations.note(scenario.info.name, seconds, scenario.started_ns)
+
+    def _end_span(self, t_ns: int) -> None:
+        if self._span is not None:
+            folder, span = self._span
+            span.model_copy(update={"to_ns": max(t_ns, span.to_ns)}).save(folder / SPAN)
+            self._span = None
 
     def close(self) -> None:
-        """End the witnesses; destroy the lab or keep it."""
+        """End the witnesses; destroy the lab or keep it; see what is left."""
+        self._end_span(now_ns())
         if self.witnesses is not None:
             self.witnesses.close()
             self.witnesses = None
@@ -310,14 +313,17 @@ class LabSession:
                 f"• The lab is kept: harness ssh --lab {self.lab.name} alpha", markup=False
             )
         else:
-            self.lab.destroy()
+            try:
+                if not self.interrupted:
+                    self._leftovers.of_the_lab(self.lab)
+            finally:
+                self.lab.destroy()
+            self._leftovers.of_the_host()
         self.lab = None
 
     def _note_kept(self, name: str) -> None:
-        path = self.folder / "run.json"
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        facts["kept"] = name
-        path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        path = self.folder / RUN
+        write_json(path, read_json(path) | {"kept": name})
 
     def _collect_trouble(self) -> None:
         """What there is to see of a lab that did not come up, before it is removed."""

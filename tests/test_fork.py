@@ -111,6 +111,7 @@ def test_what_can_be_read_is_read_though_a_node_does_not_come_back(
         log.append("state")
         raise OSError("alpha does not say how it is")
 
+    monkeypatch.setattr("harness.scenario.sample_residue", lambda *_args: log.append("left"))
     run.faults = cast("Any", Faults(log))
     run.workload = cast("Any", Jobs(log, ends=ends))
     for name, said in (("_sample_files", "files"), ("_replicas", "replicas"),
@@ -121,7 +122,8 @@ def test_what_can_be_read_is_read_though_a_node_does_not_come_back(
     monkeypatch.setattr(run, "_last_state", last_state)
     with pytest.raises(DeadlineError, match="bravo did not come back"):
         run.finish()
-    read = ["logs", "files", "state", "replicas"] if ends else ["logs", "state"]
+    # What a fault left is looked for before the file system is taken away to be checked.
+    read = ["left", "logs", "files", "state", "replicas"] if ends else ["left", "logs", "state"]
     waits = ["wait alpha", "wait bravo"]
     assert log == ["heal f2", "heal f1", "stop", "clocks", *waits, *read, "nonce"]
     assert '"outcome": "running"' in (tmp_path / "scenario.json").read_text()

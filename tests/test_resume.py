@@ -1,45 +1,54 @@
-"""Resuming a run: what is VALID stays, the rest is set aside; results of other code never mix."""
+"""Resuming a run: what was judged is done, what was cut short begins anew, nothing is forgotten."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import session
+from harness import resuming
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
 from harness.errors import BadInputError, ExitCode
-from harness.lab.paths import Cache
-from harness.session import RunOptions, code_hash, done_before
+from harness.evidence.attempts import cut_short, superseded, write_json
+from harness.resuming import (
+    check_code,
+    check_mergeable,
+    code_hash,
+    done_before,
+    set_aside,
+    set_aside_fragments,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CODE = "0123456789abcdef"
-# Never touched: nothing here starts a lab.
-CACHE = Cache(Path("/nonexistent/cache"))
+FINISHED = {"outcome": "finished", "error": None, "touched": True}
+KILLED = {"outcome": "running", "error": None, "touched": True}
 
 
 @pytest.fixture(autouse=True)
 def same_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "code_hash", lambda: CODE)
+    monkeypatch.setattr(resuming, "code_hash", lambda: CODE)
 
 
-def options(folder: Path | None, *, resume: bool = True) -> RunOptions:
-    return RunOptions(cache=CACHE, folder=folder, resume=resume)
-
-
-def begun(folder: Path, code: str | None = CODE) -> Path:
+def begun(folder: Path, facts: dict[str, Any] | None = None) -> Path:
     """A run's folder as LabSession.start leaves it."""
     (folder / "evidence").mkdir(parents=True)
-    facts = {"run": folder.name} if code is None else {"run": folder.name, "code": code}
-    (folder / "run.json").write_text(json.dumps(facts))
+    told = {"run": folder.name, **({"code": CODE} if facts is None else facts)}
+    (folder / "run.json").write_text(json.dumps(told))
     return folder
 
 
-def ran(folder: Path, slug: str, verdict: Verdict | None) -> Path:
-    """A scenario of the run; None is one that was never judged."""
+def ran(
+    folder: Path, slug: str, verdict: Verdict | None, scenario: dict[str, Any] | None = None
+) -> Path:
+    """A scenario of the run; a verdict of None is one that was never judged."""
     evidence = folder / "evidence" / slug
     evidence.mkdir()
-    (evidence / "scenario.json").write_text(json.dumps({"name": f"The {slug}"}))
+    told = {"name": f"The {slug}", **(scenario or FINISHED)}
+    (evidence / "scenario.json").write_text(json.dumps(told))
     (evidence / "timeline.jsonl").write_text("a witness\n")
     if verdict is not None:
         result = CheckResult("stall", "Stall", verdict, "short", "seen", operations=1)
@@ -60,22 +69,69 @@ ALL = {"The good", "The bad", "The unclear", "The torn"}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run of four scenarios, one of which is VALID."""
+    """A run of four scenarios, one of which was killed."""
     folder = begun(tmp_path / "run")
     ran(folder, "good", Verdict.VALID)
     ran(folder, "bad", Verdict.INVALID)
     ran(folder, "unclear", Verdict.INCONCLUSIVE)
-    ran(folder, "torn", None)
+    ran(folder, "torn", None, KILLED)
     return folder
 
 
-def test_what_is_valid_is_done_and_the_rest_is_set_aside(folder: Path) -> None:
+def test_what_was_judged_is_done_whatever_the_verdict(folder: Path) -> None:
     before = tree(folder)
-    assert done_before(options(folder), ALL) == {"The good"}
-    assert [path.name for path in (folder / "evidence").iterdir()] == ["good"]
-    aside = sorted((folder / "superseded").iterdir())
+    assert done_before(folder, ALL, again=False) == ALL - {"The torn"}
+    assert tree(folder) == before, "asking changes nothing"
+
+
+def test_what_was_not_valid_is_run_again_only_when_that_is_asked_for(folder: Path) -> None:
+    assert done_before(folder, ALL, again=True) == {"The good"}
+    # And only what is wanted now.
+    assert done_before(folder, {"The bad"}, again=True) == {"The good", "The unclear"}
+    assert done_before(folder, set(), again=True) == ALL - {"The torn"}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "short"),
+    [
+        (FINISHED, False),
+        (KILLED, True),
+        ({}, True),
+        ({"outcome": "error", "error": "interrupted", "touched": True}, True),
+        # The fork failed: nothing was broken, so nothing is known of the cluster.
+        ({"outcome": "error", "error": "libvirt is gone", "touched": False}, True),
+        # The harness gave up when something was broken: INCONCLUSIVE, and it stays so.
+        ({"outcome": "error", "error": "libvirt is gone", "touched": True}, False),
+        ({"outcome": "error", "error": "of an older harness"}, False),
+    ],
+)
+def test_what_was_cut_short_says_nothing(
+    tmp_path: Path, scenario: dict[str, Any], short: bool
+) -> None:
+    """Even where somebody judged it later (harness recheck): it is begun anew."""
+    folder = begun(tmp_path / "run")
+    evidence = ran(folder, "one", Verdict.INCONCLUSIVE, scenario or {"outcome": "nonsense"})
+    assert cut_short(evidence) is short
+    assert done_before(folder, {"The one"}, again=False) == (set() if short else {"The one"})
+    (evidence / "scenario.json").write_text('{"name": "The on')
+    assert cut_short(evidence)
+    assert done_before(folder, {"The one"}, again=False) == set()
+
+
+def test_a_verdict_that_cannot_be_read_is_none(folder: Path) -> None:
+    (folder / "evidence/good/verdict.json").write_text("{")
+    assert "The good" not in done_before(folder, ALL, again=False)
+
+
+def test_a_scenario_that_begins_anew_is_set_aside_whole(folder: Path) -> None:
+    before = tree(folder)
+    set_aside(folder, "The bad")
+    set_aside(folder, "The torn")
+    set_aside(folder, "Another")
+    assert sorted(p.name for p in (folder / "evidence").iterdir()) == ["good", "unclear"]
+    aside = superseded(folder)
     slugs = [path.name.rpartition("-")[0] for path in aside]
-    assert slugs == ["bad", "torn", "unclear"]
+    assert slugs == ["bad", "torn"]
     # Nothing is lost: every file is there, with its content, at its place or set aside.
     moved = {
         f"evidence/{slug}/{name}": content
@@ -86,63 +142,110 @@ def test_what_is_valid_is_done_and_the_rest_is_set_aside(folder: Path) -> None:
     assert kept | moved == before
 
 
-def test_only_chosen_scenarios_are_set_aside(folder: Path) -> None:
-    before = tree(folder)
-    assert done_before(options(folder), set()) == {"The good"}
-    assert done_before(options(folder), {"The good", "Another"}) == {"The good"}
-    assert tree(folder) == before
-    assert done_before(options(folder), {"The bad"}) == {"The good"}
-    (aside,) = (folder / "superseded").iterdir()
-    assert aside.name.startswith("bad-")
-    assert sorted(p.name for p in (folder / "evidence").iterdir()) == ["good", "torn", "unclear"]
-
-
 def test_a_scenario_may_be_set_aside_again_and_again(folder: Path) -> None:
-    assert done_before(options(folder), ALL) == {"The good"}
-    ran(folder, "bad", Verdict.INVALID)
-    assert done_before(options(folder), ALL) == {"The good"}
-    ran(folder, "bad", Verdict.VALID)
-    assert done_before(options(folder), ALL) == {"The good", "The bad"}
-    assert len([p for p in (folder / "superseded").iterdir() if p.name.startswith("bad-")]) == 2
+    for _ in range(3):
+        set_aside(folder, "The bad")
+        ran(folder, "bad", Verdict.INVALID)
+    assert len(superseded(folder)) == 3
+    assert "The bad" in done_before(folder, ALL, again=False)
 
 
-@pytest.mark.parametrize("code", ["fedcba9876543210", "", None])
-def test_results_of_other_code_are_refused_and_left_alone(tmp_path: Path, code: str | None) -> None:
-    folder = begun(tmp_path / "run", code)
+def test_evidence_without_a_name_makes_room(folder: Path) -> None:
+    """Killed between its folder and its scenario.json: nobody could tell which one it was."""
+    (folder / "evidence/nameless").mkdir()
+    (folder / "evidence/half").mkdir()
+    (folder / "evidence/half/scenario.json").write_text('{"name": "The ha')
+    damaged = ran(folder, "damaged", Verdict.VALID)
+    (damaged / "scenario.json").unlink()
+    set_aside_fragments(folder)
+    assert [path.name.rpartition("-")[0] for path in superseded(folder)] == ["half", "nameless"]
+    assert damaged.exists(), "a verdict without its scenario is damage that has to be seen"
+
+
+@pytest.mark.parametrize("facts", [{"code": "fedcba9876543210"}, {"code": ""}, {}])
+def test_results_of_other_code_are_refused_and_left_alone(
+    tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    folder = begun(tmp_path / "run", facts)
     ran(folder, "good", Verdict.VALID)
-    ran(folder, "bad", Verdict.INVALID)
     before = tree(folder)
     with pytest.raises(BadInputError, match="holds results of other code") as caught:
-        done_before(options(folder), ALL)
+        check_code(folder)
     assert str(folder) in caught.value.message
     assert caught.value.hint
     assert caught.value.exit_code is ExitCode.MISSING_ENVIRONMENT
     assert tree(folder) == before
 
 
-def test_a_new_run_has_nothing_done(folder: Path, tmp_path: Path) -> None:
-    before = tree(folder)
-    assert done_before(options(folder, resume=False), ALL) == set()
-    assert done_before(options(None), ALL) == set()
-    # --resume of a folder that is not there begins it.
-    assert done_before(options(tmp_path / "new"), ALL) == set()
-    assert not (tmp_path / "new").exists()
-    (tmp_path / "empty").mkdir()
-    assert done_before(options(tmp_path / "empty"), ALL) == set()
-    assert tree(folder) == before
+def test_a_run_that_is_not_there_is_begun(tmp_path: Path) -> None:
+    for folder in (tmp_path / "new", tmp_path):
+        check_code(folder)
+        check_mergeable(folder, {"code": CODE})
+        set_aside(folder, "The good")
+        set_aside_fragments(folder)
+        assert done_before(folder, ALL, again=False) == set()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_had_not_come_to_its_first_scenario(tmp_path: Path) -> None:
+FACTS = {
+    "code": CODE,
+    "accelerator": "tcg",
+    "host": "private",
+    "config": {"drbd": {"protocol": "C"}},
+    "timing": {"name": "tcg", "boot_deadline_s": 180.0},
+    "versions": {"kernel": "6.1"},
+    "max_stall_s": None,
+    "injecting": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({}, ""),
+        ({"started_ns": 4, "command": "harness run --tag x"}, ""),
+        ({"accelerator": "kvm"}, "other accelerator"),
+        ({"host": "qemu:///system"}, "other libvirt"),
+        ({"config": {"drbd": {"protocol": "A"}}}, "other configuration of the cluster"),
+        ({"timing": {"name": "tcg", "boot_deadline_s": 90.0}}, "other timing"),
+        ({"versions": {"kernel": "6.2"}}, "other versions of packages"),
+        ({"max_stall_s": 900.0}, "other --max-stall"),
+        ({"injecting": False}, "other injection of faults"),
+        ({"accelerator": "kvm", "code": "x"}, "other code and accelerator"),
+    ],
+)
+def test_parts_are_added_only_where_they_are_alike(
+    tmp_path: Path, other: dict[str, Any], named: str
+) -> None:
+    folder = begun(tmp_path / "run", FACTS)
+    if not named:
+        check_mergeable(folder, FACTS | other)
+        return
+    with pytest.raises(BadInputError, match=named) as caught:
+        check_mergeable(folder, FACTS | other)
+    assert caught.value.hint
+
+
+def test_run_json_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill -9 must not leave half of it: nobody could go on with the run."""
     folder = begun(tmp_path / "run")
-    assert done_before(options(folder), ALL) == set()
-    (folder / "evidence").rmdir()
-    assert done_before(options(folder), ALL) == set()
+    before = (folder / "run.json").read_bytes()
+
+    def killed(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(folder / "run.json", {"code": CODE, "parts": []})
+    assert (folder / "run.json").read_bytes() == before
 
 
 def test_the_code_s_hash_is_of_what_a_result_depends_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "PROJECT", tmp_path)
+    monkeypatch.setattr(resuming, "PROJECT", tmp_path)
     seen = {code_hash()}
     for name in ("harness/a.py", "features/a.feature", "scenarios/test_a.py", "vagrant/cluster/a"):
         path = tmp_path / name
@@ -158,7 +261,8 @@ def test_the_code_s_hash_is_of_what_a_result_depends_on(
     now = code_hash()
     for name in (
         "harness/__pycache__/a.pyc", "docs/a.md", "tests/test_a.py", "reports/r/run.json",
-        "harness/cli.py", "harness/report/page.py", "scenarios/mutants/a.toml",
+        "harness/cli.py", "harness/report/page.py", "harness/nightly/budget.py",
+        "scenarios/mutants/a.toml", "scenarios/durations.json",
     ):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

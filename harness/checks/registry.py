@@ -54,7 +54,7 @@ class Check:
     applies: Callable[[Evidence], bool]
     function: Callable[[Evidence], Finding]
     predicts: bool = False
-    """What it expects is a consequence of the scenario's faults, not true of any healthy cluster."""
+    """What it expects follows from the faults; it need not hold of a healthy cluster."""
 
     def run(self, evidence: Evidence) -> CheckResult:
         """Judge; whatever goes wrong inside is INCONCLUSIVE, never a pass and never a crash."""

@@ -18,6 +18,7 @@ from harness.checks import (  # noqa: F401  (imported for what they register)
     recovery,
     replicas,
     requests,
+    residue,
     resync,
     spanning,
     split_brain,
@@ -74,6 +75,7 @@ ORDER = (
     "fence-constraints",
     "failed-actions",
     "membership",
+    "residue",
     "jumbo",
     "reboot",
 )

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence.attempts import cut_short, superseded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -198,6 +200,20 @@ def read_run_verdicts(run_folder: Path) -> dict[str, ScenarioVerdict | VerdictEr
     return read
 
 
+def _earlier_verdicts(run_folder: Path) -> list[dict[str, Any]]:
+    """The verdicts of attempts that were set aside, each with its place."""
+    told = []
+    for folder in superseded(run_folder):
+        if cut_short(folder) or not (folder / "verdict.json").exists():
+            continue
+        try:
+            one = ScenarioVerdict.load(folder / "verdict.json")
+        except (VerdictError, OSError) as error:
+            one = ScenarioVerdict(folder.name, error=str(error))
+        told.append({"place": f"{folder.parent.name}/{folder.name}", **one.to_json()})
+    return told
+
+
 def write_run_verdicts(
     run_folder: Path, verdicts: Mapping[str, ScenarioVerdict | VerdictError]
 ) -> Path:
@@ -210,9 +226,10 @@ def write_run_verdicts(
         ScenarioVerdict(slug, error=str(one)) if isinstance(one, VerdictError) else one
         for slug, one in verdicts.items()
     ]
+    earlier = _earlier_verdicts(run_folder)
+    content = {"schema": SCHEMA, "scenarios": [one.to_json() for one in told], "earlier": earlier}
     path = run_folder / "verdicts.json"
     temporary = path.with_name(path.name + ".tmp")
-    text = json.dumps({"schema": SCHEMA, "scenarios": [one.to_json() for one in told]}, indent=1)
-    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, path)
     return path

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def add_sample(writer: TimelineWriter, what: str, when: str, node: str, value: Any) -> None:
     """One ``state``/``sample`` event (shapes: docs/evidence.md)."""
-    source = node if node != "cluster" else "host"
+    source = node if node not in ("cluster", "lab") else "host"
     data = {"what": what, "when": when, "node": node, "value": value}
     writer.add(source, Channel.STATE, "sample", data)
 

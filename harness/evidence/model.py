@@ -117,6 +117,8 @@ class Scenario(_Stored):
     ended_ns: int | None = None
     outcome: Literal["running", "finished", "error"]
     error: str | None = None
+    touched: bool = True
+    """Whether anything was broken, or ordered that hurts, when this was written."""
     reproduce: str = ""
     gherkin: list[str] = Field(default_factory=list)
     expect: Expect
@@ -157,6 +159,8 @@ class RunInfo(_Stored):
     seed: int | None = None
     command: str = ""
     kept: str | None = None
+    injecting: bool = True
+    """False in a run in which nothing was broken, to test the proofs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,20 @@ label of its own is the harness's: nothing can be forgotten by not being named.
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.evidence.model import EvidenceError, SpanFile
-from harness.evidence.timeline import Channel
+from harness.evidence.model import TIMELINE, EvidenceError, Scenario, SpanFile
+from harness.evidence.timeline import Channel, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from harness.evidence.model import Evidence, Seen
+    from harness.evidence.model import Evidence
     from harness.evidence.timeline import TimelineWriter
 
 SPAN = "span.json"
@@ -79,6 +80,7 @@ class _Now:
     in_step: bool = False
     loading: bool = False
     broken: bool = False
+    verifying: bool = False
     injecting: set[str] = field(default_factory=set)
     active: set[str] = field(default_factory=set)
     healing: set[str] = field(default_factory=set)
@@ -96,36 +98,39 @@ class _Now:
             return Phase.HARNESS
         if self.active:
             return Phase.REACTION
+        if self.verifying:
+            return Phase.VERIFICATION
         if self.broken:
             return Phase.HEAL
         return Phase.LOAD if self.loading else Phase.HARNESS
 
-    def take(self, seen: Seen) -> None:
+    def take(self, event: Event) -> None:
         """Take one event in."""
-        match seen.event.channel:
+        match event.channel:
             case Channel.PHASE:
-                self._mark(seen)
+                self._mark(event)
             case Channel.STEP:
-                self.in_step = seen.event.kind == "begin"
+                self.in_step = event.kind == "begin"
             case Channel.FAULT:
-                self._fault(seen.event.kind, seen.text("id"))
-            case Channel.WORKLOAD if seen.event.kind == "start":
+                self._fault(event.kind, str(event.data.get("id")))
+            case Channel.WORKLOAD if event.kind == "start":
                 self.loading = True
             case _:
                 pass
 
-    def _mark(self, seen: Seen) -> None:
-        if seen.event.kind == "end":
+    def _mark(self, event: Event) -> None:
+        if event.kind == "end":
             if self.marks:
                 self.marks.pop()
             return
         try:
-            phase = Phase(seen.text("phase"))
+            phase = Phase(str(event.data.get("phase")))
         except ValueError:
             phase = Phase.HARNESS  # of a newer harness: not ours to name
         self.marks.append(phase)
         self.loading |= phase is Phase.LOAD
         self.broken |= phase is Phase.FAULT
+        self.verifying |= phase is Phase.VERIFICATION
 
     def _fault(self, kind: str, fault_id: str) -> None:
         for stage in (self.injecting, self.active, self.healing):
@@ -156,9 +161,61 @@ def spans(evidence: Evidence) -> tuple[Span, ...]:
     Raises:
         TimelineError, EvidenceError, OSError: the evidence cannot be read.
     """
+    events = (seen.event for seen in evidence.timeline)
     whole = span_of(evidence.folder)
-    at_ns = evidence.scenario.started_ns
-    now, found = _Now(), list[Span]()
+    return _partition(evidence.scenario.started_ns, events, evidence.end_ns, whole)
+
+
+def spans_of(folder: Path) -> tuple[Span, ...]:
+    """The same, of an evidence folder of which nothing else is of interest: it is not validated.
+
+    A timeline has a hundred thousand lines, of which a hundred are about this.
+
+    Raises:
+        EvidenceError, OSError: scenario.json or the timeline cannot be read.
+    """
+    scenario = Scenario.load(folder / "scenario.json")
+    events, end_ns = list[Event](), scenario.ended_ns or scenario.started_ns
+    with (folder / TIMELINE).open(encoding="utf-8", errors="replace") as file:
+        whole_line = ""
+        for line in file:
+            if not line.endswith("\n"):
+                break  # torn: the harness was killed
+            whole_line = line
+            if any(mark in line for mark in _MARKS) and (event := _event(line)) is not None:
+                events.append(event)
+        last = _event(whole_line)
+    if last is not None:
+        end_ns = max(end_ns, last.t_ns)
+    return _partition(scenario.started_ns, events, end_ns, span_of(folder))
+
+
+def seconds_by_phase(found: Iterable[Span]) -> dict[Phase, float]:
+    """Seconds of each phase, all of them named, in the order of ``Phase``; see ``spans``."""
+    total = dict.fromkeys(Phase, 0.0)
+    for span in found:
+        total[span.phase] += span.seconds
+    return total
+
+
+_TELLING = (Channel.PHASE, Channel.STEP, Channel.FAULT, Channel.WORKLOAD)
+_MARKS = tuple(f'"channel":"{channel}"' for channel in _TELLING)
+
+
+def _event(line: str) -> Event | None:
+    try:
+        raw = json.loads(line)
+        return Event(
+            int(raw["t_ns"]), "", Channel(raw["channel"]), str(raw["kind"]), dict(raw["data"])
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _partition(
+    started_ns: int, events: Iterable[Event], end_ns: int, whole: SpanFile | None
+) -> tuple[Span, ...]:
+    at_ns, now, found = started_ns, _Now(), list[Span]()
 
     def until(t_ns: int, phase: Phase) -> None:
         nonlocal at_ns
@@ -170,22 +227,14 @@ def spans(evidence: Evidence) -> tuple[Span, ...]:
             found.append(Span(phase, at_ns, t_ns))
         at_ns = t_ns
 
-    for seen in evidence.timeline:
-        if seen.event.channel in (Channel.PHASE, Channel.STEP, Channel.FAULT, Channel.WORKLOAD):
-            until(seen.t_ns, now.phase)
-            now.take(seen)
+    for event in events:
+        if event.channel in _TELLING:
+            until(event.t_ns, now.phase)
+            now.take(event)
     # What follows the last of these is nobody's: the evidence is being closed.
-    until(evidence.end_ns, Phase.HARNESS)
+    until(end_ns, Phase.HARNESS)
     if whole is not None:
         until(whole.judged_from_ns, Phase.HARNESS)
         until(whole.judged_to_ns, Phase.VERIFICATION)
         until(whole.to_ns, Phase.HARNESS)
     return tuple(found)
-
-
-def seconds_by_phase(evidence: Evidence) -> dict[Phase, float]:
-    """Seconds of each phase, all of them named, in the order of ``Phase``; see ``spans``."""
-    total = dict.fromkeys(Phase, 0.0)
-    for span in spans(evidence):
-        total[span.phase] += span.seconds
-    return total

@@ -59,7 +59,7 @@ def write_junit(run_folder: Path) -> Path:
 
 
 def _case(suite: ET.Element, loaded: LoadedScenario) -> None:
-    scenario, verdict = loaded.scenario, loaded.verdict.verdict
+    scenario, verdict = loaded.scenario, loaded.overall
     took_s = max(loaded.evidence.end_ns - scenario.started_ns, 0) / 1e9
     case = ET.SubElement(
         suite,
@@ -74,6 +74,7 @@ def _case(suite: ET.Element, loaded: LoadedScenario) -> None:
             lines.append(
                 f"{result.verdict} {result.title}: expected {result.expected}; seen {result.seen}"
             )
+        lines += [f"earlier attempt: {attempt.said}" for attempt in loaded.earlier]
         lines = [one_line(line, 1000) for line in lines] or ["no check ran"]
         tag = ET.SubElement(case, _TAGS[verdict], message=lines[0], type=str(verdict))
         tag.text = "\n".join([*lines, f"reproduce: {clean(scenario.reproduce)}"])

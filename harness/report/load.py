@@ -7,7 +7,7 @@ a note on the page, and the verdict of what could not be judged is INCONCLUSIVE.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ from harness.evidence.model import (
     Seen,
 )
 from harness.evidence.timeline import Channel, Event
+from harness.report.earlier import Attempt, earlier_attempts
+from harness.report.leftovers import leftover_notes
 from harness.report.text import one_line, plural
 
 if TYPE_CHECKING:
@@ -139,12 +141,21 @@ class LoadedScenario:
     """One scenario of a run.
 
     Attributes:
+        verdict: of the last attempt.
         judged: there is a verdict.json.
+        earlier: attempts before it in the same run, the oldest first.
     """
 
     evidence: LenientEvidence
     verdict: ScenarioVerdict
     judged: bool
+    earlier: tuple[Attempt, ...] = ()
+
+    @property
+    def overall(self) -> Verdict:
+        """The worst of all attempts: what was once seen red is not green for being tried again."""
+        told = [attempt.verdict for attempt in self.earlier if attempt.verdict is not None]
+        return min((self.verdict.verdict, *told), key=SEVERITY.__getitem__)
 
     @property
     def scenario(self) -> Scenario:
@@ -172,16 +183,19 @@ class LoadedRun:
     info: RunInfo | None
     scenarios: tuple[LoadedScenario, ...]
     notes: list[str] = field(default_factory=list)
+    pending: tuple[Attempt, ...] = ()
+    """Attempts at scenarios that were set aside, and never begun again."""
 
     @property
     def verdict(self) -> Verdict:
         """INVALID if any scenario is; else INCONCLUSIVE if any is or there is none."""
-        found = {scenario.verdict.verdict for scenario in self.scenarios}
+        found = {scenario.overall for scenario in self.scenarios}
+        found |= {attempt.verdict or Verdict.INCONCLUSIVE for attempt in self.pending}
         return min(found, key=SEVERITY.__getitem__) if found else Verdict.INCONCLUSIVE
 
     def count(self, verdict: Verdict) -> int:
-        """How many scenarios came to ``verdict``."""
-        return sum(scenario.verdict.verdict is verdict for scenario in self.scenarios)
+        """How many scenarios came to ``verdict``, all their attempts considered."""
+        return sum(scenario.overall is verdict for scenario in self.scenarios)
 
     @property
     def started_ns(self) -> int | None:
@@ -213,12 +227,27 @@ def load_run(folder: Path) -> LoadedRun:
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     if not folders:
         notes.append("no scenario left evidence: nothing was tested")
-    scenarios = [_load_scenario(path) for path in folders]
-    scenarios.sort(key=lambda s: (SEVERITY[s.verdict.verdict], s.scenario.started_ns))
-    return LoadedRun(folder, info.run if info else folder.name, info, tuple(scenarios), notes)
+    attempts = earlier_attempts(folder)
+    scenarios = [_load_scenario(path, attempts) for path in folders]
+    scenarios.sort(key=lambda s: (SEVERITY[s.overall], s.scenario.started_ns))
+    names = {scenario.scenario.name for scenario in scenarios}
+    pending = tuple(one for one in attempts if one.scenario and one.scenario not in names)
+    notes += [f"not begun again: {one.scenario}: {one.said}" for one in pending]
+    notes += [f"set aside: {one.said}" for one in attempts if not one.scenario]
+    if info is not None and not info.injecting:
+        notes.append("nothing was broken in this run: it tests the proofs, and may prove nothing")
+    notes += leftover_notes(folder)
+    name = info.run if info else folder.name
+    return LoadedRun(folder, name, info, tuple(scenarios), notes, pending)
 
 
-def _load_scenario(folder: Path) -> LoadedScenario:
+def _load_scenario(folder: Path, attempts: list[Attempt]) -> LoadedScenario:
+    loaded = _load_attempt(folder)
+    name = loaded.scenario.name
+    return replace(loaded, earlier=tuple(one for one in attempts if one.scenario == name))
+
+
+def _load_attempt(folder: Path) -> LoadedScenario:
     evidence = LenientEvidence(folder)
     path = folder / "verdict.json"
     try:

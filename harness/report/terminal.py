@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.checks.verdict import Verdict
 from harness.report.facts import facts
+from harness.report.leftovers import leftover_summary
 from harness.report.load import load_run
 from harness.report.text import count, one_line, plural
 from harness.report.view import stall_text
@@ -31,6 +32,8 @@ def summary_lines(run_folder: Path) -> list[str]:
         for verdict in (Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.VALID)
     )
     lines += [one_line(note) for note in run.notes]
+    if left := leftover_summary(run_folder):
+        lines.append(f"Left behind on this host and in the lab: {left}")
     return [*lines, f"{run.verdict}: {plural(len(run.scenarios), 'scenario')} ({counts})"]
 
 
@@ -45,9 +48,7 @@ def _scenario_line(loaded: LoadedScenario) -> str:
         writes,
         plural(len(loaded.verdict.checks), "check"),
     )
-    return (
-        f"{loaded.verdict.verdict:<12}  {one_line(loaded.scenario.name, 100)}: {', '.join(parts)}"
-    )
+    return f"{loaded.overall:<12}  {one_line(loaded.scenario.name, 100)}: {', '.join(parts)}"
 
 
 def _of(seen: int | None, expected: int, *, fewer: bool = False) -> str:
@@ -68,4 +69,8 @@ def _why(loaded: LoadedScenario) -> list[str]:
         )
     if loaded.verdict.verdict is not Verdict.VALID and not lines:
         lines.append("no check ran")
+    if loaded.earlier:
+        number = len(loaded.earlier) + 1
+        lines.append(f"attempt {number} of this run came to {loaded.verdict.verdict}; before it:")
+        lines += [f"  {attempt.said}" for attempt in loaded.earlier]
     return lines

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.checks.verdict import Verdict
+from harness.evidence.phases import Phase
 from harness.report.checkrows import CheckRow, check_rows, file_href
 from harness.report.facts import Facts, facts
+from harness.report.leftovers import leftover_summary
 from harness.report.logs import Excerpt, excerpt
+from harness.report.phasebar import PhaseBar, phase_bar
 from harness.report.picture import Picture, draw
 from harness.report.statelanes import NAMES, Look, look
 from harness.report.steps import StepRow, step_rows
@@ -51,6 +54,7 @@ class ScenarioView:
     checks: list[CheckRow]
     steps: list[StepRow]
     log: Excerpt | None
+    phases: PhaseBar | None
     when: str
     took: str
     notes: list[str]
@@ -111,6 +115,10 @@ def run_view(loaded: LoadedRun, descriptions: dict[str, str]) -> RunView:
             head.append(("seed", str(info.seed)))
         if info.kept:
             head.append(("lab kept", info.kept))
+    if left := leftover_summary(loaded.folder):
+        head.append(("left behind", left))
+    if average := _average(views):
+        head.append(("of a scenario's time, on average", average))
     used = {check.slug: check.title for view in views for check in view.checks}
     return RunView(
         loaded,
@@ -125,6 +133,18 @@ def run_view(loaded: LoadedRun, descriptions: dict[str, str]) -> RunView:
         len(used),
         [(slug, title, descriptions[slug]) for slug, title in used.items() if slug in descriptions],
     )
+
+
+def _average(views: list[ScenarioView]) -> str:
+    """What the harness itself and its verification cost, on average over the scenarios."""
+    bars = [view.phases for view in views if view.phases is not None]
+    if not bars:
+        return ""
+    told = [
+        f"{phase} {seconds(sum(bar.seconds[phase] for bar in bars) / len(bars))}"
+        for phase in (Phase.HARNESS, Phase.VERIFICATION)
+    ]
+    return ", ".join(told)
 
 
 _LOUDEST_FIRST = (Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.VALID)
@@ -146,18 +166,20 @@ def scenario_view(loaded: LoadedScenario, number: int) -> ScenarioView:
         ),
     )
     steps = _part("list of steps", notes, lambda: step_rows(evidence)) or []
+    phases = _part("bar of phases", notes, lambda: phase_bar(evidence))
     notes = [*evidence.notes, *known.writes.notes, *notes]
     if loaded.verdict.error:
         notes.insert(0, loaded.verdict.error)
     return ScenarioView(
         loaded=loaded,
         anchor=f"s{number}-{_anchor(evidence.folder.name)}",
-        verdict=loaded.verdict.verdict,
+        verdict=loaded.overall,
         facts=known,
         picture=picture,
         checks=check_rows(loaded),
         steps=steps,
         log=log,
+        phases=phases,
         when=date(scenario.started_ns) if scenario.started_ns else "not known",
         took=duration(max(evidence.end_ns - scenario.started_ns, 0) / 1e9)
         + ("" if scenario.ended_ns else " (not ended)"),
@@ -213,7 +235,11 @@ def _moments(picture: Picture | None) -> list[tuple[str, str, str, str, str]]:
 def _untested(view: ScenarioView) -> list[tuple[str, str, str]]:
     """Why a scenario, or a check of it, says nothing."""
     name = view.loaded.scenario.name
-    reasons = []
+    reasons = [
+        f"an earlier attempt: {attempt.said}"
+        for attempt in view.loaded.earlier
+        if attempt.verdict is not Verdict.VALID
+    ]
     if view.loaded.verdict.error:
         reasons.append(view.loaded.verdict.error)
     reasons += [

@@ -330,11 +330,49 @@ def _samples(folder: Folder, t_s: float, when: str, active: str, fenced: int) ->
     folder.sample(t_s, "membership", when, active, dict.fromkeys(NODES, "online"))
     folder.sample(t_s, "failed_actions", when, active, [])
     folder.sample(t_s, "fence_constraints", when, active, [])
+    for machine in (*NODES, "client", "lab"):
+        folder.sample(t_s, "residue", when, machine, _traces(machine, active, when))
     entry = {
         "target": "alpha", "action": "reboot", "state": "success", "delegate": "bravo",
         "client": "pacemaker-controld.683", "completed": "2026-11-25 14:00:00Z",
     }  # fmt: skip
     folder.sample(t_s, "fence_history", when, active, [dict(entry) for _ in range(fenced)])
+
+
+def process(name: str, age_s: int, unit: str = "", *, stopped: bool = False) -> dict[str, Any]:
+    """One process as a residue sample has it."""
+    return {"name": name, "unit": unit or f"{name}.service", "age_s": age_s, "stopped": stopped}
+
+
+def _traces(machine: str, active: str, when: str) -> dict[str, list[Any]]:
+    """What there is on a machine: a node that has served has rules and mounts of the target's."""
+    if machine == "lab":
+        daemons = [process(name, 700, "-") for name in ("fence_virtd", "libvirtd", "qemu")]
+        return {
+            "qdiscs": ["fh0a-data: fq_codel root"], "links": ["fh0a-data: mtu 9000, UP LOWER_UP"],
+            "rules": [], "mounts": ["/run/lab: ext4, rw"], "processes": daemons,
+        }  # fmt: skip
+    served = machine == active
+    common: dict[str, list[Any]] = {
+        "qdiscs": ["data: fq_codel root"],
+        "links": ["data: mtu 9000, UP LOWER_UP"],
+        "mounts": ["/: ext4, rw", *(["/sys/kernel/config: configfs, rw"] if served else [])],
+        "rules": ["table ip filter", "table ip filter / chain INPUT"] if served else [],
+        "files": ["/run/lab-nonce"] if when == "before" else [],
+        # A monitor that one look or the other happens to find.
+        "processes": [process("sshd", 90, "ssh.service"),
+                      process("ping" if when == "before" else "crm_mon", 2, "ssh.service")],
+    }  # fmt: skip
+    if machine == "client":
+        return common | {"processes": [process("iscsid", 600), *common["processes"]]}
+    # The one that was fenced is younger than the other.
+    age_s = 35 if (machine, when) == ("alpha", "after") else 600
+    return common | {
+        "drbd": ["resource r0 {", "}"],
+        "properties": ["cib-bootstrap-options-stonith-enabled: stonith-enabled=true"],
+        "processes": [process("corosync", age_s), process("pacemakerd", age_s - 1),
+                      *common["processes"]],
+    }  # fmt: skip
 
 
 def _workload(seed: int) -> list[Write]:

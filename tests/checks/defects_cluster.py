@@ -283,3 +283,13 @@ def a_node_in_standby(f: Folder) -> None:
 @defect(membership=INCONCLUSIVE)
 def nobody_asked_for_the_membership(f: Folder) -> None:
     f.drop(lambda e: e.data.get("what") == "membership" and e.data.get("when") == "after")
+
+
+@defect(residue=INVALID)
+def a_delay_was_left_on_a_link(f: Folder) -> None:
+    f.value("residue", "after", "alpha")["qdiscs"].append("drbd: netem root delay 200ms")
+
+
+@defect(residue=INCONCLUSIVE)
+def nobody_looked_for_what_is_left(f: Folder) -> None:
+    f.drop(lambda e: (e.data.get("what"), e.data.get("when")) == ("residue", "after"))

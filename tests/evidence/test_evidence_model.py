@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SCENARIO: dict[str, Any] = {
     "slug": "s", "name": "S", "feature": "f", "tags": [], "started_ns": 1, "ended_ns": None,
-    "outcome": "finished", "error": None, "reproduce": "", "gherkin": [],
+    "outcome": "finished", "error": None, "touched": False, "reproduce": "", "gherkin": [],
     "expect": {"failovers": 0, "fencings": 0, "max_stall_s": 45, "active": None,
                "min_spanning_writes": 0, "workload": False, "fault": False, "fenced": [],
                "fewer_failovers": False, "fewer_fencings": True, "durable": "flushed",

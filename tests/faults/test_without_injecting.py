@@ -202,4 +202,3 @@ def test_a_split_that_was_there_before_is_not_the_forced_one(nodes: answering.Fa
     nodes.alpha.answer("get-gi", IDENTIFIERS.replace("1111111111111111", "2222222222222223"))
     fault.prepare(nodes.as_lab)
     assert fault.bitten(nodes.as_lab) == ""
-

@@ -263,6 +263,7 @@ def run_json(run: Path) -> None:
                 "seed": 7,
                 "command": "harness run features/power.feature",
                 "kept": None,
+                "code": "c0de",
             }
         )
     )

@@ -80,7 +80,10 @@ def judge_and_keep(folder):
 @pytest.fixture(scope="session")
 def lab_session(request):
     FOLDER.mkdir()
-    session = SimpleNamespace(failed=False, scenario=lambda *_: Run())
+    session = SimpleNamespace(
+        failed=False, scenario=lambda *_: Run(),
+        judged=lambda _run, _from_ns, _to_ns, whole: note("whole", whole),
+    )
     request.config.stash[plugin.SESSION] = session
     yield session
     note("failed", session.failed)
@@ -145,6 +148,7 @@ def test_a_scenario_whose_steps_and_checks_are_fine_passes(end: End) -> None:
     assert (ended.verdict.verdict, ended.verdict.error) == (Verdict.VALID, None)
     assert ended.value("close") is None
     assert ended.value("failed") is False
+    assert ended.value("whole") is True
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,9 @@ def test_a_then_that_was_not_proved_is_trouble_though_all_checks_hold(end: End, 
     assert f"trouble of the harness: {trouble}" in ended.said
     assert ended.value("failed") is True
     # The evidence is whole before it is judged, and it is closed before the verdict is stored.
-    assert [what for what, _ in ended.log] == ["finish", "judge", "close", "judge", "failed"]
+    said = [what for what, _ in ended.log]
+    assert said == ["finish", "judge", "close", "judge", "whole", "failed"]
+    assert ended.value("whole") is False, "how long it took is not how long it takes"
 
 
 @pytest.mark.parametrize("checks", ["INVALID", "INCONCLUSIVE"])

@@ -1,0 +1,122 @@
+"""What a run leaves behind: this host before and after it, and its lab at the first and the last.
+
+Written to ``residue.json`` of the run, one entry for each of its parts. Within a scenario it is the
+check ``residue`` that looks, before the next revert.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+
+from harness.checks.residue import DAEMON_S, process_differences
+from harness.cluster.residue import residue
+from harness.errors import HarnessError
+from harness.evidence.attempts import read_json, write_json
+from harness.evidence.clock import now_ns
+from harness.faults.undo import undo_open_faults
+from harness.lab.host import PrivateHost
+from harness.lab.traces import host_traces, running_beside
+from harness.waiting import wait_until
+
+if TYPE_CHECKING:
+    from harness.lab.lab import Lab
+    from harness.lab.traces import Running, Traces
+
+RESIDUE = "residue.json"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_END_S = 10.0  # processes of a lab that is removed end at once, but not in no time
+_ANSWER_S = 60.0  # a guest may take so long to answer after a revert
+
+
+class Leftovers:
+    """Compares before and after, of one part of a run, in the run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RESIDUE
+        self._part: dict[str, Any] = {}
+        self._earlier: list[dict[str, Any]] = []
+        self._processes: list[Running] = []
+
+    def before_the_lab(self) -> None:
+        """Look at this host, on which there is no lab of this run yet."""
+        told = read_json(self._path).get("parts")
+        self._earlier = [part for part in told or [] if isinstance(part, dict)]
+        self._part = {
+            "started_ns": now_ns(),
+            "boot_id": _BOOT_ID.read_text().strip(),
+            "host": {"before": host_traces(), "after": None},
+            "lab": {"before": None, "after": None},
+            # None: nobody looked at the end, as the run was cut short or its lab is kept.
+            "differences": None,
+        }
+        self._save()
+
+    def with_the_lab(self, lab: Lab) -> None:
+        """Look at the lab, in which nothing has been broken yet."""
+        self._part["lab"]["before"] = residue(lab)
+        self._save()
+
+    def of_the_lab(self, lab: Lab) -> None:
+        """Look at the lab after its last scenario, back at the snapshot; it is removed next."""
+        with contextlib.suppress(HarnessError, libvirt.libvirtError):
+            undo_open_faults(lab)
+            lab.revert()
+            for machine in lab.machines.values():
+                machine.guest.wait_ready(_ANSWER_S)
+        self._part["lab"]["after"] = residue(lab)
+        if isinstance(lab.host, PrivateHost):
+            self._processes = running_beside(lab.host.pid)
+        self._save()
+
+    def of_the_host(self) -> None:
+        """Look at this host after the lab was removed, and say what differs."""
+        with contextlib.suppress(HarnessError):
+            wait_until("the lab's processes ended", self._alive, deadline_s=_END_S)
+        self._part["host"]["after"] = host_traces()
+        told = [
+            f"host: {text}" for text in changes(self._host_before(), self._part["host"]["after"])
+        ]
+        if alive := self._alive():
+            told.append(f"host: of the lab there still runs {alive}")
+        before, after = self._part["lab"]["before"], self._part["lab"]["after"]
+        if before is not None and after is not None:
+            told += [f"{name}: does not answer" for name in sorted(before.keys() - after.keys())]
+            told += [
+                f"{name}: {text}"
+                for name in sorted(before.keys() & after.keys())
+                for text in changes(before[name], after[name])
+            ]
+        self._part["differences"] = told
+        self._save()
+
+    def _host_before(self) -> Traces:
+        """This host before the run's first part; before this one, where it has booted since."""
+        first = self._earlier[0] if self._earlier else self._part
+        if first.get("boot_id") != self._part["boot_id"]:
+            first = self._part
+        before = first["host"]["before"] if isinstance(first.get("host"), dict) else None
+        return before if isinstance(before, dict) else self._part["host"]["before"]
+
+    def _alive(self) -> str:
+        return ", ".join(f"{one.name} ({one.pid})" for one in self._processes if one.alive())
+
+    def _save(self) -> None:
+        write_json(self._path, {"schema": 1, "parts": [*self._earlier, self._part]})
+
+
+def changes(before: Traces, after: Traces) -> list[str]:
+    """What is there now and was not, and the other way round, in words.
+
+    Processes that live for less than half a minute come and go (see the check ``residue``).
+    """
+    told = []
+    for section in sorted((before.keys() | after.keys()) - {"processes"}):
+        there, here = (set(traces.get(section, [])) for traces in (before, after))
+        told += [f"{section}: {text} is left over" for text in sorted(here - there)]
+        told += [f"{section}: {text} is gone" for text in sorted(there - here)]
+    was, now = before.get("processes", []), after.get("processes", [])
+    return told + process_differences(now, [was], DAEMON_S)

@@ -1,0 +1,150 @@
+"""Going on with a run: what of it counts, what is run again, and what may be added to it at all.
+
+A run may be made in parts, and be killed at any moment. Its parts are added up only where they are
+of the same code, configuration, packages and kind of emulation. A scenario that was judged is done,
+whatever the verdict: trying again until it is green would prove nothing. One that was cut short is
+begun anew, and others are when that is asked for; what was judged of them still counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
+from harness.errors import BadInputError
+from harness.evidence.attempts import SUPERSEDED, cut_short, read_json
+from harness.evidence.clock import now_ns
+from harness.lab.paths import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+RUN = "run.json"
+
+_NO_PART_OF_A_RESULT = (
+    "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/nightly",
+    "harness/lint", "harness/cluster/lintable.py", "harness/points", "scenarios/mutants",
+    "scenarios/findings", "scenarios/durations.json",
+)  # fmt: skip
+# Facts of run.json that all parts of a run have in common, and what they are called.
+_SAME = {
+    "code": "code",
+    "accelerator": "accelerator",
+    "host": "libvirt",
+    "config": "configuration of the cluster",
+    "timing": "timing",
+    "versions": "versions of packages",
+    "max_stall_s": "--max-stall",
+    "injecting": "injection of faults",
+}
+
+
+def code_hash() -> str:
+    """Hash of everything that a result depends on: results of other code are never merged.
+
+    How results are shown and which are made when is not among it, nor what judges a configuration
+    without running it, nor mutants: a mutant's own file is its run's configuration.
+    """
+    digest = hashlib.sha256()
+    apart = tuple(PROJECT / part for part in _NO_PART_OF_A_RESULT)
+    for top in ("harness", "features", "scenarios", "vagrant"):
+        for path in sorted((PROJECT / top).rglob("*")):
+            if any(path.is_relative_to(part) for part in apart):
+                continue
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def check_code(folder: Path) -> None:
+    """See to it that a run of this code may go on in ``folder``.
+
+    Raises:
+        BadInputError: the run there was made by other code, or cannot be read.
+    """
+    if (folder / RUN).exists() and read_json(folder / RUN).get("code") != code_hash():
+        raise BadInputError(
+            f"{folder} holds results of other code than this",
+            hint="start a new run, or check out the code of that one",
+        )
+
+
+def check_mergeable(folder: Path, facts: dict[str, Any]) -> None:
+    """See to it that a part with these facts (of run.json) may be added to the run in ``folder``.
+
+    Raises:
+        BadInputError: something differs that a result depends on.
+    """
+    if not (folder / RUN).exists():
+        return
+    before = read_json(folder / RUN)
+    # As they come back from the disk.
+    now = json.loads(json.dumps(facts))
+    differing = [what for key, what in _SAME.items() if before.get(key) != now.get(key)]
+    if differing:
+        raise BadInputError(
+            f"{folder} holds results with other {' and '.join(differing)}",
+            hint="start a new run, or make this part as that one was made",
+        )
+
+
+def done_before(folder: Path, chosen: Collection[str], *, again: bool) -> set[str]:
+    """Names of the scenarios that need not be run in ``folder`` again: those that were judged.
+
+    Args:
+        chosen: the scenarios that are wanted now.
+        again: of these, run those again that were not VALID.
+    """
+    done = set()
+    for name, evidence in _by_name(folder):
+        verdict = None if cut_short(evidence) else _verdict(evidence)
+        if verdict is Verdict.VALID or (verdict is not None and not (again and name in chosen)):
+            done.add(name)
+    return done
+
+
+def set_aside(folder: Path, name: str) -> None:
+    """Make room for a scenario that begins: earlier evidence of it goes below ``superseded/``.
+
+    Nothing is lost: what was judged of it still counts, and the report tells of every attempt.
+    """
+    for known, evidence in _by_name(folder):
+        if known == name:
+            _aside(folder, evidence)
+
+
+def set_aside_fragments(folder: Path) -> None:
+    """The same for evidence of which not even the name is known: it was killed at its first step.
+
+    A verdict without it would be kept where it is: that is damage, which the report has to show.
+    """
+    for evidence in sorted((folder / "evidence").glob("*/")):
+        if not read_json(evidence / "scenario.json").get("name") and _verdict(evidence) is None:
+            _aside(folder, evidence)
+
+
+def _by_name(folder: Path) -> list[tuple[str, Path]]:
+    """(name, folder) of all evidence of a run whose name is known."""
+    found = []
+    for path in sorted((folder / "evidence").glob("*/scenario.json")):
+        name = read_json(path).get("name")
+        if isinstance(name, str) and name:
+            found.append((name, path.parent))
+    return found
+
+
+def _verdict(evidence: Path) -> Verdict | None:
+    """The verdict that was stored; None where there is none that can be read."""
+    try:
+        return ScenarioVerdict.load(evidence / "verdict.json").verdict
+    except (OSError, VerdictError):
+        return None
+
+
+def _aside(folder: Path, evidence: Path) -> None:
+    aside = folder / SUPERSEDED
+    aside.mkdir(exist_ok=True)
+    evidence.rename(aside / f"{evidence.name}-{now_ns()}")
