@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-links
 Feature: Links work, but badly
   Frames are lost, late, damaged, sent twice or in another order, or the large ones vanish. Nothing is
   cut, so nothing is to fail over: TCP makes up for most of it, and DRBD must bear the rest.
 
+  @short @row-16
   Scenario Outline: The drbd link of the active node is bad during writes
     A segment that is lost or damaged is sent again after 0.2 s, then 0.4 s, and so on: with one in
     twenty lost, four losses in a row (3 s) come once in 160,000 segments. DRBD waits 5 s before it
@@ -36,6 +37,7 @@ Feature: Links work, but badly
       | is delayed by 100 ms, give or take 50 ms, |
       | is limited to 1 Mbit/s                    |
 
+  @medium @row-16
   Scenario: The drbd link of the active node loses a fifth of its frames during writes
     TCP waits twice as long after each loss in a row: six of them are 13 s (once in 15,000 segments),
     seven are 25 s (once in 80,000). After 5 s without an answer DRBD pings its peer, over a connection
@@ -60,6 +62,7 @@ Feature: Links work, but badly
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @medium @row-18
   Scenario: The drbd card of the passive node takes no large frames
     It has to be the passive node's: writes go there, and what is too large is lost where it arrives. The
     active node would see its own small MTU and cut smaller. DRBD's connections were made when both
@@ -89,6 +92,7 @@ Feature: Links work, but badly
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @medium @row-18
   Scenario: A switch port of the drbd link takes no large frames
     As above, but both cards keep their 9000 bytes: a new connection agrees on large segments again, and
     the next write or the resync stalls it for another 28 s. In between the active node writes alone.
@@ -114,6 +118,7 @@ Feature: Links work, but badly
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @short @row-19
   Scenario: The data card of the active node takes no large frames
     Writes go from the initiator to the active node, so that is where large frames are lost. The
     initiator's keep-alive waits in the same connection, behind the write that is stuck: after

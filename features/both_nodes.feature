@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-power
 Feature: Both nodes lose power and only one of them comes back
   It cannot know whether the other went on after it had gone down, so it must not serve before it
   has seen the other one (wait_for_all).
 
+  @medium @row-23
   Scenario: Both nodes lose power, and the passive one comes back alone
     Where both are there again, either may be promoted. What was acknowledged and not flushed was in
     the caches of disks that lost their power, at both nodes: nobody promised to keep it.

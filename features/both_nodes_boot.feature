@@ -1,9 +1,10 @@
-@nightly
+@nightly @theme-power
 Feature: Both nodes lose power and boot together
   No node has seen the other one go, so nobody is fenced; they have to agree on who serves, and on whose
   data. The bound is a boot of both at the same time and a start of the whole cluster, which stays below
   replacement_timeout.
 
+  @medium @row-22
   Scenario: Both nodes lose power during writes and boot together
     Either may be promoted: what was acknowledged is on both, and what was under way is settled by the
     crashed Primary's activity log when they connect.
@@ -24,6 +25,7 @@ Feature: Both nodes lose power and boot together
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @medium @row-25
   Scenario Outline: Both nodes lose power while replication is cut, and boot together
     The constraint on the outdated node is still there, of all resources or of the one that was cut: its
     owner serves again, and the two do not wait for each other for ever.

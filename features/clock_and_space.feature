@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-node
 Feature: A node's clock is wrong, or it has no space left to write to
   Neither is a reason to move: timeouts run on the monotonic clock, and what the cluster has to know it
   knows in memory.
 
+  @short @row-38
   Scenario Outline: The clock of the active node jumps by an hour during writes
     Once at the jump, and once more when it is set right.
 
@@ -28,6 +29,7 @@ Feature: A node's clock is wrong, or it has no space left to write to
       | forward |
       | back    |
 
+  @short @row-39
   Scenario: The drbd link is cut while /var of the active node is full
     The constraint on the peer changes the cluster's configuration, which the active node can keep in
     memory only; it has to say so. Nothing else is different: the freeze until the fence-peer handler is

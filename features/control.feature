@@ -1,8 +1,9 @@
-@acceptance
+@acceptance @theme-control
 Feature: Nothing is broken
   The control: what the cluster and the workload do when nobody touches them. Its longest stall is
   the noise floor of every other scenario.
 
+  @short @control
   Scenario: The cluster is left alone during writes
     Given the healthy cluster
     And 0 failovers, 0 fencings and no stall above 15 s (3 s with KVM) are expected
@@ -17,6 +18,7 @@ Feature: Nothing is broken
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @short @seed @control
   Scenario: Jumbo frames pass unfragmented end to end
     Given the healthy cluster
     And 0 failovers, 0 fencings and no stall above 15 s (3 s with KVM) are expected

@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-node
 Feature: A node fails without losing its power
   Its kernel has stopped, or has no memory left to do anything with, while its power and the carrier of
   its links stay on. Nobody but the fence device can tell whether it is dead.
 
+  @medium @row-26
   Scenario: The active node's kernel panics during writes
     It hangs, as it has no panic timeout, until it is fenced; then as after a power cut, except that the
     fence device finds it running and reboots it.
@@ -25,6 +26,7 @@ Feature: A node fails without losing its power
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @long @row-37
   Scenario: The active node runs out of memory during writes
     What the kernel kills first is not determined, the end is: Corosync or the kernel itself is gone, or
     a monitor times out (60 s; 30 s with KVM) and the stop after it too (90 s; 60 s), which Pacemaker

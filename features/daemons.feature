@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-daemons
 Feature: A single daemon fails, or the target is taken away
   Everything else on the node works, so it looks healthy from outside; who watches over whom decides
   whether something is started again or the node is fenced.
 
+  @medium @row-35
   Scenario Outline: Corosync fails on the active node during writes
     Killed, or standing still: nothing starts it again (its unit has no Restart), Pacemaker on that node
     waits for it, and the resources run on there. To the peer the node is lost, so it is fenced.
@@ -30,6 +31,7 @@ Feature: A single daemon fails, or the target is taken away
       | is killed                 |
       | stands still until healed |
 
+  @short @row-35
   Scenario: pacemakerd is killed on the active node during writes
     systemd starts it again, and it takes over the daemons that it finds running (KillMode=process):
     nothing else happens.
@@ -51,6 +53,7 @@ Feature: A single daemon fails, or the target is taken away
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @medium @row-35
   Scenario: Pacemaker's controller is killed on the active node during writes
     pacemakerd starts it again within seconds. If the peer's scheduler runs before it has joined again,
     it calls the node unclean ("peer process is no longer available") and has it fenced; if not, nothing
@@ -74,6 +77,7 @@ Feature: A single daemon fails, or the target is taken away
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @medium @row-36
   Scenario: The iSCSI target of the active node is deleted during writes
     Pacemaker notices at the next monitor, after 20 s at most (10 s with KVM). If the target's monitor
     is the first, target and LUNs are started anew where they were. If a LUN's is, its start fails, as
@@ -96,6 +100,7 @@ Feature: A single daemon fails, or the target is taken away
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @short @row-36
   Scenario: iscsid of the initiator is stopped during writes
     The session lives in the kernel; iscsid is needed only to log in again.
 

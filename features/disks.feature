@@ -1,7 +1,8 @@
-@nightly
+@nightly @theme-storage
 Feature: Backing disks are slow, return errors, or are full
   DRBD hides a disk from those above it: what one node's disk cannot do, the other's does.
 
+  @short @row-31
   Scenario: The disks of the active node are slow during writes
     Slow is not dead: nobody detaches, nobody is fenced. A commit of the file system is about ten
     requests, a second at this speed, which the bound with KVM allows for.
@@ -23,6 +24,7 @@ Feature: Backing disks are slow, return errors, or are full
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @medium @needs-nbdkit @row-32
   Scenario: A disk of the active node returns errors during writes
     DRBD gives it up and reads and writes on the peer's: no error gets through. The resource agent then
     lowers the node's promotion score from 10000 to 10, so at the next monitor Pacemaker moves
@@ -47,6 +49,7 @@ Feature: Backing disks are slow, return errors, or are full
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @short @needs-nbdkit @row-33
   Scenario: A disk of the passive node returns errors during writes
     DRBD gives it up; the active node serves on alone, connected to a peer without a disk.
 
@@ -69,6 +72,7 @@ Feature: Backing disks are slow, return errors, or are full
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @long @needs-nbdkit @row-34
   Scenario: The last good replica goes after all disks of the active node failed
     All its disks, as with a broken controller: with a single one DRBD would let the other resources be
     promoted. Everything moves to the passive node first. When that one loses power, the node that is
@@ -103,6 +107,7 @@ Feature: Backing disks are slow, return errors, or are full
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @short @row-47
   Scenario: The file system on a LUN is filled to its last byte
     Up to the end of the LUN, behind which DRBD's metadata lies on the backing disk: neither touches the
     other, and what writes into space that it has goes on.

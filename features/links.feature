@@ -1,9 +1,9 @@
-@acceptance
+@acceptance @theme-links @seed
 Feature: Links are cut and the servers do not split-brain
   Each of the three links is cut alone, then the pair that Corosync runs on, then all links of a
   node; each by carrier (the cable is pulled) and silently (frames vanish and nobody is told).
 
-  @smoke
+  @smoke @short @row-4
   Scenario Outline: The drbd link is cut during writes
     DRBD loses its peer and Corosync one of its two links. The active node freezes its writes until
     the fence-peer handler has put a constraint on the peer, then goes on alone.
@@ -27,6 +27,7 @@ Feature: Links are cut and the servers do not split-brain
       | by carrier |
       | silently   |
 
+  @short @row-5
   Scenario Outline: The mgmt link is cut during writes
     Corosync loses one of its two links and goes on over the other: nothing happens.
 
@@ -49,6 +50,7 @@ Feature: Links are cut and the servers do not split-brain
       | by carrier |
       | silently   |
 
+  @short @row-1
   Scenario Outline: The data link of the active node is cut during writes
     The cluster itself is whole; only the ping rule notices that nobody can reach the portal, and
     moves the group to the node whose data link works.
@@ -74,6 +76,7 @@ Feature: Links are cut and the servers do not split-brain
       | by carrier |
       | silently   |
 
+  @short @row-6
   Scenario Outline: The drbd and mgmt links are cut during writes
     Both of Corosync's links and DRBD's: the nodes cannot see each other. The node that serves has a
     head start in fencing, so the other one is shot, exactly once; writes are frozen until then.
@@ -99,6 +102,7 @@ Feature: Links are cut and the servers do not split-brain
       | by carrier |
       | silently   |
 
+  @short
   Scenario Outline: All links of the passive node are cut during writes
     As above, and nobody can reach the passive node at all.
 

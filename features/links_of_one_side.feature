@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-links
 Feature: Links are cut at one side only, or in one direction only
   Rarer than a broken switch: one cable at the node that does not serve, at the initiator, all cables
   of the node that serves, and a link that still carries frames in one direction.
 
+  @short @row-2
   Scenario Outline: The data link of the passive node is cut during writes
     Nobody uses it: the ping rule takes the passive node out of the choice, nothing moves.
 
@@ -26,6 +27,7 @@ Feature: Links are cut at one side only, or in one direction only
       | by carrier |
       | silently   |
 
+  @short @row-3
   Scenario Outline: The data link of the initiator is cut during writes
     The cluster is whole and both nodes reach the data network. The initiator holds its writes, for
     less than replacement_timeout, and logs in again: the stall is the cut and the new login.
@@ -50,6 +52,7 @@ Feature: Links are cut at one side only, or in one direction only
       | by carrier |
       | silently   |
 
+  @short @row-9
   Scenario Outline: All links of the active node are cut during writes
     The node that serves has the head start in fencing and wins, although the initiator cannot reach
     it: the stall lasts as long as the cut, and ends with a new login.
@@ -75,6 +78,7 @@ Feature: Links are cut at one side only, or in one direction only
       | by carrier |
       | silently   |
 
+  @short @row-11
   Scenario Outline: One direction of the drbd link is cut during writes
     As if the link were cut altogether: DRBD needs both directions, and so does a Corosync link. The
     constraint on the peer comes once and goes once.
@@ -99,6 +103,7 @@ Feature: Links are cut at one side only, or in one direction only
       | outbound  |
       | inbound   |
 
+  @short @row-12
   Scenario Outline: One direction of the mgmt link is cut during writes
     Corosync loses one of its two links and goes on over the other: nothing happens.
 

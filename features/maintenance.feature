@@ -1,10 +1,11 @@
-@acceptance
+@acceptance @theme-maintenance @seed
 Feature: A clean reboot of each node does not hang
   Pacemaker stops its resources before the target, DRBD and Corosync go; the classic trap is a
   shutdown that waits for something that is gone already. The move of the group is planned here: its
   resources stop one after the other before they start on the other node, so the stall is longer
   than after a power cut.
 
+  @medium
   Scenario: The passive node is rebooted, then the active one
     Given the healthy cluster
     And 1 failover, 0 fencings and no stall above 300 s (90 s with KVM) are expected

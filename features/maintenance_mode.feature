@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-maintenance
 Feature: The cluster is in maintenance mode
   Pacemaker watches and does nothing. That holds for fencing too: a scheduler that has no resource to
   manage has none scheduled, so a node may lose its cluster daemons and serve on.
 
+  @medium @row-45
   Scenario Outline: A daemon of the active node is killed in maintenance mode
     Before the mode ends the node has joined again and its ping has told that the data link works (a
     monitor's interval, 20 s, and 5 s of dampening): without that score the group would rightly move.

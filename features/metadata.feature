@@ -1,7 +1,8 @@
-@nightly
+@nightly @theme-storage
 Feature: DRBD's metadata is damaged on a node that is out of service
   A replica whose metadata cannot be read has no history: it must not be attached, let alone promoted.
 
+  @medium @row-46
   Scenario: The passive node's metadata of r1 is damaged while it is on standby
     Its start of r1 fails and stays failed, which costs the active node nothing: a connection that is
     lost, at worst a freeze until the fence-peer handler is done. The operator creates the metadata

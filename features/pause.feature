@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-power
 Feature: A node stands still and goes on as if nothing had happened
   What a long garbage collection, a live migration or a swapping host does to a node: its clock has
   not moved, its sessions look alive to it, and it does not know that others have acted meanwhile.
 
+  @short @row-27
   Scenario: The active node is paused until long after it was fenced
     Fencing is what keeps it from going on as a second Primary.
 
@@ -22,6 +23,7 @@ Feature: A node stands still and goes on as if nothing had happened
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @short @row-28
   Scenario: The active node is paused for less than anybody minds
     Below Corosync's token timeout and DRBD's ping timeout nothing may happen at all.
 

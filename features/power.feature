@@ -1,8 +1,8 @@
-@acceptance
+@acceptance @theme-power @seed
 Feature: Power is cut during writes and the client hardly notices
   kill -9 of a node's QEMU while fio writes to the LUNs: close to transparent for the initiator.
 
-  @smoke
+  @smoke @short @row-20
   Scenario: The active node loses power during writes
     The passive node fences it, promotes DRBD, takes over the address, the target and the LUNs; the
     initiator holds its writes meanwhile and logs in again.
@@ -23,6 +23,7 @@ Feature: Power is cut during writes and the client hardly notices
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @short @row-21
   Scenario: The passive node loses power during writes
     The active node freezes its writes until the peer is fenced, then goes on alone.
 

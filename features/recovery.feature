@@ -1,6 +1,7 @@
-@acceptance
+@acceptance @theme-recovery
 Feature: Both nodes come back and the next failover works in the other direction
 
+  @medium
   Scenario: Power is cut at one node, and after the resync at the other
     Given the healthy cluster
     And 2 failovers, 2 fencings and no stall above 180 s (45 s with KVM) are expected

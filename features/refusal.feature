@@ -3,6 +3,7 @@ Feature: A node refuses to take over
   Its data may be old, or its peer may be alive: then no service is right, however long it lasts. Each
   time is bounded by the initiator, which holds its writes for replacement_timeout only.
 
+  @theme-power @medium @row-24
   Scenario: The active node loses power while replication is cut
     The active node went on alone and put a constraint on its peer, whose data is outdated since. The
     peer fences it and has quorum, and the constraint alone keeps it from being promoted. The bound is
@@ -31,6 +32,7 @@ Feature: A node refuses to take over
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @theme-power @medium @row-24
   Scenario: Both nodes lose power while replication is cut, and the outdated one boots alone
     It lacks quorum until it has seen its peer (wait_for_all), and has the constraint besides. When the
     other one is back that one serves again, as the constraint is its own: no failover. The bound is two
@@ -58,6 +60,7 @@ Feature: A node refuses to take over
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @theme-fencing @medium @row-29
   Scenario: The active node is paused while nobody can be fenced
     The passive node cannot know that it only stands still, and must not promote before it is fenced.
     Once it goes on it is a member again, and no more fencing is asked for. The fence device stays out
@@ -87,6 +90,7 @@ Feature: A node refuses to take over
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @theme-fencing @medium @row-30
   Scenario Outline: The active node loses power while the fence device is down
     A node that cannot be fenced may be alive: the passive node waits. When the device works again and
     an operator has cleaned up what failed meanwhile (the device's own monitors too), the next attempt

@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-power
 Feature: A reset is a power cut that boots again by itself
   The node forgets all it had in memory, but its network cards never lose their link, and it comes
   back without anybody's doing: fencing has to be quicker than its boot.
 
+  @short
   Scenario: The active node is reset during writes
     The passive node fences it, once, and takes over as after a power cut.
 

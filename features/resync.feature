@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-recovery
 Feature: A node fails while the passive node's data is being copied
   Until the resync is complete the passive node's data is a mixture of old and new, and worth nothing:
   it is Inconsistent, and DRBD must not let it be promoted.
 
+  @medium @row-40
   Scenario: The active node loses power while the passive node resyncs
     The passive node fences it, is asked to promote, and DRBD refuses: nobody serves before the active
     node is back. The bound is the wait, a boot, and a start of the group.
@@ -32,6 +33,7 @@ Feature: A node fails while the passive node's data is being copied
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @medium @row-41
   Scenario: The passive node loses power while it resyncs
     The active node's own data is good, so it goes on. After 35 s two extents of 16 MiB are complete and
     noted on the disk; what is noted is not copied again.

@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-maintenance
 Feature: Both nodes are rebooted, one after the other, and the service comes back
   What an update of both nodes is: two planned moves, and a complete resync between them. Without it the
   second move would be to outdated data.
 
+  @medium @row-44
   Scenario: The active node is rebooted, and then the one that took over
     As a planned move each: its bound holds for both.
 

@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-links
 Feature: Several links fail at the same time
   What one broken switch, one broken card or one torn bundle of cables does. Whom DRBD, Corosync and
   the ping rule would have serve may then be different nodes.
 
+  @medium @row-7
   Scenario Outline: The data and drbd links of the active node are cut during writes
     The ping rule wants the group where the data link works, and that node lacks the last writes. The
     constraint of the fence-peer handler forbids it: nobody is served until the data link is whole,
@@ -36,6 +37,7 @@ Feature: Several links fail at the same time
       | by carrier |
       | silently   |
 
+  @short @row-8
   Scenario Outline: The data and mgmt links of the active node are cut during writes
     Replication goes on, and Corosync with it over the same link: nobody is lost and nobody is fenced.
     The ping rule moves the group to the node whose data link works, as if that one were cut alone.
@@ -61,6 +63,7 @@ Feature: Several links fail at the same time
       | by carrier |
       | silently   |
 
+  @short @row-10
   Scenario Outline: All links of both nodes are cut during writes
     The nodes cannot see each other and nobody can see them. The node that serves has the head start in
     fencing, so the other one is shot, exactly once; it must not fence or serve when it boots alone. The
@@ -87,6 +90,7 @@ Feature: Several links fail at the same time
       | by carrier |
       | silently   |
 
+  @short @row-13
   Scenario Outline: One direction of the drbd and mgmt links is cut during writes
     As if they were cut altogether: a Corosync link that gets no answers is down at both ends, so that
     each node believes that it is alone. Whichever direction is left, the one that serves has the head

@@ -3,6 +3,7 @@ Feature: What still works, but slowly
   A link or a device that answers late is harder to get right than one that is dead: nothing is
   detected, and whatever was promised too early is lost when a node then dies.
 
+  @theme-power @short
   Scenario: The active node loses power while replication is slow
     Every write waits for the peer, so few are under way; what was acknowledged has to be on the
     survivor.
@@ -26,6 +27,7 @@ Feature: What still works, but slowly
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @theme-links @short @row-17
   Scenario: Replication is slow
     A delay is no failure: nobody disconnects, nobody is fenced.
 
@@ -46,6 +48,7 @@ Feature: What still works, but slowly
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
 
+  @theme-fencing @short
   Scenario: The drbd and mgmt links are cut while the fence device is slow
     The serving node freezes its writes until the fence device answers, under a session that lives: the
     SCSI layer of the initiator has to be patient.

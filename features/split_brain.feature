@@ -1,9 +1,10 @@
-@nightly
+@nightly @theme-recovery @seed
 Feature: A split-brain is noticed, and an operator decides whose writes are discarded
   Made on purpose, with fencing bypassed: the one thing that everything else here is to prevent. If
   it happens all the same, DRBD must refuse to connect the two histories, on its own say-so never
   throw one away, and the procedure of its user's guide must heal it.
 
+  @short @row-48
   Scenario: Both nodes write to r1, and the passive node's writes are discarded
     Given the healthy cluster
     And 0 failovers, 0 fencings and no stall above 45 s (12 s with KVM) are expected

@@ -1,7 +1,8 @@
-@nightly
+@nightly @theme-maintenance @seed
 Feature: A node is taken out of service and comes back
   What an operator does before maintenance: a planned move, then the node is there again as a spare.
 
+  @short @row-43
   Scenario: The active node is put on standby, and taken off it
     Given the healthy cluster
     And 1 failover, 0 fencings and no stall above 300 s (90 s with KVM) are expected

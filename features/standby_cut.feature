@@ -1,7 +1,8 @@
-@nightly
+@nightly @theme-maintenance
 Feature: Replication is cut in the middle of a planned move
   The node that serves is being emptied while it loses its peer.
 
+  @medium @row-42
   Scenario: The drbd link is cut while the active node is being emptied
     If the active node is still Primary, it puts a constraint on its peer, which is not promoted until
     both are back; if it was demoted before, its peer is promoted. Either is right, so there may be a

@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-links
 Feature: Links come and go
   A loose plug, or a switch that starts again and again. Every time it comes back somebody believes it,
   and has begun to rely on it when it goes.
 
+  @long @row-14
   Scenario Outline: The drbd link flaps during writes
     For seconds, TCP just sends again what was lost: after twice the time that the link was away at the
     latest. Where DRBD loses patience (ping-int and ping-timeout, 7 s, with KVM 6 s) it is a cut link,
@@ -31,6 +32,7 @@ Feature: Links come and go
       | 5       |
       | 15      |
 
+  @medium @row-15
   Scenario Outline: The mgmt and drbd links are cut in turn during writes
     Never both: Corosync always has a link, and 10 s are more than it needs (two answers, less than a
     second apart) to rely on the other one again. So nobody is fenced. Each cut of the drbd link

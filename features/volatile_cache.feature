@@ -1,8 +1,9 @@
-@nightly
+@nightly @theme-storage
 Feature: Disks whose write cache does not survive a power cut
   Most disks acknowledge a write before it is on the medium. DRBD tells them to flush between its
   epochs, and copies anew what the last one may have lost.
 
+  @short @needs-nbdkit
   Scenario: The passive node loses power, and with it the cache of its disks
     Given the healthy cluster
     And 0 failovers, 1 fencing and no stall above 75 s (25 s with KVM) are expected

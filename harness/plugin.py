@@ -24,7 +24,7 @@ from harness.nightly.durations import LAB, Durations
 from harness.progress import console
 from harness.resuming import check_code, done_before
 from harness.session import LabSession, RunOptions, default_options
-from harness.steps.lint import lint_items, scenario_name, scenario_template
+from harness.steps.lint import lint_items, scenario_name, scenario_template, unused_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +64,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unknown, ambiguous or misspelt steps end the run before any VM starts."""
+    """Unknown, ambiguous, misspelt or unused steps end the run before any VM starts."""
     problems = lint_items(items)
+    if any(scenario_template(item) for item in items):
+        problems += unused_steps()
     if problems:
         raise pytest.UsageError("\n".join(problems))
     options = config.stash[OPTIONS]

@@ -361,10 +361,6 @@ class Scenario:
         except DeadlineError as error:
             raise AssertionError(error.message) from error
 
-    def wait_member(self, node: str, deadline_s: float) -> None:
-        """Wait until ``node`` answers and is a member of the cluster again."""
-        self.lab.machines[node].guest.wait_ready(deadline_s)
-
     def wait_met(self, resource: str, deadline_s: float) -> None:
         """Wait until the replicas of ``resource`` met: connected, or one refused and stands alone.
 

@@ -239,10 +239,3 @@ def _ping_jumbo(run: Scenario, link: str) -> None:
                 "text": (result.stdout + result.stderr)[-600:],
             }
             add_sample(run.writer, "jumbo", "after", source.name, value)
-
-
-@when(parsers.re(f"{NODE} is a member of the cluster again"))
-def member_again(run: Scenario, who: str) -> None:
-    """Waits until the node answers after its reboot."""
-    for name in machines(run, who):
-        run.wait_member(name, run.timing.boot_deadline_s)

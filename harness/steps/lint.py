@@ -1,4 +1,4 @@
-"""Checks features before any VM starts: unknown and ambiguous steps are errors."""
+"""Checks features before any VM starts: unknown, ambiguous and unused steps are errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_bdd.scenario import find_fixturedefs_for_step, scenario_wrapper_template_registry
 
+from harness.steps.examples import definitions, example_of, pattern_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pytest
 
 
@@ -56,3 +60,19 @@ def lint_items(items: list[pytest.Item]) -> list[str]:
                 names = ", ".join(sorted(d.argname for d in found))
                 problems[f"{where}: ambiguous step: {text}: {names}"] = None
     return list(problems)
+
+
+def unused_steps(lines: Iterable[tuple[str, str]] | None = None) -> list[str]:
+    """Steps that the harness defines and no line of any feature uses, one line each.
+
+    A word that nobody says is tried by nobody. All features count, whatever is chosen to be run.
+
+    Args:
+        lines: (type, text) of every step line; those of features/ by default.
+    """
+    return [
+        f"harness/steps/{module}.py: unused step: {pattern_of(context)} "
+        "(hint: use it in a feature, or remove it)"
+        for module, context in definitions()
+        if not example_of(context, lines)
+    ]

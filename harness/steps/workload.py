@@ -36,7 +36,6 @@ def writes_and_flushes(run: Scenario, count: int) -> None:
     run.start_workload((*(replace(job, flush_every=count) for job in RAW_JOBS), FILE_JOB))
 
 
-@when("the writes go on")
 @when("the writes go on again")
 def writes_go_on(run: Scenario) -> None:
     """Waits until 100 more writes of each raw LUN were acknowledged."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.lab.paths import PROJECT
+from harness.steps.examples import lines_of_features
+from harness.steps.lint import unused_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +138,22 @@ def test_a_good_feature_passes_and_ordinary_tests_are_left_alone(lint: Lint) -> 
     assert code == pytest.ExitCode.TESTS_FAILED
     assert "a lab was started" in said
     assert Path("lab-started").exists()
+
+
+def test_a_step_that_no_feature_uses_is_an_error_before_a_lab_starts(
+    lint: Lint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert unused_steps() == [], "every word of the vocabulary is tried by somebody"
+    spoken = [line for line in lines_of_features() if "is reset" not in line[1]]
+    (said,) = unused_steps(spoken)
+    assert said.startswith("harness/steps/faults.py: unused step: ")
+    assert "is reset (hint: use it in a feature, or remove it)" in said
+    monkeypatch.setattr("harness.steps.examples.lines_of_features", lambda: tuple(spoken))
+    # Whatever is run: this feature uses it, and yet it is none of the project's.
+    code, told = lint(GOOD)
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert said in told
+    assert not Path("lab-started").exists()
 
 
 SELECT = """

@@ -17,6 +17,7 @@ from harness import cli
 from harness.checks.registry import ALL_CHECKS
 from harness.lab.paths import PROJECT
 from harness.plugin import pytest_plugins as step_modules
+from harness.steps.examples import MODULES, definitions
 from harness.steps.verdicts import STEPS
 from harness.steps.vocabulary import _readable, vocabulary
 
@@ -49,10 +50,17 @@ def test_every_step_that_there_is_is_listed_once_with_its_meaning() -> None:
     assert len(listed) == len(set(listed)) == len(steps)
     for _module, context in steps:
         line = f"{context.type.capitalize():6}{_readable(pattern(context))}"
-        meaning = lines[lines.index(line) + 1]
+        meaning, example = lines[lines.index(line) + 1 : lines.index(line) + 3]
         assert meaning.startswith("      ")
         assert len(meaning.strip()) > 10
+        kind, text = example.removeprefix("      e.g. ").split(" ", 1)
+        assert kind == context.type.capitalize()
+        assert context.parser.is_matching(text), "its example is one of another step"
     assert {module for module, _context in steps} == set(step_modules)
+    assert [f"harness.steps.{name}" for name in MODULES] == list(
+        dict.fromkeys(f"harness.steps.{name}" for name, _context in definitions())
+    )
+    assert len(list(definitions())) == len(steps)
 
 
 @pytest.mark.parametrize("path", FEATURES, ids=lambda p: p.stem)
