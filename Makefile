@@ -26,7 +26,7 @@ Work on the harness
   make lint       ruff, mypy, import-linter
   make unit       the tests that need no VM
   make vm         the tests on real VMs, without the long ones
-  make nightly    all tests on real VMs, the long ones too
+  make nightly    all scenarios, in as many parts as it takes, then the long tests on real VMs
   make bench      benchmarks against a baseline of the same run
   make clean      end what labs are left and heal what they broke, then remove build files
                   (.venv, the image cache and reports/ stay)
@@ -34,6 +34,8 @@ Work on the harness
 ARGS goes to the command behind the target:
   make failover ARGS="--help"
   make unit ARGS="-k fio -x"
+  make nightly ARGS="--list"      the scenarios that are left, with expected minutes
+  make nightly ARGS="--budget 90m"   or --theme links, or a name: that part of it, and no tests
 
 What needs root goes through sudo. make turns every failure into its own exit code 2; for exact
 codes (0 valid, 1 invalid, 10 inconclusive, 20 harness error, 21 missing environment) run
@@ -69,10 +71,11 @@ unit: install
 vm: install
 	$(PYTEST_AS_ROOT) tests/vm -m "vm and not nightly" $(ARGS)
 
-# Both parts can be run again after an interruption: the run goes on where it was, at the same code.
+# Can be run again after an interruption: it goes on where it was, at the same code. What comes of
+# the scenarios keeps nobody from the tests; either makes it fail. ARGS chooses among the scenarios.
 nightly: install
-	@$(AS_ROOT) $(BIN)/harness run --all --resume reports/nightly
-	$(PYTEST_AS_ROOT) tests/vm -m vm $(ARGS)
+	@code=0; $(AS_ROOT) $(BIN)/harness nightly $(ARGS) || code=$$?; \
+	$(if $(strip $(ARGS)),,$(PYTEST_AS_ROOT) tests/vm -m vm || code=$$?;) exit $$code
 
 bench: install
 	@$(AS_ROOT) $(BIN)/python -B bench/reset.py $(ARGS)

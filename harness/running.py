@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.checks.verdict import Verdict, VerdictError, read_run_verdicts
 from harness.crashpoints import die_here_if_asked
 from harness.errors import ExitCode
 from harness.evidence.clock import now_ns
@@ -131,7 +132,20 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
     if meant in (ExitCode.VALID, ExitCode.INCONCLUSIVE) and (missing or (code and not meant)):
         print("error: the run was cut short (hint: harness run --resume FOLDER goes on)")
         return int(ExitCode.HARNESS_ERROR)
-    return meant
+    return meant if options.injecting else _nothing_proved(options.folder, meant)
+
+
+def _nothing_proved(folder: Path, meant: int) -> int:
+    """The exit code of a run without injecting: a test of the harness, passed if nothing is."""
+    verdicts = read_run_verdicts(folder)
+    unclear = sum(
+        not isinstance(one, VerdictError) and one.verdict is Verdict.INCONCLUSIVE
+        for one in verdicts.values()
+    )
+    print(f"Nothing was injected: {unclear} of {len(verdicts)} are INCONCLUSIVE, as all have to be")
+    if meant not in (ExitCode.VALID, ExitCode.INVALID, ExitCode.INCONCLUSIVE):
+        return meant
+    return int(ExitCode.VALID if unclear == len(verdicts) else ExitCode.INVALID)
 
 
 def _judged(folder: Path) -> set[str]:

@@ -455,7 +455,7 @@ def test_make_alone_teaches_every_target() -> None:
         ("doctor", "harness doctor"),
         ("failover", "harness run"),
         ("vm", 'tests/vm -m "vm and not nightly"'),
-        ("nightly", "tests/vm -m vm"),
+        ("nightly", "harness nightly"),
         ("bench", "bench/reset.py"),
         ("clean", "harness gc"),
     ],
@@ -463,6 +463,11 @@ def test_make_alone_teaches_every_target() -> None:
 def test_targets_call_what_they_promise(target: str, command: str) -> None:
     assert command in make("-n", target)
     assert target == "clean" or f"{command} --some" in make("-n", target, "ARGS=--some")
+
+
+def test_a_nightly_run_ends_with_the_long_tests_unless_it_is_a_part() -> None:
+    assert "tests/vm -m vm" in make("-n", "nightly")
+    assert "tests/vm" not in make("-n", "nightly", "ARGS=--list")
 
 
 def test_test_runs_lint_then_units_then_vms() -> None:

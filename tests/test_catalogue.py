@@ -13,7 +13,7 @@ from pytest_bdd.feature import get_features
 from harness.lab.paths import PROJECT
 
 if TYPE_CHECKING:
-    from pytest_bdd.parser import Scenario
+    from pytest_bdd.parser import ScenarioTemplate
 
 ROWS = range(1, 49)
 THEMES = {
@@ -52,7 +52,7 @@ def page() -> list[Entry]:
     return entries
 
 
-def scenarios() -> dict[str, tuple[Scenario, frozenset[str]]]:
+def scenarios() -> dict[str, tuple[ScenarioTemplate, frozenset[str]]]:
     found = {}
     for feature in get_features([str(PROJECT / "features")]):
         for scenario in feature.scenarios.values():

@@ -65,6 +65,9 @@ def harness(
     ("arguments", "says", "hint"),
     [
         (["run", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
+        (["nightly", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
+        (["run", "--budget", "soon"], "--budget 'soon'?", "40m"),
+        (["nightly", "--budget", "0m"], "--budget '0m'?", "40m"),
         (["run", "--keep", "sometimes"], "--keep 'sometimes'?", "never, on-failure or always"),
         (["run", "--suite", "/nonexistent"], "no such file or folder: /nonexistent", "--suite"),
         (["run", "--cache", "/x" + "x" * 80], "longer than 60 bytes", "--cache"),
@@ -230,6 +233,59 @@ def test_a_tag_may_be_written_as_in_the_feature_file(
     assert asked == [("smoke", "power")]
 
 
+def test_a_nightly_run_goes_on_with_that_of_the_same_code(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
+) -> None:
+    found(monkeypatch, PYTHON)
+    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
+    assert harness("nightly")[0] == ExitCode.VALID
+    assert began == [f"scenarios in {tmp_path / 'nightly-c0de'} resumed"]
+
+
+def test_what_is_wanted_of_a_nightly_run_is_handed_on(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunOptions] = []
+
+    def listed(options: RunOptions, _suite: Path) -> int:
+        asked.append(options)
+        return 0
+
+    monkeypatch.setattr("harness.running.list_scenarios", listed)
+    assert harness("nightly", "--list")[0] == 0
+    more = ["Some scenario", "--budget", "1h30m", "--theme", "links", "--theme", "theme-power"]
+    assert harness("nightly", "--list", *more, "--tag", "@row-4", "--again")[0] == 0
+    assert harness("run", "--list", "--without-injecting", "--all", "--budget", "40m")[0] == 0
+    plain, narrowed, run = asked
+    assert (plain.everything, plain.resume, plain.again, plain.budget_s) == (
+        True,
+        True,
+        False,
+        None,
+    )
+    assert narrowed.only == ("Some scenario",)
+    assert (narrowed.themes, narrowed.tags) == (("links", "power"), ("row-4",))
+    assert (narrowed.budget_s, narrowed.again) == (5400, True)
+    assert (run.injecting, run.budget_s, run.resume) == (False, 2400, False)
+    assert plain.injecting
+
+
+def test_what_is_left_of_a_run_can_be_listed(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[RunOptions] = []
+
+    def listed(options: RunOptions, _suite: Path) -> int:
+        asked.append(options)
+        return 0
+
+    monkeypatch.setattr("harness.running.list_scenarios", listed)
+    assert harness("run", "--list", "--resume", str(tmp_path))[0] == 0
+    (options,) = asked
+    assert (options.folder, options.resume) == (tmp_path, True)
+
+
 def test_a_run_that_never_began_leaves_no_empty_folder(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
 ) -> None:
@@ -368,8 +424,8 @@ def test_help_names_every_command_and_exit_code(harness: Harness) -> None:
     code, out, _err = harness("--help")
     assert code == 0
     for command in (
-        "doctor", "run", "up", "status", "ssh", "console", "snapshot", "down", "gc", "steps",
-        "recheck", "report",
+        "doctor", "run", "nightly", "up", "status", "ssh", "console", "snapshot", "down", "gc",
+        "steps", "recheck", "report",
     ):  # fmt: skip
         assert f" {command} " in out, command
     codes = " ".join(out.split())

@@ -264,3 +264,57 @@ def test_judging_again_touches_only_scenarios(
     # An old verdict must not stand for a scenario whose scenario.json is gone.
     names = ("a", "b", "no-scenario")
     assert judged == [tmp_path / "evidence" / name for name in names]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ([INCONCLUSIVE, INCONCLUSIVE], ExitCode.VALID),
+        ([INCONCLUSIVE, VALID], ExitCode.INVALID),
+        ([INCONCLUSIVE, INVALID], ExitCode.INVALID),
+        ([VALID, VALID], ExitCode.INVALID),
+        ([INCONCLUSIVE, None], ExitCode.HARNESS_ERROR),
+    ],
+)
+@pytest.mark.usefixtures("written")
+def test_without_injecting_only_inconclusive_will_do(
+    verdicts: list[Verdict | None],
+    code: ExitCode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = stored(tmp_path, verdicts, monkeypatch)
+    pytest_that_ends(monkeypatch, 0 if set(verdicts) == {VALID} else 1, *NAMES)
+    options = RunOptions(cache=CACHE, folder=folder, injecting=False)
+    assert running.run_scenarios(options, folder) == code
+    said = capsys.readouterr().out
+    if code is not ExitCode.HARNESS_ERROR:
+        unclear = verdicts.count(INCONCLUSIVE)
+        assert f"Nothing was injected: {unclear} of 2 are INCONCLUSIVE, as all have to be" in said
+
+
+@pytest.mark.usefixtures("written")
+def test_what_the_time_was_over_for_is_not_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stored(tmp_path, [VALID], monkeypatch)
+    pytest_that_ends(monkeypatch, 0, *NAMES)
+    monkeypatch.setattr(running._Collected, "left_out", ["Scenario 1"])
+    options = RunOptions(cache=CACHE, folder=folder, budget_s=60)
+    assert running.run_scenarios(options, folder) == ExitCode.VALID
+    assert "left out, as the time was over: Scenario 1" in capsys.readouterr().out
+
+
+def test_a_budget_in_which_nothing_fits_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However pytest ends: nothing was run, and nothing failed."""
+    pytest_that_ends(monkeypatch, 0, "Scenario 0")
+    monkeypatch.setattr(running._Collected, "left_out", ["Scenario 0"])
+    options = RunOptions(cache=CACHE, folder=tmp_path, budget_s=60)
+    assert running.run_scenarios(options, tmp_path) == ExitCode.MISSING_ENVIRONMENT
+    assert "left out, as the time was over: Scenario 0" in capsys.readouterr().out
+    pytest_that_ends(monkeypatch, pytest.ExitCode.NO_TESTS_COLLECTED)
+    assert running.run_scenarios(options, tmp_path) == ExitCode.MISSING_ENVIRONMENT
+    assert running.NOTHING_LEFT in capsys.readouterr().out
