@@ -7,6 +7,7 @@ check ``residue`` that looks, before the next revert.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from harness.evidence.attempts import read_json, write_json
 from harness.evidence.clock import now_ns
 from harness.faults.undo import undo_open_faults
 from harness.lab.host import PrivateHost
+from harness.lab.machine import in_parallel
 from harness.lab.traces import host_traces, running_beside
 from harness.waiting import wait_until
 
@@ -62,11 +64,12 @@ class Leftovers:
 
     def of_the_lab(self, lab: Lab) -> None:
         """Look at the lab after its last scenario, back at the snapshot; it is removed next."""
-        with contextlib.suppress(HarnessError, libvirt.libvirtError):
+        with contextlib.suppress(HarnessError, OSError, libvirt.libvirtError):
             undo_open_faults(lab)
             lab.revert()
-            for machine in lab.machines.values():
-                machine.guest.wait_ready(_ANSWER_S)
+            in_parallel(
+                {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in lab.machines.values()}
+            )
         self._part["lab"]["after"] = residue(lab)
         if isinstance(lab.host, PrivateHost):
             self._processes = running_beside(lab.host.pid)

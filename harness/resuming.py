@@ -26,9 +26,11 @@ RUN = "run.json"
 
 _NO_PART_OF_A_RESULT = (
     "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/nightly",
-    "harness/lint", "harness/cluster/lintable.py", "harness/points", "scenarios/mutants",
-    "scenarios/findings", "scenarios/durations.json",
+    "harness/lint", "harness/cluster/lintable.py", "harness/points",
 )  # fmt: skip
+# By folder: which files of it count. Beside what binds the features, scenarios/ holds what others
+# are made with and what they found: a mutant is its own run's configuration, for one.
+_PARTS = {"harness": "*", "features": "*", "scenarios": "*.py", "vagrant": "*"}
 # Facts of run.json that all parts of a run have in common, and what they are called.
 _SAME = {
     "code": "code",
@@ -46,12 +48,12 @@ def code_hash() -> str:
     """Hash of everything that a result depends on: results of other code are never merged.
 
     How results are shown and which are made when is not among it, nor what judges a configuration
-    without running it, nor mutants: a mutant's own file is its run's configuration.
+    without running it.
     """
     digest = hashlib.sha256()
     apart = tuple(PROJECT / part for part in _NO_PART_OF_A_RESULT)
-    for top in ("harness", "features", "scenarios", "vagrant"):
-        for path in sorted((PROJECT / top).rglob("*")):
+    for top, pattern in _PARTS.items():
+        for path in sorted((PROJECT / top).rglob(pattern)):
             if any(path.is_relative_to(part) for part in apart):
                 continue
             if path.is_file() and "__pycache__" not in path.parts:

@@ -55,7 +55,7 @@ def _of_active(node: str, blocks: int) -> Any:
     return _in_sync("bravo" if node == "alpha" else "alpha", blocks)
 
 
-NOTHING = {"failovers": 0, "fencings": 0, "active": None, "fenced": []}
+NOTHING: dict[str, Any] = {"failovers": 0, "fencings": 0, "active": None, "fenced": []}
 EXPECTED = [
     pytest.param({}, id="a failover and a fencing"),
     pytest.param(NOTHING, id="nothing"),
