@@ -19,7 +19,7 @@ from harness.errors import ExitCode, HarnessError, InconclusiveError
 from harness.evidence.attempts import INTERRUPTED
 from harness.evidence.clock import now_ns
 from harness.evidence.timeline import Channel
-from harness.nightly.budget import assumed_s, plan
+from harness.nightly.budget import LENGTHS, assumed_s, plan
 from harness.nightly.durations import LAB, Durations
 from harness.progress import console
 from harness.resuming import check_code, done_before
@@ -111,13 +111,18 @@ def _in_time(items: list[pytest.Item], options: RunOptions) -> list[pytest.Item]
     if options.budget_s is None:
         return items
     durations = _durations(options)
-    planned = plan([scenario_name(item) for item in items], durations, options.budget_s)
+    planned = plan({scenario_name(i): length_of(i) for i in items}, durations, options.budget_s)
     if planned.left_out:
         text = f"• {len(planned.left_out)} scenarios do not fit into the budget: left out"
         console.print(text, markup=False)
     order = {name: number for number, name in enumerate(planned.chosen)}
     fitting = [item for item in items if scenario_name(item) in order]
     return sorted(fitting, key=lambda item: order[scenario_name(item)])
+
+
+def length_of(item: pytest.Item) -> str:
+    """A scenario's tag of its length; empty if it has none."""
+    return next((tag for tag in LENGTHS if item.get_closest_marker(tag)), "")
 
 
 def _durations(options: RunOptions) -> Durations:
@@ -162,7 +167,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     spent_s = (now_ns() - item.config.stash[_BEGAN_NS]) / 1e9
     session = item.config.stash.get(SESSION, None)
     lab_s = _durations(options).lab_s() if session is None else 0.0
-    if spent_s + lab_s + assumed_s(name, _durations(options)) <= options.budget_s:
+    takes_s = assumed_s(name, length_of(item), _durations(options))
+    if spent_s + lab_s + takes_s <= options.budget_s:
         return None
     item.config.stash[LEFT_OUT].append(name)
     console.print(f"• not begun, as the time is over: {name}", markup=False)

@@ -16,7 +16,7 @@ from harness.evidence.clock import now_ns
 from harness.lab.paths import PROJECT
 from harness.nightly.budget import listed
 from harness.nightly.durations import Durations
-from harness.plugin import LEFT_OUT, MATCHED, OPTIONS
+from harness.plugin import LEFT_OUT, MATCHED, OPTIONS, length_of
 from harness.reporting import report
 from harness.steps.lint import scenario_name, scenario_template
 
@@ -42,10 +42,11 @@ class _WithOptions:
 
 
 class _Collected:
-    """Remembers the names of the collected scenarios, and which of them were not begun."""
+    """Remembers the collected scenarios, and which of them were not begun."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.lengths: dict[str, str] = {}
         self._config: pytest.Config | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -65,7 +66,9 @@ class _Collected:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """After the selection."""
-        self.names = [scenario_name(item) for item in items if scenario_template(item)]
+        own = [item for item in items if scenario_template(item)]
+        self.names = [scenario_name(item) for item in own]
+        self.lengths = {scenario_name(item): length_of(item) for item in own}
 
 
 def _pytest(options: RunOptions, suite: Path, *more: str, plugins: tuple[object, ...] = ()) -> int:
@@ -87,7 +90,7 @@ def list_scenarios(options: RunOptions, suite: Path) -> int:
     elif code == 0:
         kind = options.accelerator if options.accelerator in ("kvm", "tcg") else None
         durations = Durations(options.cache.root, kind)
-        print(*listed(collected.names, durations, now_ns()), sep="\n")
+        print(*listed(collected.lengths, durations, now_ns()), sep="\n")
     elif code != int(pytest.ExitCode.USAGE_ERROR):
         print(said.getvalue().strip())
     return 0 if code == 0 else int(ExitCode.MISSING_ENVIRONMENT)

@@ -10,12 +10,14 @@ from harness.errors import BadInputError
 from harness.nightly.durations import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from harness.nightly.durations import Durations
 
-_UNKNOWN_S = {"tcg": 300.0, "kvm": 120.0}
-"""What a scenario is assumed to take that nobody has measured, by kind of emulation, seconds."""
+LENGTHS = {"short": 150.0, "medium": 270.0, "long": 480.0}
+"""What a scenario with such a tag is assumed to take, emulated, that nobody has measured: seconds.
+The middle of what the tag means (docs/catalogue.md); without one as if it were medium."""
+_WITH = {"tcg": 1.0, "kvm": 0.5}
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)")
 
@@ -47,24 +49,33 @@ class Plan:
     left_out: tuple[str, ...]
 
 
-def assumed_s(name: str, durations: Durations) -> float:
-    """How long to reckon with, in seconds."""
+def assumed_s(name: str, length: str, durations: Durations) -> float:
+    """How long to reckon with, in seconds.
+
+    Args:
+        length: the scenario's tag of its length; empty for none.
+    """
     known = durations.expected(name)
-    return known.seconds if known is not None else _UNKNOWN_S[durations.accelerator]
+    if known is not None:
+        return known.seconds
+    return LENGTHS.get(length, LENGTHS["medium"]) * _WITH[durations.accelerator]
 
 
-def plan(names: Sequence[str], durations: Durations, budget_s: float) -> Plan:
+def plan(lengths: Mapping[str, str], durations: Durations, budget_s: float) -> Plan:
     """Choose what fits: what was not run here for longest comes first, never run before all.
 
-    Of several that are due alike, the order of ``names`` counts. One that does not fit any more is
-    left out, and a shorter one after it may still be taken. The time until the first scenario
+    Of several that are due alike, the order of ``lengths`` counts. One that does not fit any more
+    is left out, and a shorter one after it may still be taken. The time until the first scenario
     begins is part of the budget.
+
+    Args:
+        lengths: by scenario, the tag of its length.
     """
-    due = sorted(names, key=durations.last_ns)
+    due = sorted(lengths, key=durations.last_ns)
     left_s = budget_s - durations.lab_s()
     chosen, left_out = [], []
     for name in due:
-        takes_s = assumed_s(name, durations)
+        takes_s = assumed_s(name, lengths[name], durations)
         if takes_s <= left_s:
             chosen.append(name)
             left_s -= takes_s
@@ -73,13 +84,13 @@ def plan(names: Sequence[str], durations: Durations, budget_s: float) -> Plan:
     return Plan(tuple(chosen), tuple(left_out))
 
 
-def listed(names: Sequence[str], durations: Durations, now_ns: int) -> list[str]:
+def listed(lengths: Mapping[str, str], durations: Durations, now_ns: int) -> list[str]:
     """One line for each scenario, with expected minutes and when it was last run; then the sum."""
     lines, total_s, unknown = [], 0.0, 0
     sources: dict[Source, int] = {}
-    for name in names:
+    for name, length in lengths.items():
         known = durations.expected(name)
-        total_s += assumed_s(name, durations)
+        total_s += assumed_s(name, length, durations)
         if known is None:
             unknown += 1
             minutes = "?"
@@ -91,9 +102,8 @@ def listed(names: Sequence[str], durations: Durations, now_ns: int) -> list[str]
     kind = "KVM" if durations.accelerator == "kvm" else "emulation"
     said = [f"{number} {source}" for source, number in sources.items()]
     if unknown:
-        each = _UNKNOWN_S[durations.accelerator] / 60
-        said.append(f"{unknown} of unknown length, {each:.0f} min assumed for each")
-    told = f"{len(names)} scenarios, about {total_s / 60:.0f} min with {kind}"
+        said.append(f"{unknown} not known, reckoned by their tags")
+    told = f"{len(lengths)} scenarios, about {total_s / 60:.0f} min with {kind}"
     return [*lines, f"{told} ({'; '.join(said)})" if said else told]
 
 

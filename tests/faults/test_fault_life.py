@@ -202,6 +202,16 @@ def test_whether_it_bit_until_the_end_is_told_before_it_is_healed(
     assert (event.channel, event.data["fault"], event.data["machine"]) == (Channel.FAULT, "x", "x")
 
 
+def test_looking_whether_it_still_bites_is_a_part_of_the_fault(bench: Bench) -> None:
+    bench.runner.heal(bench.runner.inject(bench.fault("x", ("bit", "bites"))))
+    told = [(e.channel, e.kind) for e in read_timeline(bench.writer.path)]
+    at = told.index((Channel.FAULT, "still-bitten"))
+    assert told[at - 1 : at + 3] == [
+        (Channel.PHASE, "begin"), (Channel.FAULT, "still-bitten"), (Channel.PHASE, "end"),
+        (Channel.FAULT, "heal"),
+    ]  # fmt: skip
+
+
 def test_a_proof_that_comes_late_is_not_waited_for_at_the_end(bench: Bench) -> None:
     """Asked once: looking until it bites again would make the fault longer."""
     fault_id = bench.runner.inject(bench.fault("x", ("bit", "", "again")))

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 HOUR_NS = 3_600_000_000_000
 
 
+def of(*names: str) -> dict[str, str]:
+    """Scenarios without a tag of their length."""
+    return dict.fromkeys(names, "")
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("40m", 2400), ("2h", 7200), ("1h30m", 5400), ("90s", 90), ("45 min", 2700), ("0.5h", 1800)],
@@ -45,26 +50,33 @@ def known(tmp_path: Path) -> Durations:
 
 
 def test_what_was_not_run_for_longest_comes_first(known: Durations) -> None:
-    planned = plan(["New", "Old", "Never"], known, 1000)
+    planned = plan(of("New", "Old", "Never"), known, 1000)
     assert planned.chosen == ("Never", "Old", "New")
     assert planned.left_out == ()
 
 
 def test_what_does_not_fit_is_left_out_and_a_shorter_one_is_taken(known: Durations) -> None:
     # 30 s for the lab, 60 s and 100 s for the two that are due: 200 s do not fit into the rest.
-    assert plan(["New", "Old", "Never"], known, 240).chosen == ("Never", "Old")
-    assert plan(["New", "Old", "Never"], known, 240).left_out == ("New",)
+    assert plan(of("New", "Old", "Never"), known, 240).chosen == ("Never", "Old")
+    assert plan(of("New", "Old", "Never"), known, 240).left_out == ("New",)
     known.note("Huge", 900.0, 5 * HOUR_NS)
-    planned = plan(["Huge", "New", "Old", "Never"], known, 400)
+    planned = plan(of("Huge", "New", "Old", "Never"), known, 400)
     assert planned.chosen == ("Never", "Old", "New")
     assert planned.left_out == ("Huge",)
-    assert plan(["Old"], known, 129).chosen == (), "the lab takes its time as well"
+    assert plan(of("Old"), known, 129).chosen == (), "the lab takes its time as well"
 
 
-def test_what_nobody_has_measured_is_reckoned_with(known: Durations) -> None:
-    assert assumed_s("Unknown", known) == 300
-    assert plan(["Unknown"], known, 329).chosen == ()
-    assert plan(["Unknown"], known, 330).chosen == ("Unknown",)
+@pytest.mark.parametrize(
+    ("length", "emulated", "with_kvm"),
+    [("short", 150, 75), ("medium", 270, 135), ("long", 480, 240), ("", 270, 135)],
+)
+def test_what_nobody_has_measured_is_reckoned_with_by_its_tag(
+    known: Durations, tmp_path: Path, length: str, emulated: float, with_kvm: float
+) -> None:
+    assert assumed_s("Unknown", length, known) == emulated
+    assert assumed_s("Unknown", length, Durations(tmp_path, "kvm")) == with_kvm
+    assert plan({"Unknown": length}, known, 29 + emulated).chosen == ()
+    assert plan({"Unknown": length}, known, 30 + emulated).chosen == ("Unknown",)
 
 
 @given(
@@ -75,26 +87,26 @@ def test_a_plan_keeps_to_its_budget_and_loses_nothing(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], budget_s: int
 ) -> None:
     durations = Durations(tmp_path_factory.mktemp("cache"), "tcg")
-    planned = plan(names, durations, budget_s)
+    planned = plan(of(*names), durations, budget_s)
     assert sorted(planned.chosen + planned.left_out) == sorted(names)
-    spent_s = sum(assumed_s(name, durations) for name in planned.chosen)
+    spent_s = sum(assumed_s(name, "", durations) for name in planned.chosen)
     assert not planned.chosen or spent_s + durations.lab_s() <= budget_s
     for name in planned.left_out:
-        assert spent_s + durations.lab_s() + assumed_s(name, durations) > budget_s
+        assert spent_s + durations.lab_s() + assumed_s(name, "", durations) > budget_s
 
 
 def test_the_list_says_how_long_each_takes_and_how_it_is_known(known: Durations) -> None:
     known.note("Flaps [1]", 120.0, 90 * HOUR_NS)
-    lines = listed(["Old", "Never", "Unknown", "Flaps [5]"], known, 100 * HOUR_NS)
+    lines = listed(of("Old", "Never", "Unknown", "Flaps [5]"), known, 100 * HOUR_NS)
     assert lines == [
         "   1.7 min    4 d ago  Old",
         "   1.0 min      never  Never",
         "     ? min      never  Unknown",
         "  ~2.0 min      never  Flaps [5]",
-        "4 scenarios, about 10 min with emulation (2 measured here; 1 as other examples of it; "
-        "1 of unknown length, 5 min assumed for each)",
+        "4 scenarios, about 9 min with emulation (2 measured here; 1 as other examples of it; "
+        "1 not known, reckoned by their tags)",
     ]
 
 
 def test_an_empty_list_is_a_list(known: Durations) -> None:
-    assert listed([], known, 0) == ["0 scenarios, about 0 min with emulation"]
+    assert listed({}, known, 0) == ["0 scenarios, about 0 min with emulation"]
