@@ -11,7 +11,7 @@ Feature: Both nodes lose power and boot together
 
     Given the healthy cluster
     And at most 1 failover, 0 fencings and no stall above 300 s (120 s with KVM) are expected
-    And the initiator writes to both raw LUNs and to a file
+    And the initiator writes to both raw LUNs and to a file, flushing every 16 writes, and only what was flushed has to survive
     When 300 more writes of each raw LUN were acknowledged
     And both nodes lose power
     And both nodes are powered on again
@@ -20,7 +20,7 @@ Feature: Both nodes lose power and boot together
     And 300 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the failover was transparent
-    And no acknowledged write was lost
+    And no flushed write was lost
     And both replicas are identical
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
@@ -33,7 +33,7 @@ Feature: Both nodes lose power and boot together
     Given the healthy cluster
     And 0 failovers, 0 fencings and no stall above 300 s (120 s with KVM) are expected
     And the active node is the one that serves at the end
-    And the initiator writes to both raw LUNs and to a file
+    And the initiator writes to both raw LUNs and to a file, flushing every 16 writes, and only what was flushed has to survive
     When 200 more writes of each raw LUN were acknowledged
     And <what> is cut silently until healed
     And 200 more writes of each raw LUN were acknowledged
@@ -45,7 +45,7 @@ Feature: Both nodes lose power and boot together
     And 200 more writes of each raw LUN were acknowledged
     Then there was no split-brain
     And the failover was transparent
-    And no acknowledged write was lost
+    And no flushed write was lost
     And both replicas are identical
     And exactly the expected failovers and fencings happened
     And the cluster is whole again

@@ -84,7 +84,7 @@ Feature: Backing disks are slow, return errors, or are full
     And 1 failover, 1 fencing and no stall above 380 s (160 s with KVM) are expected
     And the passive node is the one to be fenced
     And the passive node is the one that serves at the end
-    And the initiator writes to both raw LUNs and to a file
+    And the initiator writes to both raw LUNs and to a file, flushing every 16 writes, and only what was flushed has to survive
     When 300 more writes of each raw LUN were acknowledged
     And all disks on the active node return errors until healed
     And all resources of the active node are Diskless
@@ -102,7 +102,7 @@ Feature: Backing disks are slow, return errors, or are full
     Then there was no split-brain
     And nobody served while nobody may
     And the failover was transparent
-    And no acknowledged write was lost
+    And no flushed write was lost
     And both replicas are identical
     And exactly the expected failovers and fencings happened
     And the cluster is whole again

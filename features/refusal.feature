@@ -13,7 +13,7 @@ Feature: A node refuses to take over
     And 0 failovers, 1 fencing and no stall above 360 s (140 s with KVM) are expected
     And the active node is the one to be fenced
     And the active node is the one that serves at the end
-    And the initiator writes to both raw LUNs and to a file
+    And the initiator writes to both raw LUNs and to a file, flushing every 16 writes, and only what was flushed has to survive
     When 200 more writes of each raw LUN were acknowledged
     And the drbd link of both nodes is cut by carrier until healed
     And 200 more writes of each raw LUN were acknowledged
@@ -27,7 +27,7 @@ Feature: A node refuses to take over
     Then there was no split-brain
     And nobody served while nobody may
     And the failover was transparent
-    And no acknowledged write was lost
+    And no flushed write was lost
     And both replicas are identical
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
@@ -41,7 +41,7 @@ Feature: A node refuses to take over
     Given the healthy cluster
     And 0 failovers, 0 fencings and no stall above 400 s (170 s with KVM) are expected
     And the active node is the one that serves at the end
-    And the initiator writes to both raw LUNs and to a file
+    And the initiator writes to both raw LUNs and to a file, flushing every 16 writes, and only what was flushed has to survive
     When 200 more writes of each raw LUN were acknowledged
     And the drbd link of both nodes is cut by carrier until healed
     And 200 more writes of each raw LUN were acknowledged
@@ -55,7 +55,7 @@ Feature: A node refuses to take over
     Then there was no split-brain
     And nobody served while nobody may
     And the failover was transparent
-    And no acknowledged write was lost
+    And no flushed write was lost
     And both replicas are identical
     And exactly the expected failovers and fencings happened
     And the cluster is whole again

@@ -12,7 +12,7 @@ Feature: A node fails while the passive node's data is being copied
     And 0 failovers, 1 fencing and no stall above 360 s (140 s with KVM) are expected
     And the active node is the one to be fenced
     And the active node is the one that serves at the end
-    And the initiator writes to both raw LUNs and to a file
+    And the initiator writes to both raw LUNs and to a file, flushing every 16 writes, and only what was flushed has to survive
     When 300 more writes of each raw LUN were acknowledged
     And the passive node has to copy all its data anew, at 512 KiB a second for each resource
     And all resources of the passive node are Inconsistent
@@ -28,7 +28,7 @@ Feature: A node fails while the passive node's data is being copied
     Then there was no split-brain
     And nobody served while nobody may
     And the failover was transparent
-    And no acknowledged write was lost
+    And no flushed write was lost
     And both replicas are identical
     And exactly the expected failovers and fencings happened
     And the cluster is whole again
