@@ -38,7 +38,9 @@ pytest_plugins = [
     "harness.steps.cluster",
     "harness.steps.disks",
     "harness.steps.faults",
+    "harness.steps.healing",
     "harness.steps.nodes",
+    "harness.steps.triggers",
     "harness.steps.verdicts",
     "harness.steps.workload",
 ]

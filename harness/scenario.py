@@ -33,6 +33,8 @@ from harness.faults.undo import undo_open_faults
 from harness.lab.machine import in_parallel
 from harness.lab.topology import BACKING_BYTES, LUN_OF, RESOURCES
 from harness.progress import stage
+from harness.settling import wait_whole
+from harness.triggers import Triggers
 from harness.waiting import wait_until
 from harness.workload.files import check_file_system, check_files, write_files
 from harness.workload.fio import FILE_JOB, RAW_JOBS, Job, Workload
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 _ASK_FIO_S = 15.0
 # How long a guest may take to answer after a revert, in seconds.
 _ANSWER_S = 60.0
+# A cluster that was not whole in time once is INVALID for it; so long it is given the next time.
+_AGAIN_S = 60.0
 
 
 @dataclass(slots=True)
@@ -140,11 +144,12 @@ class Scenario:
         self._files: dict[str, str] = {}
         self.started_ns = now_ns()
         self._roles: dict[str, str] = {}
-        self._last_io: dict[str, tuple[int, int]] = {}
         self._seen: list[Event] = []
         self._judged: ScenarioVerdict | None = None
         self._touched = False
+        self._unsettled = False
         self.live = Live()
+        self.triggers = Triggers(self.writer)
         self._cancel = self.writer.subscribe(self._listen)
         self._save("running", None)
 
@@ -283,14 +288,17 @@ class Scenario:
     # ------------------------------------------------------------------ during
 
     def inject(self, fault: Fault) -> str:
-        """Break something; returns the fault's id."""
-        self.expect.fault = self._touched = True
-        return self.faults.inject(fault)
+        """Break something; returns the fault's id. Measures the reaction to a trigger, if any."""
+        return self.inject_together([fault])[0]
 
     def inject_together(self, faults: Sequence[Fault]) -> list[str]:
         """Break several things at the same moment; returns the faults' ids."""
         self.expect.fault = self._touched = True
-        return self.faults.inject_together(faults)
+        pulled = self.triggers.take()
+        ids = self.faults.inject_together(faults)
+        if pulled is not None:
+            self.triggers.reacted(pulled, ids[0], self.live.injected_ns)
+        return ids
 
     def hold(self, seconds: float) -> None:
         """Let the faults last ``seconds`` more: the duration is part of the fault."""
@@ -300,6 +308,7 @@ class Scenario:
             phase = Phase.HEAL if self.expect.fault else Phase.LOAD
         with marked(self.writer, phase):
             time.sleep(seconds)
+        self.triggers.forget()
 
     def order(self, machine: Machine, command: str, begun: Callable[[], str]) -> str:
         """Give an operator's order to a guest, and look for the proof that it is being obeyed.
@@ -339,27 +348,47 @@ class Scenario:
         Raises:
             AssertionError: they did not within ``deadline_s`` seconds, or fio ended by itself.
         """
-        start = dict(self._last_io)
-        ask_again_at = time.monotonic() + _ASK_FIO_S
+        begun = self.live.progress.raw()
 
         def missing() -> str:
-            lag = [
-                f"{lun} {done - start.get(lun, (0, 0))[1]}/{writes}"
-                for lun, (_t, done) in self._last_io.items()
-                if lun != "lun0" and done - start.get(lun, (0, 0))[1] < writes
+            now = self.live.progress.raw()
+            late = [
+                f"{lun} {done - begun.get(lun, (0, 0))[0]}/{writes}"
+                for lun, (done, _bytes) in now.items()
+                if done - begun.get(lun, (0, 0))[0] < writes
             ]
+            return "writes of " + ", ".join(late) if late or not now else ""
+
+        self.wait_written("the writes go on", missing, deadline_s)
+
+    def wait_written(
+        self,
+        what: str,
+        missing: Callable[[], str],
+        deadline_s: float,
+        most_s: float | None = None,
+    ) -> None:
+        """Wait for writes of the workload; ``missing`` says which have not come yet.
+
+        Args:
+            most_s: go on after so many seconds even if they have not come.
+
+        Raises:
+            AssertionError: not within ``deadline_s`` seconds, or fio ended by itself.
+        """
+        ask_again_at = time.monotonic() + _ASK_FIO_S
+
+        def ask_fio() -> None:
             nonlocal ask_again_at
-            if lag and self.workload is not None and time.monotonic() > ask_again_at:
+            if self.workload is not None and time.monotonic() > ask_again_at:
                 # The initiator only: it is not under test, and a dead fio never writes again.
                 ask_again_at = time.monotonic() + _ASK_FIO_S
                 if ended := self.workload.ended():
                     raise AssertionError(ended)
-            return "writes of " + ", ".join(lag) if lag or not self._last_io else ""
 
-        try:
-            self.wait_for("the writes go on", missing, deadline_s)
-        except DeadlineError as error:
-            raise AssertionError(error.message) from error
+        self.triggers.wait(
+            what, missing, deadline_s, most_s=most_s, meanwhile=ask_fio, interval_s=0.2
+        )
 
     def wait_met(self, resource: str, deadline_s: float) -> None:
         """Wait until the replicas of ``resource`` met: connected, or one refused and stands alone.
@@ -376,40 +405,39 @@ class Scenario:
         with contextlib.suppress(DeadlineError):
             self.wait_for(f"the replicas of {resource} met", missing, deadline_s)
 
-    def wait_streamed(self, what: str, missing: Callable[[], str]) -> None:
+    def wait_streamed(
+        self, what: str, missing: Callable[[], str], most_s: float | None = None
+    ) -> None:
         """Wait for what the nodes stream; ``missing`` says what has not been told yet.
 
         What never comes is a finding about the cluster, or a trigger that was not pulled; the
         checks judge what there is all the same.
 
+        Args:
+            most_s: go on after so many seconds even if it has not come.
+
         Raises:
             AssertionError: not within the stall's bound and the time to become whole again.
         """
         deadline_s = self.expect.max_stall_s + self.timing.settle_deadline_s
-        try:
-            self.wait_for(what, missing, deadline_s, interval_s=0.05)
-        except DeadlineError as error:
-            raise AssertionError(error.message) from error
+        self.triggers.wait(what, missing, deadline_s, most_s=most_s)
+
+    def wait_asking(
+        self, what: str, missing: Callable[[], str], most_s: float | None = None
+    ) -> None:
+        """As ``wait_streamed``, for what no stream tells: ``missing`` asks, twice a second."""
+        deadline_s = self.expect.max_stall_s + self.timing.settle_deadline_s
+        self.triggers.wait(what, missing, deadline_s, most_s=most_s, streamed=False, interval_s=0.5)
 
     def settle(self) -> str:
         """Wait until the cluster is whole again; returns what was missing at the deadline."""
-        nodes = [m.name for m in self.lab.nodes]
+        allowed_s = _AGAIN_S if self._unsettled else self.timing.settle_deadline_s
+        self.triggers.forget()
         try:
-            # First by what the nodes stream, then by what they are asked: asking slows them down.
-            spent = wait_until(
-                "DRBD is connected and up to date",
-                lambda: self.live.drbd.missing(nodes, RESOURCES),
-                deadline_s=self.timing.settle_deadline_s,
-                interval_s=0.3,
-            )
-            wait_until(
-                "the cluster is whole",
-                partial(sampling.settle_missing, self.lab),
-                deadline_s=max(60.0, self.timing.settle_deadline_s - spent),
-                interval_s=5,
-            )
+            wait_whole(self.lab, self.live.drbd, self.timing, allowed_s)
         except DeadlineError as error:
             # A finding for the judge, not trouble of the harness.
+            self._unsettled = True
             self.writer.add("host", Channel.STATE, "not-settled", {"text": error.message})
             return error.message
         return ""
@@ -555,12 +583,11 @@ class Scenario:
 
     def _listen(self, event: Event) -> None:
         self.live.feed(event)
-        if event.channel is Channel.PROGRESS and event.kind == "io":
-            self._last_io[str(event.data["disk"])] = (event.t_ns, int(event.data["write_ios"]))
-        elif event.kind in ("nonce", "end-nonce"):
+        if event.kind in ("nonce", "end-nonce"):
             self._seen.append(event)
         elif event.channel is Channel.STATE:
             self._judged = None
+        self.triggers.look(event.t_ns)
 
     def _save(self, outcome: str, error: str | None) -> None:
         """Write scenario.json; by rename, so that a reader never finds half of it."""

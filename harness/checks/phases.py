@@ -63,7 +63,7 @@ class Failover:
     Attributes:
         old, new: nodes.
         blackout_ns: (from, to) of the longest standstill around it, run's clock.
-        fault_ns: when the last fault before it was injected.
+        fault_ns: when the fault that it is due to was injected.
         moments: what ended each phase, by time; those that could not be found are left out.
         missing: phases that no witness told of.
         uncertainty_ns: of the ends of the blackout against the moments.
@@ -157,8 +157,7 @@ def failovers_of(evidence: Evidence) -> list[Failover]:
     found_ones = []
     before_ns = 0
     for old, new, promoted in _handovers(evidence):
-        fault = [s for s in evidence.select(Channel.FAULT, "inject") if s.t_ns < promoted.t_ns]
-        fault_ns = fault[-1].t_ns if fault and fault[-1].t_ns > before_ns else before_ns
+        fault_ns = _due_to(evidence, old, before_ns, promoted.t_ns)
         around = [span for span in spans if span[0] <= promoted.t_ns <= span[1]]
         if not around:
             raise CannotJudgeError(f"no write stood still when {new} was promoted")
@@ -189,6 +188,25 @@ def _handovers(evidence: Evidence) -> list[tuple[str, str, Moment]]:
         moment = Moment(Phase.PROMOTED, last.start.t_ns, last.start.refs[0])
         found_ones.append((by_resource[0][i - 1].node, last.node, moment))
     return found_ones
+
+
+def _due_to(evidence: Evidence, old: str, after_ns: int, promoted_ns: int) -> int:
+    """When the fault was injected that a failover is due to; ``after_ns`` where there is none.
+
+    The last one before the cluster began to act. Others may be injected while it acts: the old node
+    was detected before them, and fenced after that.
+    """
+    injects = [
+        seen.t_ns
+        for seen in evidence.select(Channel.FAULT, "inject")
+        if after_ns < seen.t_ns < promoted_ns
+    ]
+    if not injects:
+        return after_ns
+    fenced = _fenced(evidence, old, injects[0], promoted_ns)
+    until_ns = promoted_ns if fenced is None else fenced.t_ns
+    acted = [t_ns for t_ns in injects if _detected(evidence, old, t_ns, until_ns) is not None]
+    return max(acted, default=injects[-1])
 
 
 def _moments(

@@ -69,6 +69,33 @@ def drbd_state(guest: Guest) -> dict[str, dict[str, Any]]:
     return parse_proc_drbd(guest.run("cat /proc/drbd 2>/dev/null || true", timeout_s=30).stdout)
 
 
+# drbd_syncer_progress() of drbd_proc.c (8.4).
+_SYNCED = re.compile(r"\bsync'ed:\s*(\d{1,3}(?:\.\d)?)%")
+
+
+def parse_resync(text: str) -> dict[str, float]:
+    """How much of a running resync is done, in percent, by resource, from /proc/drbd."""
+    done: dict[str, float] = {}
+    name = ""
+    for line in text.splitlines():
+        minor, synced = _MINOR.match(line), _SYNCED.search(line)
+        if minor:
+            number = int(minor["minor"])
+            name = RESOURCES[number] if number < len(RESOURCES) else ""
+        elif synced and name:
+            done[name] = float(synced[1])
+    return done
+
+
+def resync_percent(guest: Guest) -> dict[str, float]:
+    """How much of each resync of one node is done, in percent; resources without one are left out.
+
+    Raises:
+        HarnessError: the node does not answer.
+    """
+    return parse_resync(guest.run("cat /proc/drbd 2>/dev/null || true", timeout_s=30).stdout)
+
+
 def generation_identifiers(guest: Guest) -> dict[str, str]:
     """``drbdadm get-gi`` of every resource."""
     command = "; ".join(f"echo {r} $(drbdadm get-gi {r} 2>&1)" for r in RESOURCES)

@@ -98,6 +98,10 @@ def _out_of_sync(lab: Lab) -> str:
     return "; ".join(wrong)
 
 
+CONSTRAINTS_LEFT = "fence constraints left"
+"""How ``settle_missing`` begins where everything else is whole."""
+
+
 def settle_missing(lab: Lab) -> str:
     """What keeps the cluster from being whole after a heal; empty if nothing does."""
     try:
@@ -110,4 +114,4 @@ def settle_missing(lab: Lab) -> str:
     if whole:
         return whole
     constraints = observe.fence_constraints(lab.nodes[0].guest)
-    return f"fence constraints left: {', '.join(constraints)}" if constraints else ""
+    return f"{CONSTRAINTS_LEFT}: {', '.join(constraints)}" if constraints else ""

@@ -1,4 +1,4 @@
-"""What the nodes' streams tell of DRBD's state and of Pacemaker's doings, while a scenario runs.
+"""What the streams tell of DRBD's state, of Pacemaker's doings and of writes, in a scenario.
 
 For waiting without asking a node anything; verdicts rest on the timeline itself.
 """
@@ -62,6 +62,22 @@ class LiveDrbd:
         wrong = [f"{resource} is {state}" for resource, state in states.items() if state != wanted]
         return f"{node}: {', '.join(wrong)}" if wrong else ""
 
+    def states(self) -> dict[tuple[str, str], dict[str, str]]:
+        """By node and resource what was told last: ``role``, ``connection``, ``disk``."""
+        return {key: dict(state) for key, state in self._state.items()}
+
+    def cut_off(self, nodes: Iterable[str], resources: Iterable[str]) -> list[str]:
+        """Resources that will not connect by themselves, by node: StandAlone, or with a disk and
+        without a connection."""
+        names = list(resources)
+        found = []
+        for node in nodes:
+            for resource in names:
+                state = self._state.get((node, resource), {})
+                if "disk" in state and state.get("connection", "StandAlone") == "StandAlone":
+                    found.append(f"{node}: {resource}")
+        return found
+
     def missing(self, nodes: Iterable[str], resources: Iterable[str]) -> str:
         """What keeps the resources from being connected and up to date; empty if nothing."""
         wrong = []
@@ -88,6 +104,8 @@ class Sign(StrEnum):
     EMPTIED = "Pacemaker has begun to stop things there"
     START_FAILED = "a start failed there"
     NO_SPACE = "something there complained of a full disk"
+    FENCE_ORDERED = "its fencing was ordered"
+    LUN_STARTING = "a LUN is being started there"
 
 
 _SIGNS = {
@@ -98,6 +116,11 @@ _SIGNS = {
     ),
     # strerror(ENOSPC); and cib_diskwrite_complete() of pacemaker-based 2.1, which does not say why.
     Sign.NO_SPACE: re.compile(r"No space left on device|[Dd]isabling (?:CIB )?disk writes"),
+    # te_fence_node() and te_rsc_command() of pacemaker-controld 2.1, on the DC.
+    Sign.FENCE_ORDERED: re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)"),
+    Sign.LUN_STARTING: re.compile(
+        r"Initiating start operation lun\d+_start_0 (?:locally )?on (?P<node>[\w.-]+)"
+    ),
 }
 
 
@@ -124,12 +147,56 @@ class LiveSigns:
         return self._told.get((sign, node, resource), -1) >= since_ns
 
 
+class LiveAnswers:
+    """How many writes of each LUN the initiator's kernel was answered without an error."""
+
+    def __init__(self) -> None:
+        self._luns: dict[str, str] = {}  # by disk, "major:minor"
+        self._count: dict[str, int] = {}
+
+    def feed(self, event: Event) -> None:
+        """Take an event of any kind; the sample of disks and block requests matter."""
+        data = event.data
+        if event.channel is Channel.STATE and data.get("what") == "disks":
+            value = data.get("value")
+            self._luns = {disk: lun for lun, disk in value.items()} if value else self._luns
+        elif event.channel is Channel.BLOCK and event.kind == "complete":
+            lun = self._luns.get(str(data.get("disk")))
+            if lun and data.get("op") == "write" and data.get("sectors") and not data.get("error"):
+                self._count[lun] = self._count.get(lun, 0) + 1
+
+    def of(self, lun: str) -> int:
+        """How many since the scenario began."""
+        return self._count.get(lun, 0)
+
+
+class LiveProgress:
+    """What the initiator's counters say of each LUN: writes that were answered, and their bytes."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[int, int]] = {}
+
+    def feed(self, event: Event) -> None:
+        """Take an event of any kind; only the counters matter."""
+        if event.channel is Channel.PROGRESS and event.kind == "io":
+            data = event.data
+            told = int(data["write_ios"]), int(data.get("write_bytes", 0))
+            # A new dict: others may be reading the old one.
+            self._told = {**self._told, str(data["disk"]): told}
+
+    def raw(self) -> dict[str, tuple[int, int]]:
+        """(writes, bytes) so far of every LUN without a file system."""
+        return {lun: told for lun, told in self._told.items() if lun != "lun0"}
+
+
 class Live:
     """All of it, fed from one timeline."""
 
     def __init__(self) -> None:
         self.drbd = LiveDrbd()
         self.signs = LiveSigns()
+        self.answers = LiveAnswers()
+        self.progress = LiveProgress()
         self.injected_ns = 0
         """When the last fault was injected, ns on the run's clock."""
 
@@ -137,5 +204,7 @@ class Live:
         """Take an event of any kind."""
         self.drbd.feed(event)
         self.signs.feed(event)
+        self.answers.feed(event)
+        self.progress.feed(event)
         if event.channel is Channel.FAULT and event.kind == "inject":
             self.injected_ns = event.t_ns

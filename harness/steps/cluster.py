@@ -14,12 +14,11 @@ from harness.checks.no_service import END as NO_SERVICE_END
 from harness.cluster.operator import clean_up
 from harness.cluster.sampling import add_sample
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
-from harness.evidence.livestate import Sign
 from harness.evidence.phases import Phase, marked
 from harness.evidence.timeline import Channel
 from harness.faults.maintenance import Maintenance
 from harness.lab.topology import MTU, Link
-from harness.steps.words import NODE, RESOURCE, machines
+from harness.steps.words import NODE, machines
 
 if TYPE_CHECKING:
     from harness.remote.ssh import Guest
@@ -109,39 +108,6 @@ def maintenance(run: Scenario) -> None:
 def cleaned_up(run: Scenario) -> None:
     """What an operator does after a repair: Pacemaker forgets what failed, and looks anew."""
     clean_up(run.lab)
-
-
-@when(parsers.re(f"Pacemaker has begun to empty {NODE}"))
-def begun_to_empty(run: Scenario, who: str) -> None:
-    """Waits until Pacemaker has something stopped or demoted there, as the journals tell it."""
-    (name,) = machines(run, who)
-    run.wait_streamed(f"Pacemaker empties {name}", partial(_unsaid, run, Sign.EMPTIED, name, ""))
-
-
-@when(parsers.re(f"a start of {RESOURCE} has failed on {NODE}"))
-def start_failed(run: Scenario, resource: str, who: str) -> None:
-    """Waits until Pacemaker has tried to start a DRBD resource there and failed, as it tells."""
-    (name,) = machines(run, who)
-    run.wait_streamed(
-        f"a start of {resource} fails on {name}",
-        # Ids of vagrant/cluster/cluster.crm.j2: r1 is d1.
-        partial(_unsaid, run, Sign.START_FAILED, name, f"d{resource[1:]}"),
-    )
-
-
-@when(parsers.re(f"{NODE} has complained of a full disk"))
-def complained(run: Scenario, who: str) -> None:
-    """Waits until something there says in the journal that it cannot write for lack of space."""
-    (name,) = machines(run, who)
-    run.wait_streamed(
-        f"{name} complains of a full disk", partial(_unsaid, run, Sign.NO_SPACE, name, "")
-    )
-
-
-def _unsaid(run: Scenario, sign: Sign, name: str, resource: str) -> str:
-    """What no journal has told since the last fault was injected; empty if one has."""
-    live = run.live
-    return "" if live.signs.told(sign, name, live.injected_ns, resource) else f"{sign}: {name}"
 
 
 @when(parsers.re(r"the cluster is left alone for (?P<seconds>\d+) s"), converters={"seconds": int})

@@ -11,7 +11,16 @@ from harness.cluster.form import MOUNT_POINT
 from harness.faults.disks import DiskErrors, SlowDisk
 from harness.faults.filling import FileSystemFull
 from harness.faults.replicas import DamagedMetadata, Invalidated
-from harness.steps.words import DISKS, NODE, RESOURCE, SOME_RESOURCES, machines, resources
+from harness.steps.words import (
+    DISKS,
+    NODE,
+    PATIENCE,
+    RESOURCE,
+    SOME_RESOURCES,
+    machines,
+    patience_s,
+    resources,
+)
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
@@ -62,11 +71,12 @@ def lun_full(run: Scenario) -> None:
     run.inject(FileSystemFull(run.lab.initiator.name, MOUNT_POINT, written=True))
 
 
-@when(parsers.re(f"{SOME_RESOURCES} of {NODE} (?:is|are) {_STATE}"))
-def is_in_state(run: Scenario, which: str, who: str, state: str) -> None:
+@when(parsers.re(f"{SOME_RESOURCES} of {NODE} (?:is|are) {_STATE}" + PATIENCE))
+def is_in_state(run: Scenario, which: str, who: str, state: str, most: str | None) -> None:
     """Waits until DRBD has resources in a role, or their disks in a state, as it streams it."""
     (name,) = machines(run, who)
     run.wait_streamed(
         f"{which} of {name}: {state}",
         partial(run.live.drbd.not_in, state, name, resources(which)),
+        patience_s(most),
     )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # In the order in which they are listed.
-MODULES = ("cluster", "workload", "faults", "nodes", "disks", "verdicts")
+MODULES = (
+    "cluster", "workload", "triggers", "faults", "nodes", "disks", "healing", "verdicts",
+)  # fmt: skip
 
 
 def definitions() -> Iterator[tuple[str, Any]]:

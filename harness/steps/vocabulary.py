@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
@@ -13,6 +14,21 @@ _HEAD = (
     "# above. Below each step: what it does, and a line that uses it. docs/scenarios.md says how",
     "# they make a scenario.",
 )
+
+
+@functools.cache
+def matching(kind: str, text: str) -> tuple[str, ...]:
+    """Names of the step functions that a line matches: one, if it is a step.
+
+    Args:
+        kind: given, when or then.
+        text: the line without its keyword.
+    """
+    return tuple(
+        f"{module}.{context.step_func.__name__}"
+        for module, context in definitions()
+        if context.type in (None, kind) and context.parser.is_matching(text)
+    )
 
 
 def vocabulary() -> list[str]:

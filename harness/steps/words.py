@@ -24,6 +24,17 @@ SOME_RESOURCES = r"(?P<which>all resources|r[0-2](?: and r[0-2])*)"
 DISKS = r"(?P<which>all disks|the disk of r[0-2])"
 HOW = r"(?P<how>by carrier|silently|silently, outbound only,|silently, inbound only,)"
 PERCENT = r"(?P<percent>[1-9]\d?) %"
+# At the end of a step that waits: it goes on after that time, whether or not its state has come.
+PATIENCE = r"(?:, or (?P<most>[1-9]\d*) s have passed)?"
+
+# Seconds that a wait for writes lasts beyond the bound of the stall: a stall that is too long is a
+# finding of the check, with its length, so the wait has to outlast it.
+GRACE_S = 120.0
+
+
+def patience_s(most: str | None) -> float | None:
+    """The seconds of PATIENCE; None where a step has none."""
+    return float(most) if most else None
 
 
 def machines(run: Scenario, who: str) -> tuple[str, ...]:

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
 
+from harness.steps.words import GRACE_S
 from harness.workload.fio import FILE_JOB, RAW_JOBS
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
-
-# Beyond the bound of the stall: a stall that is too long is a finding of the check, with its
-# length, so the wait has to outlast it.
-_GRACE_S = 120.0
 
 
 @given("the initiator writes to both raw LUNs and to a file")
@@ -39,7 +36,7 @@ def writes_and_flushes(run: Scenario, count: int) -> None:
 @when("the writes go on again")
 def writes_go_on(run: Scenario) -> None:
     """Waits until 100 more writes of each raw LUN were acknowledged."""
-    run.wait_writes_resume(run.expect.max_stall_s + _GRACE_S)
+    run.wait_writes_resume(run.expect.max_stall_s + GRACE_S)
 
 
 @when(
@@ -48,4 +45,4 @@ def writes_go_on(run: Scenario) -> None:
 )
 def more_writes(run: Scenario, count: int) -> None:
     """Waits for a number of further writes, seen by the initiator's own counters."""
-    run.wait_writes_resume(run.expect.max_stall_s + _GRACE_S + count / 10, count)
+    run.wait_writes_resume(run.expect.max_stall_s + GRACE_S + count / 10, count)

@@ -105,6 +105,21 @@ def test_a_node_may_be_called_unclean_without_having_been_lost(tmp_path: Path) -
     assert result.details["failovers"][0]["phases"]["detected"] == pytest.approx(6, abs=0.1)
 
 
+@pytest.mark.parametrize("t_s", [24.5, 26.5, 29])
+def test_a_fault_that_is_injected_while_the_cluster_acts_is_not_what_it_acts_on(
+    tmp_path: Path, t_s: float
+) -> None:
+    """The node was lost at 24 s, called unclean at 26 s, and fenced at 28 s."""
+    folder = healthy()
+    for kind in ("inject", "bitten", "heal", "healed"):
+        folder.add(t_s, "host", "fault", kind, id="f9", fault="latency", kind="latency", proof="")
+    (told,) = failovers_of(Evidence(folder.save(tmp_path)))
+    # Called unclean again after the injection, and fenced after that: then it may be due to it.
+    assert told.fault_ns == stamp(t_s if t_s < 25 else 20)
+    assert told.missing == ()
+    assert judge_one(tmp_path, SLUG).verdict is Verdict.VALID
+
+
 def both_down(folder: Folder) -> None:
     """bravo lost its power with alpha, and has booted when it is promoted."""
     unseen = ("state is now lost", "will be fenced", "Operation 'reboot'")

@@ -255,3 +255,28 @@ def test_all_of_it_is_fed_from_one_timeline() -> None:
     assert not state.signs.told(Sign.NO_SPACE, "alpha", state.injected_ns)
     state.feed(journal("alpha", "No space left on device", 10))
     assert state.signs.told(Sign.NO_SPACE, "alpha", state.injected_ns)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("change connection name:r1 connection:StandAlone", ["bravo: r1"]),
+        ("destroy connection name:r1", ["bravo: r1"]),
+        ("change connection name:r1 connection:Connecting", []),
+        ("destroy device name:r1 volume:0", []),
+        ("destroy resource name:r1", []),
+    ],
+)
+def test_what_will_not_connect_by_itself(line: str, found: list[str]) -> None:
+    state = live(*WHOLE, said("bravo", line))
+    assert state.cut_off(iter(("alpha", "bravo")), iter(("r0", "r1"))) == found
+
+
+def test_states_are_copies() -> None:
+    state = live(*WHOLE)
+    told = state.states()
+    assert told["alpha", "r1"] == {
+        "role": "Secondary", "connection": "Connected", "disk": "UpToDate",
+    }  # fmt: skip
+    told["alpha", "r1"]["disk"] = "Failed"
+    assert state.states()["alpha", "r1"]["disk"] == "UpToDate"

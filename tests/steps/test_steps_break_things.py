@@ -25,6 +25,7 @@ from harness.faults.standby import Standby
 from harness.faults.target import TargetDeleted
 from harness.lab.topology import RESOURCES, Topology
 from harness.scenario import Scenario
+from harness.triggers import Triggers
 from tests.steps.test_vocabulary import contexts
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ class Run:
         self.expected: dict[str, Any] = {}
         self.expect = SimpleNamespace(max_stall_s=0.0)
         self.timing = SimpleNamespace(settle_deadline_s=0.05)
+        self.notes: list[tuple[str, dict[str, Any]]] = []
+        writer = SimpleNamespace(add=lambda _s, _c, kind, data: self.notes.append((kind, data)))
+        self.triggers = Triggers(cast("Any", writer))
+        self.workload = None
 
     def node(self, word: str) -> str:
         return {"active": "bravo", "passive": "alpha"}.get(word, word)
@@ -86,8 +91,11 @@ class Run:
         if text := missing():
             raise DeadlineError(f"{what}: {text}")
 
-    def wait_streamed(self, what: str, missing: Any) -> None:
-        Scenario.wait_streamed(cast("Scenario", self), what, missing)
+    def wait_streamed(self, what: str, missing: Any, most_s: float | None = None) -> None:
+        Scenario.wait_streamed(cast("Scenario", self), what, missing, most_s)
+
+    wait_written = Scenario.wait_written
+    wait_asking = Scenario.wait_asking
 
 
 def do(run: Run, text: str) -> None:
