@@ -17,6 +17,7 @@ from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
 from harness.commands.seed import seed
 from harness.errors import BadInputError, ExitCode, HarnessError
+from harness.explore.command import register as register_explore
 from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
 from harness.progress import console
 
@@ -523,6 +524,9 @@ def _check_host(place: Cache, connect: str) -> None:
     if exit_code(findings) is not ExitCode.VALID:
         render([finding for finding in findings if finding.ok == "fail"], console)
         raise typer.Exit(int(ExitCode.MISSING_ENVIRONMENT))
+
+
+register_explore(app, _check_host)
 
 
 def _needs_run(folder: Path) -> None:

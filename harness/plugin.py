@@ -9,6 +9,8 @@ import dataclasses
 import difflib
 import subprocess
 import sys
+import types
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -52,6 +54,8 @@ LEFT_OUT = pytest.StashKey[list[str]]()
 MATCHED = pytest.StashKey[int]()
 """How many scenarios were asked for, whether or not they are still to be run."""
 _BEGAN_NS = pytest.StashKey[int]()
+SHARED = pytest.StashKey[LabSession]()
+"""A run that was begun outside of pytest, and goes on after it: its lab is used and left alone."""
 _GHERKIN = pytest.StashKey[tuple[Any, Any]]()
 _RUN = pytest.StashKey[Any]()
 _TROUBLE = pytest.StashKey[str]()
@@ -63,6 +67,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash.setdefault(OPTIONS, default_options())
     config.stash[LEFT_OUT] = []
     config.stash[_BEGAN_NS] = now_ns()
+
+
+class FeatureFile(pytest.Module):
+    """A feature file that was named on the command line: it binds itself."""
+
+    def _getobj(self) -> Any:
+        module = types.ModuleType(self.path.stem)
+        text = f"from pytest_bdd import scenarios\nscenarios({str(self.path)!r})\n"
+        # pytest-bdd puts its tests in the namespace of the module that calls it.
+        exec(compile(text, f"{self.path} (bound)", "exec"), module.__dict__)
+        return module
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A feature outside of features/ can be run by its path, without a module that binds it."""
+    if file_path.suffix == ".feature" and parent.session.isinitpath(file_path):
+        collector: pytest.Collector = FeatureFile.from_parent(parent, path=file_path)
+        return collector
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -188,6 +211,11 @@ def pytest_bdd_apply_tag(tag: str, function: Any) -> bool:
 @pytest.fixture(scope="session")
 def lab_session(request: pytest.FixtureRequest) -> Iterator[LabSession]:
     """The run's lab, started when the first scenario needs it."""
+    shared = request.config.stash.get(SHARED, None)
+    if shared is not None:
+        request.config.stash[SESSION] = shared
+        yield shared
+        return
     session, began_ns = LabSession(request.config.stash[OPTIONS]), request.config.stash[_BEGAN_NS]
     request.config.stash[SESSION] = session
     try:
@@ -212,7 +240,8 @@ def run(request: pytest.FixtureRequest, lab_session: LabSession) -> Scenario:
     lines = [f"{step.keyword} {step.name}" for step in gherkin.steps]
     tags = sorted(set(feature.tags) | set(gherkin.tags))
     name = scenario_name(request.node)
-    scenario = lab_session.scenario(name, feature.name, tags, lines)
+    file = Path(feature.filename).resolve()
+    scenario = lab_session.scenario(name, feature.name, tags, lines, file)
     request.node.stash[_RUN] = scenario
     return scenario
 

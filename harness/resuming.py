@@ -26,7 +26,7 @@ RUN = "run.json"
 
 _NO_PART_OF_A_RESULT = (
     "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/nightly",
-    "harness/lint", "harness/cluster/lintable.py", "harness/points",
+    "harness/lint", "harness/cluster/lintable.py", "harness/points", "harness/explore",
 )  # fmt: skip
 # By folder: which files of it count. Beside what binds the features, scenarios/ holds what others
 # are made with and what they found: a mutant is its own run's configuration, for one.

@@ -16,14 +16,14 @@ from harness.evidence.clock import now_ns
 from harness.lab.paths import PROJECT
 from harness.nightly.budget import listed
 from harness.nightly.durations import Durations
-from harness.plugin import LEFT_OUT, MATCHED, OPTIONS, length_of
+from harness.plugin import LEFT_OUT, MATCHED, OPTIONS, SHARED, length_of
 from harness.reporting import report
 from harness.steps.lint import scenario_name, scenario_template
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.session import RunOptions
+    from harness.session import LabSession, RunOptions
 
 NO_MATCH = "error: no scenario matches (hint: harness run --list --all)"
 NOTHING_LEFT = "nothing is left to run, or nothing fits (hint: --again, a larger --budget)"
@@ -39,6 +39,18 @@ class _WithOptions:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Before harness.plugin sets its defaults."""
         config.stash[OPTIONS] = self._options
+
+
+class _WithSession:
+    """Hands a run that was begun already to the plugin."""
+
+    def __init__(self, session: LabSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Before any scenario asks for a lab."""
+        config.stash[SHARED] = self._session
 
 
 class _Collected:
@@ -75,6 +87,12 @@ def _pytest(options: RunOptions, suite: Path, *more: str, plugins: tuple[object,
     arguments = [str(suite), f"--rootdir={PROJECT}", f"-c{PROJECT}/pyproject.toml", *more]
     arguments += ["-p", "harness.plugin", "-p", "no:cacheprovider", "-p", "no:warnings"]
     return int(pytest.main(arguments, plugins=[_WithOptions(options), *plugins]))
+
+
+def run_feature(session: LabSession, feature: Path) -> int:
+    """Run the scenarios of one feature file on a lab that is there; pytest's exit code."""
+    arguments = ("-q", "--no-header", "--no-summary", "--tb=short", "-rN", "-s")
+    return _pytest(session.options, feature, *arguments, plugins=(_WithSession(session),))
 
 
 def list_scenarios(options: RunOptions, suite: Path) -> int:

@@ -72,6 +72,7 @@ class RunOptions:
         themes: run only scenarios of one of these themes (tags that begin with ``theme-``).
         everything: also those tagged ``@nightly``, which otherwise run only when they are named
             or their tag is.
+        seed: of an exploration, for the report.
     """
 
     cache: Cache
@@ -92,6 +93,7 @@ class RunOptions:
     tags: tuple[str, ...] = ()
     themes: tuple[str, ...] = ()
     everything: bool = False
+    seed: int | None = None
 
 
 def default_options() -> RunOptions:
@@ -212,7 +214,7 @@ class LabSession:
             "timing": self.timing.model_dump(),
             "versions": versions,
             "harness": __version__,
-            "seed": None,
+            "seed": options.seed,
             "command": shlex.join(["harness", *sys.argv[1:]]),
             "kept": None,
             "code": code_hash(),
@@ -230,8 +232,18 @@ class LabSession:
             "parts": [*before.get("parts", []), part],
         }
 
-    def scenario(self, name: str, feature: str, tags: list[str], gherkin: list[str]) -> Scenario:
-        """A new scenario with its own evidence folder; what there was of it is set aside."""
+    def scenario(
+        self,
+        name: str,
+        feature: str,
+        tags: list[str],
+        gherkin: list[str],
+        file: Path | None = None,
+    ) -> Scenario:
+        """A new scenario with its own evidence folder; what there was of it is set aside.
+
+        ``file``: the feature that it is in.
+        """
         assert self.lab is not None
         assert self.witnesses is not None
         if self.options.resume:
@@ -250,7 +262,7 @@ class LabSession:
             feature=feature,
             tags=tags,
             gherkin=gherkin,
-            reproduce=shlex.join([".venv/bin/harness", "run", name]),
+            reproduce=self._reproduce(name, file),
         )
         scenario = Scenario(
             self.lab,
@@ -294,6 +306,14 @@ class LabSession:
             folder, span = self._span
             span.model_copy(update={"to_ns": max(t_ns, span.to_ns)}).save(folder / SPAN)
             self._span = None
+
+    def _reproduce(self, name: str, file: Path | None) -> str:
+        """The command that runs just this scenario again."""
+        if file is None or file.is_relative_to(PROJECT / "features"):
+            return shlex.join([".venv/bin/harness", "run", name])
+        shown = file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file
+        config = ["--config", str(self.options.config)] if self.options.config else []
+        return shlex.join([".venv/bin/harness", "replay", str(shown), *config])
 
     def close(self) -> None:
         """End the witnesses; destroy the lab or keep it; see what is left."""

@@ -101,3 +101,38 @@ TCG = Timing(
 )
 
 PROFILES = {profile.name: profile for profile in (KVM, TCG)}
+
+
+class Recovery(BaseModel):
+    """How long writes may stand still while the cluster deals with one thing; seconds.
+
+    The bounds that docs/scenarios.md ("Choosing the bound of the stall") gives for a scenario by
+    itself, with measurements behind them in docs/measurements.md.
+
+    Attributes:
+        disturbed: nothing fails, something is slower.
+        freeze: DRBD holds writes until its fence-peer handler is done.
+        fencing: a node that does not serve is fenced; writes are held until then.
+        failover: the serving node is lost; the other one fences it and takes over.
+        move: everything is stopped on one node in order, and started on the other.
+        login: the initiator finds its portal again after its own link was away.
+        boot: power-on until a node has its resources again, where it is waited for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    disturbed: float
+    freeze: float
+    fencing: float
+    failover: float
+    move: float
+    login: float
+    boot: float
+
+
+RECOVERY = {
+    "kvm": Recovery(disturbed=5, freeze=12, fencing=25, failover=45, move=90, login=15, boot=30),
+    "tcg": Recovery(
+        disturbed=15, freeze=45, fencing=75, failover=180, move=300, login=45, boot=100
+    ),
+}

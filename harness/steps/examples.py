@@ -20,8 +20,13 @@ MODULES = (
 )  # fmt: skip
 
 
-def definitions() -> Iterator[tuple[str, Any]]:
+@cache
+def definitions() -> tuple[tuple[str, Any], ...]:
     """Every step that the harness defines: (module, pytest-bdd's context of it), in order."""
+    return tuple(_definitions())
+
+
+def _definitions() -> Iterator[tuple[str, Any]]:
     for name in MODULES:
         module = importlib.import_module(f"harness.steps.{name}")
         for value in list(vars(module).values()):

@@ -1,0 +1,226 @@
+"""What happened in a scenario as sequences that can be compared with those of another run of it.
+
+Pure functions of an evidence folder. Times are left out, and so is the order between tracks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from harness.checks.fencelog import fence_reports
+from harness.evidence.timeline import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.evidence.model import Evidence, Seen
+
+Tracks = dict[str, tuple[str, ...]]
+"""By name of a track (``active r1 role``): its states, one after the other."""
+
+# node_update_cache.c and log_executor_event() of pacemaker-controld 2.1.
+_MEMBER = re.compile(r"\bNode (?P<node>[\w.-]+) state is now (?P<state>member|lost)\b")
+_STARTED = re.compile(
+    r"Result of start operation for (?P<id>\w+?)(?::\d+)? on (?P<node>[\w.-]+): ok\b"
+)
+
+# Which field of which object of events2 a track follows.
+_FOLLOWED = {"resource": "role", "connection": "connection", "device": "disk"}
+
+# enum drbd_conns of 8.4, as events2 of drbd-utils 9.22 names them: not connected, and why or how
+# far on the way. Which of them is met depends on who notices first, and how, within milliseconds.
+_NOT_CONNECTED = frozenset(
+    ("Disconnecting", "Unconnected", "Timeout", "BrokenPipe", "NetworkFailure", "ProtocolError",
+     "TearDown", "Connecting", "WFConnection", "WFReportParams")
+)  # fmt: skip
+# enum drbd_disk_state: on the way to a state, or not decided yet. Consistent becomes UpToDate or
+# Outdated as soon as the peer is heard, or fenced.
+_ON_THE_WAY = frozenset(("Attaching", "Negotiating", "Failed", "Detaching", "Consistent"))
+_DOWN = "down"
+# Tracks of events rather than states: the same one twice is two.
+_REPEATING = (" of the group", "fencings")
+
+
+def sequence_of(evidence: Evidence) -> Tracks:
+    """The sequence of DRBD's roles, connections and disks, of membership, moves and fencings.
+
+    One track for each node, resource and aspect, each a sequence of states without repetitions:
+
+    * ``NODE RESOURCE role``, ``… connection`` and ``… disk``, as the node's own events2 tells them;
+      ``down`` where the resource is not there, or the node is not. Nodes are called ``active`` and
+      ``passive``, as they were at the beginning.
+    * ``NODE sees PEER``: member or lost, as the node's controller tells it.
+    * ``MEMBER of the group``: the nodes on which it was started, one after the other.
+    * ``fencings``: who was fenced, one after the other.
+
+    Within a track the order is that of one witness, a kernel or a controller, which tells what
+    happened to one thing; there it has a meaning, and is compared. Between tracks it has none:
+    their witnesses are two machines whose streams reach the host independently (seconds apart,
+    under load), Pacemaker starts and stops independent things in any order, and three resources
+    that lose one link notice it in the order of their timers. What must be ordered across nodes,
+    a fencing before a promotion for example, is for the checks, which know of clocks.
+
+    Left out are states in which a thing only is on its way, and which of several names a lost
+    connection has for a moment: they depend on milliseconds, and each ends in a state that is told.
+    """
+    told: dict[str, list[str]] = {}
+    for node in evidence.scenario.nodes:
+        _follow_drbd(evidence, node, told)
+        _follow_journal(evidence, node, told)
+    told["fencings"] = [report.target for report in fence_reports(evidence) if report.success]
+    roles = _roles(evidence)
+    tracks = {}
+    for name, states in sorted(told.items()):
+        words = " ".join(roles.get(word, word) for word in name.split())
+        tracks[words] = tuple(roles.get(state, state) for state in _settle(name, states))
+    return tracks
+
+
+def _roles(evidence: Evidence) -> dict[str, str]:
+    """By name of a node: what it was at the beginning. Which one that is, differs by snapshot."""
+    samples = evidence.samples("group", "before")
+    value = samples[-1].value if samples else None
+    active = value.get("node") if isinstance(value, dict) else None
+    nodes = evidence.scenario.nodes
+    if active not in nodes:
+        return {}
+    return {node: "active" if node == active else "passive" for node in nodes}
+
+
+def _follow_drbd(evidence: Evidence, node: str, told: dict[str, list[str]]) -> None:
+    names = [
+        f"{node} {resource} {aspect}"
+        for resource in evidence.scenario.resources
+        for aspect in _FOLLOWED.values()
+    ]
+    for name in names:
+        told[name] = []
+    events = [*evidence.select(Channel.EVENTS2, source=node)]
+    events += evidence.select(Channel.DOMAIN, "lifecycle", source=node)
+    for seen in sorted(events, key=lambda one: one.line):
+        kind = seen.event.kind
+        stopped = seen.event.channel is Channel.DOMAIN and seen.text("event") in (
+            "stopped",
+            "crashed",
+        )
+        if stopped or kind == "lost":
+            for name in names:
+                told[name].append(_DOWN)
+        elif kind in ("exists", "create", "change", "destroy"):
+            _follow_object(seen, node, told)
+
+
+def _follow_object(seen: Seen, node: str, told: dict[str, list[str]]) -> None:
+    fields: Any = seen.event.data.get("fields")
+    aspect = _FOLLOWED.get(seen.text("object"))
+    name = fields.get("name") if isinstance(fields, dict) else None
+    if aspect is None or f"{node} {name} {aspect}" not in told:
+        return
+    if seen.event.kind == "destroy":
+        # A connection is destroyed when it is given up, too; the disk tells which of both it was.
+        told[f"{node} {name} {aspect}"].append(_DOWN)
+    elif isinstance(fields.get(aspect), str):
+        told[f"{node} {name} {aspect}"].append(str(fields[aspect]))
+
+
+def _follow_journal(evidence: Evidence, node: str, told: dict[str, list[str]]) -> None:
+    samples = evidence.samples("group", "before")
+    value = samples[-1].value if samples else None
+    members = value.get("resources") if isinstance(value, dict) else None
+    for seen in evidence.select(Channel.JOURNAL, "entry", source=node):
+        if seen.text("identifier") != "pacemaker-controld":
+            continue
+        message = seen.text("message")
+        member, started = _MEMBER.search(message), _STARTED.search(message)
+        if member and member["node"] != node:
+            told.setdefault(f"{node} sees {member['node']}", []).append(member["state"])
+        # Told by the node itself: no other one tells of it too.
+        if started and started["node"] == node and started["id"] in (members or {}):
+            told.setdefault(f"{started['id']} of the group", []).append(node)
+
+
+def _settle(name: str, states: Sequence[str]) -> list[str]:
+    """A track without what is only on its way, and without repetitions."""
+    found: list[str] = []
+    for number, one in enumerate(states):
+        state = "not connected" if one in _NOT_CONNECTED else one
+        following = states[number + 1] if number + 1 < len(states) else ""
+        if state in _ON_THE_WAY or _comes_or_goes(state, following, found):
+            continue
+        # A member that is started again where it was has moved, too; a state that is told again
+        # has not changed.
+        if name.endswith(_REPEATING) or not found or found[-1] != state:
+            found.append(state)
+    return found
+
+
+def _comes_or_goes(state: str, following: str, before: list[str]) -> bool:
+    """Whether a state is only met while a resource is taken down, or is set up.
+
+    It is then Diskless and StandAlone for a moment; otherwise either says that something is wrong.
+    """
+    if state in ("Diskless", "StandAlone"):
+        return following in (_DOWN, *([""] if state == "Diskless" else [])) or (
+            before[-1:] == [_DOWN] and following != ""
+        )
+    return state == "not connected" and following == _DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Several runs of one scenario, by their sequences.
+
+    Attributes:
+        runs: how many.
+        same: how many have the sequence that most of them have.
+        differences: of each other run, by its number from 1: one line for each track that differs.
+    """
+
+    runs: int
+    same: int
+    differences: Mapping[int, tuple[str, ...]]
+
+
+def compare(sequences: Sequence[Tracks]) -> Comparison:
+    """In how many runs the sequence is the same, and what differs where it is not.
+
+    The sequence that most runs have is what the others are compared with; of several that are
+    equally frequent, the one that was met first.
+    """
+    keys = [tuple(sorted(tracks.items())) for tracks in sequences]
+    if not keys:
+        return Comparison(0, 0, {})
+    (usual, count) = Counter(keys).most_common(1)[0]
+    differences = {
+        number: tuple(_differences(dict(usual), dict(key)))
+        for number, key in enumerate(keys, start=1)
+        if key != usual
+    }
+    return Comparison(len(keys), count, differences)
+
+
+def _differences(usual: Tracks, other: Tracks) -> list[str]:
+    lines = []
+    for name in sorted(usual.keys() | other.keys()):
+        mine, theirs = usual.get(name, ()), other.get(name, ())
+        if mine == theirs:
+            continue
+        at = next(
+            n for n, (one, two) in enumerate(zip_longest(mine, theirs), start=1) if one != two
+        )
+        lines.append(
+            f"{name}: {_said(theirs)}, mostly {_said(mine)} (from the {_nth(at)} state on)"
+        )
+    return lines
+
+
+def _said(states: tuple[str, ...]) -> str:
+    return " → ".join(states) or "nothing"
+
+
+def _nth(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
