@@ -186,7 +186,7 @@ def _fault(evidence: Evidence, cluster: _Cluster, seen: Seen) -> str:
     if kind.startswith("daemon-"):
         words.append(target.split(" of ")[0])
     # Of a link: which of them, and at whose end. "drbd and mgmt link of alpha, inbound only".
-    links = _LINKS.findall(target.split(" of ")[0])
+    links = _LINKS.findall(target.split(" of ")[0]) if " link of " in target else []
     if links:
         words.append("+".join(links))
     named = [node for node in evidence.scenario.nodes if re.search(rf"\b{node}\b", target)]

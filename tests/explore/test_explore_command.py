@@ -1,0 +1,216 @@
+"""``harness explore`` and ``harness replay``: mistakes are one line, runs begin with their seed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import cli, reporting
+from harness.errors import ExitCode
+from harness.explore import command
+from harness.explore import runner as runners
+from harness.explore.command import config_hash, duration_s, explore_hash
+from harness.explore.records import load
+from harness.lab.paths import PROJECT
+from tests.explore.fakes import FakeRunner
+from tests.explore.test_exploration import cut_fails
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Harness = Callable[..., tuple[int, str, str]]
+
+MUTANT = PROJECT / "scenarios" / "mutants" / "no-unfence-handler.toml"
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[FakeRunner]:
+    """The runners that were made; none of them runs anything."""
+    runners_made: list[FakeRunner] = []
+
+    def make(options: Any) -> FakeRunner:
+        runner = FakeRunner(options.folder, cut_fails)
+        runner.options = options  # type: ignore[attr-defined]
+        runners_made.append(runner)
+        return runner
+
+    monkeypatch.setattr(runners, "LabRunner", make)
+    monkeypatch.setattr(command, "SCHEDULES", tmp_path / "schedules")
+    monkeypatch.setattr(cli, "_findings", lambda *_: [])
+    monkeypatch.setattr(reporting, "report", lambda folder: print(f"Report: {folder}") or 1)
+    return runners_made
+
+
+@pytest.fixture
+def harness(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Harness]:
+    """Call the command; returns exit code, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    coverage = str(tmp_path / "coverage.json")
+    with tempfile.TemporaryDirectory(prefix="fh-", dir="/tmp") as cache:
+        monkeypatch.setenv("FAILOVER_HARNESS_CACHE", cache)
+
+        def run(*arguments: str) -> tuple[int, str, str]:
+            more = ("--coverage", coverage) if arguments[0] == "explore" else ()
+            monkeypatch.setattr(sys, "argv", ["harness", *arguments, *more])
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+            said = capsys.readouterr()
+            return int(end.value.code or 0), said.out, said.err
+
+        yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("90", 90), ("2h", 7200), ("5min", 300),
+     ("1h1m1s", 3661), ("0", 0)],
+)  # fmt: skip
+def test_durations(text: str, seconds: float) -> None:
+    assert duration_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "hint"),
+    [
+        (["explore", "--budget", "soon"], "'soon' is no duration", "30m, 1h30m or 90s"),
+        (["explore", "--budget", ""], "'' is no duration", "30m"),
+        (["explore", "--shrink-budget", "-1"], "'-1' is no duration", "30m"),
+        (["explore", "--without", "rain"], "there is no kind rain", "--kinds"),
+        (["explore", "--config", "/nonexistent.toml"], "/nonexistent.toml", ""),
+        (["explore", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
+        (["explore", "--cache", "/run/x"], "cannot lie at /run/x", "--cache"),
+        (["replay", "/nonexistent.feature"], "no such file: /nonexistent.feature", "schedules"),
+        (["replay", str(PROJECT / "features/links.feature")], "5 scenarios", "harness run"),
+        (["replay", str(PROJECT / "features/reset.feature"), "--accelerator", "xen"],
+         "no accelerator 'xen'", "auto"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_a_hint(
+    harness: Harness, made: list[FakeRunner], arguments: list[str], says: str, hint: str
+) -> None:
+    code, out, err = harness(*arguments)
+    assert code == ExitCode.MISSING_ENVIRONMENT
+    first, *more = err.splitlines()
+    assert first.startswith("error: ")
+    assert says in first
+    assert not hint or (more[0].startswith("hint: ") and hint in more[0])
+    assert out == ""
+    assert made == [], "nothing was begun"
+
+
+def test_the_seed_is_told_before_anything_begins(
+    harness: Harness, made: list[FakeRunner], tmp_path: Path
+) -> None:
+    target = str(tmp_path / "run")
+    code, out, err = harness(
+        "explore", "--seed", "7", "--folder", target, "--config", str(MUTANT), "--budget", "20m"
+    )
+    assert code == ExitCode.INVALID, "what the report says"
+    first, second = err.splitlines()[:2]
+    assert first == f"Seed 7: harness explore --seed 7 --budget 20m --config {MUTANT}"
+    assert second.startswith("◆ Schedule 1 of seed 7: ")
+    (runner,) = made
+    assert runner.closed
+    options = runner.options  # type: ignore[attr-defined]
+    assert (options.seed, options.config, options.folder) == (7, MUTANT, Path(target))
+    assert options.everything
+    assert not options.resume
+    assert "fails fence-constraints: from " in out
+    assert "harness replay scenarios/schedules/7-" in out
+    assert f"Report: {target}" in out
+    head = next((tmp_path / "schedules").iterdir()).read_text()
+    assert f"--config {MUTANT}" in head
+    stored = json.loads((tmp_path / "run" / "coverage.json").read_text())
+    found = load(Path(target))
+    assert found is not None
+    assert stored["schedules"] == len(found.entries)
+
+
+def test_without_a_seed_one_is_chosen_and_kept(
+    harness: Harness, made: list[FakeRunner], tmp_path: Path
+) -> None:
+    target = tmp_path / "run"
+    harness("explore", "--folder", str(target), "--budget", "1m")
+    found = load(target)
+    assert found is not None
+    _code, _out, err = harness("explore", "--folder", str(target), "--budget", "1m")
+    assert err.startswith(f"Seed {found.settings.seed}: ")
+    assert made[1].ran == [], "it went on where it was"
+
+
+def test_a_budget_that_is_too_small_says_so(
+    harness: Harness, made: list[FakeRunner], tmp_path: Path
+) -> None:
+    code, _out, err = harness("explore", "--folder", str(tmp_path / "r"), "--budget", "0")
+    assert code == ExitCode.HARNESS_ERROR
+    assert "error: no schedule was run\nhint: a longer --budget" in err
+    assert made[0].closed
+
+
+def test_listing_runs_nothing(harness: Harness, made: list[FakeRunner], tmp_path: Path) -> None:
+    code, out, _err = harness("explore", "--seed", "3", "--count", "2", "--list")
+    assert code == 0
+    assert out.count("  Scenario: Schedule ") == 2
+    assert made == []
+    assert not (tmp_path / "schedules").exists()
+    code, out, _err = harness("explore", "--kinds")
+    assert "drbd-cut" in out
+    assert "outage" in out
+
+
+def test_a_schedule_is_replayed(harness: Harness, made: list[FakeRunner], tmp_path: Path) -> None:
+    harness("explore", "--seed", "7", "--folder", str(tmp_path / "run"), "--budget", "1m")
+    file = sorted((tmp_path / "schedules").iterdir())[0]
+    code, out, err = harness(
+        "replay", str(file), "--times", "3", "--folder", str(tmp_path / "again")
+    )
+    assert code == ExitCode.INVALID
+    assert made[1].files == [file] * 3
+    assert made[1].closed
+    assert "replay 3 of 3" in err
+    assert f"Report: {tmp_path / 'again'}" in out
+    # The fake leaves no timeline: nothing of it can be compared.
+    assert "The same sequence in 1 of 3 replays" in out
+    _code, out, _err = harness("replay", str(file), "--folder", str(tmp_path / "once"))
+    assert "sequence" not in out
+
+
+def test_a_run_that_fails_ends_its_lab(
+    harness: Harness, made: list[FakeRunner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_self: FakeRunner, _feature: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeRunner, "run", broken)
+    code, _out, _err = harness("explore", "--seed", "1", "--folder", str(tmp_path / "r"))
+    assert code != 0
+    assert made[0].closed
+
+
+def test_both_commands_are_taught_by_their_help(harness: Harness) -> None:
+    for name, words in (
+        ("explore", ("--seed", "--budget", "--beyond", "--shrink-budget", "--keep-going")),
+        ("replay", ("--times", "feature file with one scenario")),
+    ):
+        code, out, _err = harness(name, "--help")
+        assert code == 0
+        for word in words:
+            assert word in out
+
+
+def test_hashes() -> None:
+    assert config_hash(None) == "reference"
+    assert config_hash(MUTANT) not in ("reference", config_hash(MUTANT.with_name("no-order.toml")))
+    assert explore_hash() == explore_hash()
+    assert len(explore_hash()) == 16

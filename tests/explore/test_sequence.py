@@ -1,0 +1,160 @@
+"""Whether the cluster went the same way: real runs of one scenario, and changes of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.evidence.model import Evidence
+from harness.explore.sequence import compare, sequence_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.explore.sequence import Tracks
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+Line = dict[str, Any]
+
+
+def test_two_power_cuts() -> None:
+    tracks = sequence_of(Evidence(FIXTURES / "two-power-cuts-first"))
+    for resource in ("r0", "r1", "r2"):
+        assert tracks[f"active {resource} role"] == ("Primary", "down", "Secondary", "Primary")
+        assert tracks[f"passive {resource} role"] == ("Secondary", "Primary", "down", "Secondary")
+        assert tracks[f"active {resource} disk"] == (
+            "UpToDate", "down", "Outdated", "Inconsistent", "UpToDate",
+        )  # fmt: skip
+        assert tracks[f"passive {resource} connection"] == (
+            "Connected", "not connected", "Connected", "down", "not connected", "Connected",
+        )  # fmt: skip
+    assert tracks["passive sees active"] == ("lost", "member")
+    assert tracks["fencings"] == ("active", "passive")
+    assert tracks["lun2 of the group"] == ("passive", "active")
+    assert tracks["pb of the group"] == ("passive", "active")
+
+
+def test_the_same_scenario_of_another_day_is_the_same_sequence() -> None:
+    """Two runs with different nodes' timing, boots and message orders."""
+    one, two = (FIXTURES / f"two-power-cuts-{name}" for name in ("first", "second"))
+    comparison = compare([sequence_of(Evidence(one)), sequence_of(Evidence(two))])
+    assert (comparison.runs, comparison.same, comparison.differences) == (2, 2, {})
+
+
+def test_a_connection_that_is_given_up_is_told_where_it_differs() -> None:
+    cut, lost = (
+        sequence_of(Evidence(FIXTURES / "cut")),
+        sequence_of(Evidence(FIXTURES / "cut-without-address")),
+    )
+    comparison = compare([cut, lost, cut])
+    assert (comparison.runs, comparison.same) == (3, 2)
+    ((number, lines),) = comparison.differences.items()
+    assert number == 2
+    (line,) = [line for line in lines if line.startswith("active r1 connection")]
+    assert "StandAlone" in line
+    assert "mostly Connected → not connected → Connected (from the third state on)" in line
+    assert not [line for line in lines if "role" in line]
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[str, Callable[[list[Line]], list[Line]]], Evidence]:
+    """A real run's evidence whose lines were changed."""
+
+    def change(name: str, how: Callable[[list[Line]], list[Line]]) -> Evidence:
+        folder = tmp_path / f"{name}{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(FIXTURES / name, folder)
+        path = folder / "timeline.jsonl"
+        lines = how([json.loads(line) for line in path.read_text().splitlines()])
+        told = [json.dumps({**line, "n": n}) for n, line in enumerate(lines, start=1)]
+        path.write_text("\n".join(told) + "\n")
+        scenario = json.loads((folder / "scenario.json").read_text())
+        (folder / "scenario.json").write_text(json.dumps(scenario | {"events": len(told)}))
+        return Evidence(folder)
+
+    return change
+
+
+def test_time_and_the_order_between_nodes_are_of_no_account(
+    changed: Callable[..., Evidence],
+) -> None:
+    def slower(lines: list[Line]) -> list[Line]:
+        return [{**line, "t_ns": line["t_ns"] * 3} for line in lines]
+
+    def bravo_late(lines: list[Line]) -> list[Line]:
+        """Lines of bravo that come up to 20 lines later than others, in their own order."""
+        keyed = [(n + 20 * (line["source"] == "bravo"), line) for n, line in enumerate(lines)]
+        return [line for _n, line in sorted(keyed, key=lambda one: one[0])]
+
+    usual = sequence_of(Evidence(FIXTURES / "standby"))
+    assert sequence_of(changed("standby", slower)) == usual
+    assert sequence_of(changed("standby", bravo_late)) == usual
+
+
+def test_which_name_a_lost_connection_has_for_a_moment_is_of_no_account(
+    changed: Callable[..., Evidence],
+) -> None:
+    def otherwise(lines: list[Line]) -> list[Line]:
+        text = json.dumps(lines).replace('"NetworkFailure"', '"Timeout"')
+        return list(json.loads(text.replace('"BrokenPipe"', '"Timeout"')))
+
+    for name in ("cut", "power-cut"):
+        usual = sequence_of(Evidence(FIXTURES / name))
+        assert sequence_of(changed(name, otherwise)) == usual
+
+
+def without(lines: list[Line], said: str) -> list[Line]:
+    wanted = said.split(" & ")
+    return [line for line in lines if not all(text in json.dumps(line) for text in wanted)]
+
+
+@pytest.mark.parametrize(
+    ("said", "track"),
+    [
+        ("Node bravo state is now lost", "passive sees active"),
+        ("Result of start operation for tgt on alpha", "tgt of the group"),
+        ('"source": "alpha" & "name": "r1", "role": "Primary"', "passive r1 role"),
+        ("Operation 'reboot' targeting bravo", "fencings"),
+    ],
+)
+def test_what_did_not_happen_differs(
+    changed: Callable[..., Evidence], said: str, track: str
+) -> None:
+    usual = sequence_of(Evidence(FIXTURES / "power-cut"))
+    other = sequence_of(changed("power-cut", lambda lines: without(lines, said)))
+    (lines,) = compare([usual, other]).differences.values()
+    assert [line.split(":")[0] for line in lines] == [track]
+
+
+def test_a_member_that_is_started_twice_has_moved_twice(changed: Callable[..., Evidence]) -> None:
+    def twice(lines: list[Line]) -> list[Line]:
+        found = []
+        for line in lines:
+            found.append(line)
+            if "Result of start operation for tgt on alpha" in json.dumps(line):
+                data = {**line["data"], "monotonic_us": line["data"]["monotonic_us"] + 1}
+                found.append({**line, "data": data})
+        return found
+
+    tracks = sequence_of(changed("power-cut", twice))
+    assert tracks["tgt of the group"] == ("passive", "passive")
+
+
+def test_the_most_frequent_is_what_others_are_compared_with() -> None:
+    a: Tracks = {"x": ("1", "2")}
+    b: Tracks = {"x": ("1", "3")}
+    c: Tracks = {"x": ("1",), "y": ("4",)}
+    comparison = compare([a, b, b, c])
+    assert comparison.same == 2
+    assert comparison.differences == {
+        1: ("x: 1 → 2, mostly 1 → 3 (from the second state on)",),
+        4: (
+            "x: 1, mostly 1 → 3 (from the second state on)",
+            "y: 4, mostly nothing (from the first state on)",
+        ),
+    }
+    assert compare([]).runs == 0
