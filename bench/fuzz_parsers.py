@@ -40,6 +40,7 @@ from harness.cluster.observe import (
     parse_crm_mon,
     parse_fence_history,
     parse_proc_drbd,
+    parse_resync,
 )
 from harness.drbd_metadata import MetadataError, active_extents, parse_superblock, read_metadata
 from harness.errors import BadInputError
@@ -234,6 +235,8 @@ def parsers() -> Iterator[Parser]:
     yield Parser("fence history", _text(parse_fence_history), (ObservationError,), history)
     proc = ((TESTS / "cluster/fixtures/proc_drbd-healthy.txt").read_bytes(),)
     yield Parser("/proc/drbd", _text(parse_proc_drbd), (ObservationError,), proc)
+    done = (proc[0] + b"\t[===>......] sync'ed: 20.0% (52224/65404)K\n",)
+    yield Parser("resync in /proc/drbd", _text(parse_resync), (), done)
     message = (
         b"Operation 'reboot' targeting alpha by bravo for pacemaker-controld.6@bravo: OK (c)",
     )

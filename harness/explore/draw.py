@@ -162,7 +162,7 @@ def _urgency(forecast: Forecast, kind: Kind) -> float:
         return 5.0
     if kind.group is Group.TRIGGER:
         # What can be waited for now cannot be later.
-        return 2.0
+        return 5.0
     out = any(forecast.out.values())
     if kind.group is Group.OUTAGE:
         # Once a node is out, little else may be broken; what may is the point of the whole.

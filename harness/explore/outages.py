@@ -436,7 +436,7 @@ add(
         _standby_problems,
         _standby_take,
         seconds=5,
-        weight=2.5,
+        weight=4,
         labels=lambda f, s: (f"standby {f.scope(s.node)}",),
     )
 )
@@ -533,7 +533,7 @@ add(
         _copy_problems,
         _copy_take,
         seconds=6,
-        weight=1.5,
+        weight=2.5,
         labels=lambda f, s: (f"invalidated {f.scope(s.node)}",),
     )
 )

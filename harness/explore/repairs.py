@@ -233,6 +233,9 @@ def _settle_problems(forecast: Forecast, _step: Step) -> Iterator[str]:
     for broken in forecast.broken.values():
         if broken.holds:
             yield f"{broken.step.kind} is not healed"
+        elif broken.step.kind in ("slow-disk", "drbd-bad"):
+            # There is a deadline for becoming whole, which a slow resync might miss.
+            yield "a resync would take too long"
     for node in NODES:
         if forecast.power[node] == OFF:
             yield f"{who(node)} is off"

@@ -122,8 +122,8 @@ def lines(comparison: Comparison) -> list[str]:
 def _sequence(folder: Path) -> Tracks:
     try:
         return sequence_of(Evidence(folder))
-    except (OSError, ValueError) as error:
-        # It differs from every other one, and says why.
+    except Exception as error:
+        # Damage may take any form. It differs from every other one, and says why.
         return {"evidence": (f"{folder.name} cannot be read: {error}",)}
 
 

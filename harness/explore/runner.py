@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import libvirt
 import pytest
 
-from harness.checks.verdict import ScenarioVerdict, VerdictError
+from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
 from harness.errors import HarnessError
 from harness.progress import console
 from harness.running import run_feature
@@ -110,7 +110,9 @@ class LabRunner:
         if verdict.error is None:
             self._troubles = 0
             return
-        self._troubles += 1
+        # A violation that was seen all the same is a finding; a cluster that is wrong on purpose
+        # makes trouble again and again.
+        self._troubles = 0 if verdict.verdict is Verdict.INVALID else self._troubles + 1
         if self._troubles >= _MOST_TROUBLES:
             raise HarnessError(
                 f"{self._troubles} runs in a row could not be judged, the last one: "

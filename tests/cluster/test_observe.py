@@ -20,6 +20,7 @@ from harness.cluster.observe import (
     parse_crm_mon,
     parse_fence_history,
     parse_proc_drbd,
+    parse_resync,
 )
 from harness.lab.topology import RESOURCES
 from harness.remote.ssh import GuestUnreachableError
@@ -69,6 +70,21 @@ def test_a_resync_s_progress_line_is_not_a_minor() -> None:
         "r0": "Connected", "r1": "SyncTarget", "r2": "Connected",
     }  # fmt: skip
     assert state["r0"]["oos_kib"] == 0
+
+
+@pytest.mark.parametrize(
+    ("printed", "percent"),
+    [("sync'ed: 20.0%", 20.0), ("sync'ed:  0.3%", 0.3), ("sync'ed:100.0%", 100.0)],
+)
+def test_how_far_a_resync_has_come(printed: str, percent: float) -> None:
+    # drivers/block/drbd/drbd_proc.c, drbd_syncer_progress: "sync'ed:%3u.%u%% "
+    progress = f"\t[===>................] {printed} (52224/65404)K\n"
+    first, second = PROC_DRBD.split(" 1: cs:Connected")
+    text = f"{first} 1: cs:SyncTarget{second}".replace(" 2: cs:", progress + " 2: cs:")
+    assert parse_resync(text) == {"r1": percent}
+    assert parse_resync(PROC_DRBD) == parse_resync("") == {}
+    assert parse_resync(progress) == {}, "of which minor?"
+    assert parse_resync(" 9: cs:SyncTarget\n" + progress) == {}
 
 
 def test_an_unconfigured_minor_has_no_counters() -> None:

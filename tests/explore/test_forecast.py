@@ -79,6 +79,7 @@ def test_what_the_cluster_is_designed_to_survive(steps: tuple[Step, ...]) -> Non
         ((Step("drbd-bad", "active", "loses 5 % of its frames"), cut("mgmt-cut")),
          "other link does not work well"),
         ((cut("data-cut", "active"), cut("corosync-cut")), "is not done with what came before"),
+        ((*POWER_CUT, Step("slow-disk", "passive"), SETTLED), "a resync would take too long"),
         # Something is under way.
         ((cut("drbd-cut"), heal("the drbd link")), "is not done with what came before"),
         ((Step("power-off", "active"), Step("power-on", "active")), "not done with"),

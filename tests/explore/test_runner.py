@@ -13,7 +13,7 @@ from harness.explore import runner as module
 from harness.explore.runner import LabRunner
 from harness.lab.paths import Cache
 from harness.session import RunOptions
-from tests.explore.fakes import INVALID, verdict
+from tests.explore.fakes import INVALID, VALID, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ class Labs:
         self.folder = folder
         self.log: list[str] = []
         self.error: str | None = None
+        self.checks = {"stall": INVALID}
         self.leaves = 1
         self.judged = True
         self.code = 1
@@ -59,7 +60,7 @@ class Labs:
             folder = self.folder / "evidence" / f"s{number}-{_}"
             folder.mkdir(parents=True)
             if self.judged:
-                verdict(folder.name, {"stall": INVALID}, self.error).save(folder / "verdict.json")
+                verdict(folder.name, self.checks, self.error).save(folder / "verdict.json")
         return self.code
 
 
@@ -121,6 +122,10 @@ def test_a_kept_lab_is_the_user_s(labs: Labs, begin: Callable[..., LabRunner]) -
 def test_trouble_again_and_again_ends_it(labs: Labs, begin: Callable[..., LabRunner]) -> None:
     runner = begin()
     labs.error = "no more disk"
+    for _ in range(4):
+        # With a violation it is a finding, however often.
+        runner.run(FEATURE)
+    labs.checks = {"stall": VALID}
     runner.run(FEATURE)
     runner.run(FEATURE)
     with pytest.raises(HarnessError, match=r"3 runs in a row could not be judged.*no more disk"):

@@ -22,7 +22,7 @@ LONG = (
     Step("mgmt-cut", "active", "by carrier"),
     Step("answer", what="lun1", number=31),
     Step("link-heal", "active", what="the mgmt link"),
-    Step("slow-disk", "passive"),
+    Step("short-pause", "passive"),
     Step("drbd-cut", "both", "silently"),
     Step("data-slow", "initiator"),
     Step("writes", number=250),
@@ -106,7 +106,7 @@ def test_what_hangs_on_a_step_that_is_gone_goes_too() -> None:
     without_cut = LONG[:4] + LONG[5:]
     # The heal, and the wait for what nobody broke, are no more.
     assert [s.kind for s in repaired(without_cut) or ()] == [
-        "mgmt-cut", "answer", "link-heal", "slow-disk", "data-slow", "writes", "settled", "alone",
+        "mgmt-cut", "answer", "link-heal", "short-pause", "data-slow", "writes", "settled", "alone",
     ]  # fmt: skip
     trigger = (Step("power-off", "active"), Step("fencing-ordered", "active"), WRITES)
     assert repaired(trigger[1:]) == (WRITES,)
