@@ -311,7 +311,7 @@ class Forecast:
         if self.stuck:
             return
         self.stuck = True
-        self.serving = self.heir = None
+        self.serving = self.heir = self.emptying = None
         # Who takes over in the end is not certain.
         self.failovers += 1
         self.fencings += 1
