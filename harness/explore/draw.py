@@ -113,7 +113,8 @@ def _choose(
     after_wait = not steps or KINDS[steps[-1].kind].group in _WAITS
     weights: dict[str, float] = {}
     options: dict[str, list[Step]] = {}
-    for kind in KINDS.values():
+    # By name: in which order modules were imported is of no account.
+    for _name, kind in sorted(KINDS.items()):
         if kind.name in without or (after_wait and not _after_wait(forecast, kind)):
             continue
         allowed = _allowed(forecast, kind)

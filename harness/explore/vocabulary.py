@@ -2,7 +2,9 @@
 
 from harness.explore import (  # noqa: F401  (imported for what they register)
     disturbances,
+    links,
     moments,
+    operations,
     outages,
     repairs,
 )
