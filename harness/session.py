@@ -22,7 +22,7 @@ from harness.lab.accelerator import probe_kvm
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.lab import Lab
-from harness.lab.paths import REPORTS, default_cache
+from harness.lab.paths import PROJECT, REPORTS, default_cache
 from harness.leaving import Leftovers
 from harness.nightly.durations import Durations
 from harness.progress import console
@@ -214,7 +214,7 @@ class LabSession:
             "timing": self.timing.model_dump(),
             "versions": versions,
             "harness": __version__,
-            "seed": options.seed,
+            "seed": self.options.seed,
             "command": shlex.join(["harness", *sys.argv[1:]]),
             "kept": None,
             "code": code_hash(),
