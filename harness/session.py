@@ -297,7 +297,7 @@ class LabSession:
         )
         span.save(scenario.folder / SPAN)
         self._span = scenario.folder, span
-        if self.options.injecting:
+        if self.options.injecting and "explored" not in scenario.info.tags:
             seconds = (to_ns - scenario.started_ns) / 1e9 if whole else None
             self.durations.note(scenario.info.name, seconds, scenario.started_ns)
 

@@ -107,12 +107,12 @@ def _ending(forecast: Forecast) -> list[str]:
         # Somebody was asked to promote what could not be, as it may be.
         return [
             "everything is healed",
-            "the writes go on",
+            "the writes go on again",
             "the failed actions are cleaned up",
             last,
         ]
     healed = ["everything is healed"] if forecast.broken else []
-    return [*(["the writes go on"] if forecast.under_way else []), *healed, last]
+    return [*(["the writes go on again"] if forecast.under_way else []), *healed, last]
 
 
 def _at_most(number: int, thing: str) -> str:

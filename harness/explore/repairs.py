@@ -266,7 +266,7 @@ add(
     Kind(
         "answers",
         Group.REPAIR,
-        lambda s: f"{who(s.node)} is a member of the cluster again",
+        lambda s: f"{who(s.node)} answers again",
         lambda f: [Step("answers", n) for n in NODES if f.power[n] == BOOTING],
         _answers_problems,
         lambda f, s: f.power.update({s.node: UP}),

@@ -1,4 +1,4 @@
-"""Steps that break something inside of a node: its kernel, its memory, its clock, its daemons."""
+"""Steps about the inside of a node: its kernel, its memory, its clock, its daemons."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ _DAEMON = (
 )
 # Each daemon where it runs: the cluster's on the nodes, iscsid on the initiator.
 _DAEMON_OF = f"(?:{_DAEMON} of {NODE}|(?P<iscsid>iscsid) of the initiator)"
+
+
+@when(parsers.re(f"{NODE} answers again"))
+def answers_again(run: Scenario, who: str) -> None:
+    """Waits until a node answers after its boot; the cluster need not have it back yet."""
+    for name in machines(run, who):
+        run.lab.machines[name].guest.wait_ready(run.timing.boot_deadline_s)
 
 
 @when(parsers.re(f"{NODE} panics"))

@@ -24,7 +24,7 @@ def steps_of(feature: Path) -> list[str]:
     end = lines.index(f"And {AFTER} more writes of each raw LUN were acknowledged", begin + 1)
     own = [line.removeprefix("And ") for line in lines[begin + 1 : end]]
     while own and own[-1] in (
-        "everything is healed", "the writes go on", "the failed actions are cleaned up",
+        "everything is healed", "the writes go on again", "the failed actions are cleaned up",
     ):  # fmt: skip
         own.pop()
     return own

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from harness import session as sessions
+from harness import resuming
 from harness.explore.feature import Origin, write
 from harness.explore.schedule import Schedule, Step
 from harness.lab.paths import PROJECT, Cache
@@ -66,6 +66,11 @@ class Session:
 
     def start(self) -> None:
         raise AssertionError("it runs already")
+
+    def judged(self, run: Run, from_ns: int, to_ns: int, *, whole: bool) -> None:
+        assert run is self.runs[-1]
+        assert whole
+        assert from_ns <= to_ns
 
     def close(self) -> None:
         self.closed = True
@@ -139,7 +144,7 @@ def test_the_command_that_runs_it_again() -> None:
 def test_saved_schedules_and_how_they_are_drawn_are_no_part_of_a_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "PROJECT", tmp_path)
+    monkeypatch.setattr(resuming, "PROJECT", tmp_path)
     for name in ("harness/explore/draw.py", "scenarios/schedules/a.feature", "features/b.feature"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("before")

@@ -151,7 +151,7 @@ def test_beyond_the_design_both_nodes_are_out_and_service_comes_back_by_a_heal()
     for schedule in stuck:
         assert check(schedule.steps)[1], "it is not within the design"
         lines = lines_of(schedule)
-        assert lines.index("And everything is healed") < lines.index("And the writes go on")
+        assert lines.index("And everything is healed") < lines.index("And the writes go on again")
     assert not [s for s in drawn() if check(s.steps)[0].stuck]
 
 
