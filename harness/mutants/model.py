@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path  # noqa: TC003  (pydantic needs it at run time)
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness.checks import ALL_CHECKS
 from harness.cluster.config import load_config
@@ -31,6 +32,8 @@ class Mutant(BaseModel):
         scenario: name of the scenario that must fail, with its example in brackets.
         caught_by: checks of which one must be INVALID. Any other check may be as well, but none of
             them counts.
+        because: a regular expression that what the check saw must match (re.search); for a check
+            that something else might turn as well. Empty where any reason will do.
         probability: how likely one run is to catch it; below 1 for a toss of a coin.
         runs: so many runs count as one try; it is caught if one of them catches it.
     """
@@ -43,8 +46,18 @@ class Mutant(BaseModel):
     why: Annotated[str, Field(min_length=20)]
     scenario: Annotated[str, Field(min_length=3)]
     caught_by: Annotated[tuple[str, ...], Field(min_length=1)]
+    because: str = ""
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     runs: Annotated[int, Field(ge=1, le=20)] = 1
+
+    @field_validator("because")
+    @classmethod
+    def _is_a_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from error
+        return value
 
 
 def load_mutant(path: Path) -> Mutant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -62,14 +63,18 @@ def judge_trial(mutant: Mutant, label: str, run_folder: Path) -> Trial:
         )
     (verdict,) = verdicts
     invalid = [result for result in verdict.checks if result.verdict is Verdict.INVALID]
-    by = tuple(result.check for result in invalid if result.check in mutant.caught_by)
-    others = tuple(result.check for result in invalid if result.check not in mutant.caught_by)
+    right = [
+        result
+        for result in invalid
+        if result.check in mutant.caught_by and re.search(mutant.because, result.seen)
+    ]
+    by = tuple(result.check for result in right)
+    others = tuple(result.check for result in invalid if result not in right)
     if verdict.error:
         # What was cut short may look like anything.
         return Trial(mutant.name, label, Fate.UNJUDGED, (), others, verdict.error)
     if verdict.verdict is Verdict.INVALID and by:
-        said = next(result.seen for result in invalid if result.check in by)
-        return Trial(mutant.name, label, Fate.CAUGHT, by, others, said)
+        return Trial(mutant.name, label, Fate.CAUGHT, by, others, right[0].seen)
     if verdict.verdict is Verdict.INCONCLUSIVE:
         doubts = [r for r in verdict.checks if r.verdict is Verdict.INCONCLUSIVE]
         said = "; ".join(f"{result.check}: {result.seen}" for result in doubts[:3])

@@ -85,6 +85,7 @@ def test_every_mutant_names_a_scenario_that_there_is() -> None:
         ("portblock = false", "postblock = false", "pacemaker.postblock"),
         ("[pacemaker]", "[pacemaker", "is not TOML"),
         ("{more}", "runs = 0", "mutant.runs"),
+        ("{more}", "because = '('", "mutant.because: .* is no regular expression"),
         ("{more}", "colour = 'red'", "mutant.colour"),
     ],
 )
@@ -128,6 +129,16 @@ def test_only_its_own_check_catches_a_mutant(
     assert (trial.fate, trial.said) == (fate, said)
     assert set(trial.by) <= {"stall", "io-errors"}
     assert (trial.others == ("machines",)) == (checks.get("machines") is INVALID)
+
+
+@pytest.mark.parametrize(("because", "fate"), [("stall saw", "caught"), ("^saw", "missed")])
+def test_a_check_that_something_else_turned_does_not_count(
+    mutant: Mutant, tmp_path: Path, because: str, fate: str
+) -> None:
+    verdict(tmp_path / "run", stall=INVALID)
+    trial = judge_trial(mutant.model_copy(update={"because": because}), "1", tmp_path / "run")
+    assert trial.fate == fate
+    assert (trial.by, trial.others) == ((("stall",), ()) if fate == "caught" else ((), ("stall",)))
 
 
 def test_trouble_of_the_harness_catches_nothing(mutant: Mutant, tmp_path: Path) -> None:
