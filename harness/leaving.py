@@ -16,8 +16,8 @@ import libvirt
 from harness.checks.residue import DAEMON_S, process_differences
 from harness.cluster.residue import residue
 from harness.errors import HarnessError
-from harness.evidence.attempts import read_json, write_json
 from harness.evidence.clock import now_ns
+from harness.evidence.files import read_json, write_json
 from harness.faults.undo import undo_open_faults
 from harness.lab.host import PrivateHost
 from harness.lab.machine import in_parallel

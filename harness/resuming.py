@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
 from harness.errors import BadInputError
-from harness.evidence.attempts import SUPERSEDED, cut_short, read_json
+from harness.evidence.attempts import SUPERSEDED, cut_short
 from harness.evidence.clock import now_ns
+from harness.evidence.files import read_json
 from harness.lab.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -125,6 +126,13 @@ def set_aside_fragments(folder: Path) -> None:
     """
     for evidence in sorted((folder / "evidence").glob("*/")):
         if not read_json(evidence / "scenario.json").get("name") and _verdict(evidence) is None:
+            _aside(folder, evidence)
+
+
+def set_aside_unknown(folder: Path, known: Collection[str]) -> None:
+    """The same for all evidence but that in the folders ``known``: it was begun and not noted."""
+    for evidence in sorted((folder / "evidence").glob("*/")):
+        if evidence.name not in known:
             _aside(folder, evidence)
 
 

@@ -14,8 +14,8 @@ from harness import __version__
 from harness.cluster.config import load_config
 from harness.cluster.formed import bring_up, open_formed, qemu_version
 from harness.errors import BadInputError, MissingEnvironmentError
-from harness.evidence.attempts import read_json, write_json
 from harness.evidence.clock import now_ns
+from harness.evidence.files import read_json, write_json
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN
 from harness.lab.accelerator import probe_kvm

@@ -10,7 +10,8 @@ import pytest
 from harness import resuming
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
 from harness.errors import BadInputError, ExitCode
-from harness.evidence.attempts import cut_short, superseded, write_json
+from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.files import write_json
 from harness.resuming import (
     check_code,
     check_mergeable,

@@ -7,12 +7,12 @@ that was judged on nothing is INCONCLUSIVE, and a scenario without checks can ne
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.files import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,9 +167,7 @@ class ScenarioVerdict:
 
     def save(self, path: Path) -> None:
         """Write ``verdict.json`` (whole or not at all)."""
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(path, self.to_json())
 
     @classmethod
     def load(cls, path: Path) -> ScenarioVerdict:
@@ -229,7 +227,5 @@ def write_run_verdicts(
     earlier = _earlier_verdicts(run_folder)
     content = {"schema": SCHEMA, "scenarios": [one.to_json() for one in told], "earlier": earlier}
     path = run_folder / "verdicts.json"
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_json(path, content)
     return path

@@ -6,9 +6,9 @@ counts as what came after: a scenario that was INVALID once is not VALID for bei
 
 from __future__ import annotations
 
-import json
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from harness.evidence.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,19 +39,3 @@ def cut_short(evidence: Path) -> bool:
 def superseded(run_folder: Path) -> list[Path]:
     """Evidence folders of the attempts that were set aside, in order of their names."""
     return sorted(path for path in (run_folder / SUPERSEDED).glob("*/"))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where there is none that can be read."""
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return raw if isinstance(raw, dict) else {}
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object, whole or not at all: a kill -9 leaves what was there before."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

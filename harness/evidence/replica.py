@@ -6,7 +6,6 @@ What is kept is small; the disk images are not. Formats: docs/evidence.md.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +24,7 @@ from harness.evidence.blocks import (
     write_digests,
     write_headers,
 )
+from harness.evidence.files import write_json
 from harness.fio_parser import HEADER_MAGIC
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ class Facts:
             "may_differ": [list(run) for run in self.may_differ],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(path, raw)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 from collections import Counter
@@ -298,6 +297,7 @@ def _list(settings: Any, count: int, store: Any) -> None:
 
 def _tell(exploration: Exploration) -> int:
     """Coverage, every doubt, and the report; the exit code."""
+    from harness.evidence.files import write_json
     from harness.explore.coverage import pack, table
     from harness.reporting import report
 
@@ -307,7 +307,7 @@ def _tell(exploration: Exploration) -> int:
     own = Counter(cell for entry in records.entries for cell in entry.cells)
     data = {"schedules": len(records.entries), "cells": pack(own), "before": pack(records.before)}
     path = exploration.folder / "coverage.json"
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    write_json(path, data)
     code = report(exploration.folder)
     print()
     print(f"Coverage of {len(records.entries)} schedules, {len(own)} cells ({path}):")

@@ -7,12 +7,12 @@ can prefer what was not yet seen.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.fencelog import parse_operation
+from harness.evidence.files import write_json
 from harness.evidence.livestate import LiveDrbd
 from harness.evidence.timeline import Channel
 
@@ -285,10 +285,7 @@ class CoverageStore:
         runs = self._runs()
         runs[name] = {"config": config, "counts": pack(Counter(cells))}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        text = json.dumps({"schema": SCHEMA, "runs": runs}, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_json(self.path, {"schema": SCHEMA, "runs": runs})
 
     def _runs(self) -> dict[str, dict[str, Any]]:
         try:

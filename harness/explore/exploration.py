@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from harness.checks.verdict import Verdict
 from harness.errors import BadInputError
-from harness.evidence.clock import now_ns
 from harness.explore import records as recording
 from harness.explore.coverage import Cell, CoverageStore, pack
 from harness.explore.draw import draw
@@ -18,6 +17,7 @@ from harness.explore.observing import Observed, observe
 from harness.explore.records import Entry, Records, Settings, Shrinking, Try, doubted, violated
 from harness.explore.schedule import Schedule
 from harness.explore.shrink import BudgetOverError, shrink
+from harness.resuming import set_aside_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -96,7 +96,8 @@ class Exploration:
                     f"{self.folder} holds another exploration: {_differing(found, self.settings)}",
                     hint="name another folder, or the settings and the code of that one",
                 )
-            self._set_aside(found.evidence())
+            # What was begun and never recorded was interrupted: it is run again.
+            set_aside_unknown(self.folder, found.evidence())
             return found
         if (self.folder / "evidence").is_dir():
             raise BadInputError(
@@ -115,15 +116,6 @@ class Exploration:
     @property
     def _name(self) -> str:
         return f"{self.folder.name} seed {self.settings.seed} code {self.settings.code}"
-
-    def _set_aside(self, known: set[str]) -> None:
-        """What was begun and never recorded was interrupted: it is run again, and kept apart."""
-        root = self.folder / "evidence"
-        for path in sorted(root.iterdir()) if root.is_dir() else ():
-            if path.name not in known:
-                aside = self.folder / "superseded"
-                aside.mkdir(exist_ok=True)
-                path.rename(aside / f"{path.name}-{now_ns()}")
 
     # --------------------------------------------------------------------- run
 

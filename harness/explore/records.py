@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.verdict import ScenarioVerdict, Verdict
 from harness.errors import BadInputError
+from harness.evidence.files import write_json
 from harness.explore.coverage import pack, unpack
 from harness.explore.schedule import from_json, to_json
 
@@ -159,9 +159,7 @@ class Records:
             ],
         }
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{STATE}.tmp"
-        temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / STATE)
+        write_json(folder / STATE, data)
 
 
 def _packed(one: Entry | Try | Shrinking) -> dict[str, Any]:

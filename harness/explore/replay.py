@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_bdd.parser import FeatureParser
 
 from harness.errors import BadInputError
-from harness.evidence.clock import now_ns
+from harness.evidence.files import write_json
 from harness.evidence.model import Evidence
 from harness.explore.sequence import Comparison, Tracks, compare, sequence_of
+from harness.resuming import set_aside_unknown
 from harness.steps.vocabulary import matching
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def replay(
         HarnessError: a run could not be made.
     """
     done = _load(folder, origin)
-    _set_aside(folder, {name for name, _verdict in done.runs})
+    # A replay that was interrupted is made again.
+    set_aside_unknown(folder, {name for name, _verdict in done.runs})
     while len(done.runs) < times:
         say(f"◆ {feature.name}: replay {len(done.runs) + 1} of {times}")
         ran = runner.run(feature)
@@ -153,16 +154,6 @@ def _load(folder: Path, origin: Origin) -> Replays:
     return Replays(origin, runs)
 
 
-def _set_aside(folder: Path, known: set[str]) -> None:
-    """A replay that was interrupted is made again; what it left is kept apart."""
-    root = folder / "evidence"
-    for path in sorted(root.iterdir()) if root.is_dir() else ():
-        if path.name not in known:
-            aside = folder / "superseded"
-            aside.mkdir(exist_ok=True)
-            path.rename(aside / f"{path.name}-{now_ns()}")
-
-
 def _save(
     folder: Path, done: Replays, comparison: Comparison | None, sequences: list[Tracks]
 ) -> None:
@@ -183,6 +174,4 @@ def _save(
             "sequences": [{name: list(states) for name, states in s.items()} for s in sequences],
         }
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{STATE}.tmp"
-    temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / STATE)
+    write_json(folder / STATE, data)

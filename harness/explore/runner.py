@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import libvirt
 import pytest
 
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
 from harness.errors import HarnessError
+from harness.evidence.files import read_json, write_json
 from harness.progress import console
+from harness.resuming import RUN
 from harness.running import run_feature
 from harness.session import LabSession
 
@@ -125,7 +125,8 @@ class LabRunner:
 
     def _start(self) -> LabSession:
         session = LabSession(self._options)
-        started = _run_json(self._folder).get("started_ns")
+        path = self._folder / RUN
+        started = read_json(path).get("started_ns")
         try:
             session.start()
         except (libvirt.libvirtError, OSError, subprocess.SubprocessError) as error:
@@ -136,20 +137,10 @@ class LabRunner:
             raise
         if isinstance(started, int):
             # A later lab is of the same run: it began when the first one did.
-            path = self._folder / "run.json"
-            facts = {**_run_json(self._folder), "started_ns": started}
-            path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+            write_json(path, read_json(path) | {"started_ns": started})
         self._session = session
         return session
 
     def _folders(self) -> set[str]:
         root = self._folder / "evidence"
         return {path.name for path in root.iterdir()} if root.is_dir() else set()
-
-
-def _run_json(folder: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        raw = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        if isinstance(raw, dict):
-            return raw
-    return {}

@@ -6,15 +6,15 @@ that was killed goes on where it was.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.cluster.formed import forget_cluster
 from harness.errors import BadInputError
+from harness.evidence.files import read_json, write_json
 from harness.lab.paths import PROJECT
 from harness.mutants.score import Fate, Score, Trial, judge_trial
 from harness.progress import console
@@ -81,14 +81,14 @@ class Campaign:
         if state.exists():
             if not resume:
                 raise BadInputError(f"{folder} holds a campaign", hint="--resume goes on with it")
-            if _stored(state).get("code") != code:
+            if read_json(state).get("code") != code:
                 raise BadInputError(
                     f"{folder} holds results of other code than this",
                     hint="start a new campaign, or check out the code of that one",
                 )
         folder.mkdir(parents=True, exist_ok=True)
         self._code = code
-        self._formed = set(_stored(state).get("formed", ()))
+        self._formed = set(read_json(state).get("formed", ()))
         self._save()
 
     def control(self, scenario: str) -> Control:
@@ -114,7 +114,7 @@ class Campaign:
 
     def _remember(self, run: Path) -> None:
         """Note the cluster that a run formed; the next run of the same try overwrites its word."""
-        cluster = _stored(run / "run.json").get("cluster")
+        cluster = read_json(run / "run.json").get("cluster")
         entry = cluster.get("entry") if isinstance(cluster, dict) else None
         formed = isinstance(cluster, dict) and cluster.get("how") == "formed"
         if formed and isinstance(entry, str) and re.fullmatch(r"[0-9a-f]{16}", entry):
@@ -123,7 +123,7 @@ class Campaign:
 
     def _save(self) -> None:
         state = {"code": self._code, "formed": sorted(self._formed)}
-        (self.folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
+        write_json(self.folder / _STATE, state)
 
     def _forget_clusters(self) -> None:
         """Remove what the mutants' runs formed."""
@@ -161,21 +161,13 @@ class Campaign:
 def judge_control(scenario: str, run: Path) -> Control:
     """What the run on the reference configuration says."""
     for path in sorted((run / "evidence").glob("*/verdict.json")):
-        verdict = _stored(path).get("verdict")
+        verdict = read_json(path).get("verdict")
         return Control(scenario, verdict == "VALID", str(verdict))
     return Control(scenario, False, "no verdict")
 
 
 def _has_verdict(run: Path) -> bool:
     return any((run / "evidence").glob("*/verdict.json"))
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return raw if isinstance(raw, dict) else {}
 
 
 def _slug(text: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from harness.evidence.attempts import read_json, write_json
+from harness.evidence.files import read_json, write_json
 from harness.lab.paths import PROJECT
 
 if TYPE_CHECKING:

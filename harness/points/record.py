@@ -7,12 +7,12 @@ well: then the record says what is missing.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.verdict import Verdict, VerdictError, read_run_verdicts
+from harness.evidence.files import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,9 +67,7 @@ class Record:
                 for slug, counts in sorted(self.checks.items())
             },
         }
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(path, raw)
 
     @classmethod
     def load(cls, path: Path) -> Record:

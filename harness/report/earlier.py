@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
-from harness.evidence.attempts import cut_short, read_json, superseded
+from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.files import read_json
 from harness.report.text import date, one_line
 
 if TYPE_CHECKING:

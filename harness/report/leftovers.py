@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.evidence.attempts import read_json
+from harness.evidence.files import read_json
 from harness.report.text import one_line, plural
 
 if TYPE_CHECKING:

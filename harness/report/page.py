@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.checks import ALL_CHECKS
+from harness.evidence.files import write_whole
 from harness.report import text
 from harness.report.load import load_run
 from harness.report.view import MARKS, run_view, stall_text
@@ -35,9 +35,7 @@ def write_report(run_folder: Path) -> Path:
     """
     page = render(run_folder)
     path = run_folder / "index.html"
-    temporary = path.with_name("index.html.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, page)
     return path
 
 
