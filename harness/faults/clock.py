@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.evidence.clock import now_ns
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _EXACT_S = 5.0  # asking and setting take a moment
 
 
 @dataclass(slots=True)
-class ClockJump(Fault):
+class ClockJump(MachineFault):
     """Sets a machine's wall clock forward or back by so many seconds, at once (settimeofday(2)).
 
     As a wrong time server or an operator's slip does. Only CLOCK_REALTIME jumps: timeouts, which
@@ -27,19 +27,14 @@ class ClockJump(Fault):
     measured before and after.
     """
 
-    machine: str
     seconds: int
     kind: str = "clock-jump"
     _before_ns: int = field(default=0, init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose clock, by how much."""
         return f"clock of {self.machine}, {self.seconds:+d} s"
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """Let it jump back."""

@@ -52,7 +52,7 @@ class CarrierCut(Fault):
     kind: str = "cut-carrier"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which cables."""
         return f"{self.link} link of {' and '.join(self.machines)}"
 
@@ -104,7 +104,7 @@ class SilentCut(Fault):
     kind: str = "cut-silent"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which frames."""
         way = "" if self.direction is Direction.BOTH else f", {self.direction}bound only"
         return f"{' and '.join(self.links)} link of {' and '.join(self.machines)}{way}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.cluster.observe import cluster_view
 from harness.errors import HarnessError
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
@@ -30,22 +30,17 @@ _STOPPED = "T"  # proc(5): stopped by a signal
 
 
 @dataclass(slots=True)
-class _DaemonFault(Fault):
+class _DaemonFault(MachineFault):
     """What faults of one daemon of one machine have in common."""
 
-    machine: str
     daemon: str
     _boot_id: str = field(default="", init=False)
     _pids: frozenset[int] = field(default=frozenset(), init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which daemon, and where."""
         return f"{self.daemon} of {self.machine}"
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """See to it that the daemon runs."""

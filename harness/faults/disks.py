@@ -10,7 +10,7 @@ import libvirt
 
 from harness.cluster.observe import drbd_state
 from harness.errors import HarnessError
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 from harness.lab.failing import FailingDisks
 from harness.lab.machine import guest_disk
@@ -30,7 +30,7 @@ _LAST_BLOCK = "$(($(blockdev --getsize64 $d) / 4096 - 1))"
 
 
 @dataclass(slots=True)
-class SlowDisk(Fault):
+class SlowDisk(MachineFault):
     """Limits a node's backing disks to some requests a second each (virDomainSetBlockIoTune).
 
     QEMU holds further requests back; the guest sees a disk that answers late, and nothing else.
@@ -38,18 +38,13 @@ class SlowDisk(Fault):
     blocks past its cache takes as long as the limit says.
     """
 
-    machine: str
     iops: int
     kind: str = "slow-disk"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose disks, and how slow."""
         return f"disks of {self.machine}, {self.iops} requests a second"
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """Lift the limit."""
@@ -123,7 +118,7 @@ def _read_ms(machine: Machine) -> int:
 
 
 @dataclass(slots=True)
-class DiskErrors(Fault):
+class DiskErrors(MachineFault):
     """Lets every read and write of some of a node's backing disks fail (EIO).
 
     The disks are put behind an NBD server with a switch beforehand (harness.lab.failing); the
@@ -132,13 +127,12 @@ class DiskErrors(Fault):
     operator would: ``drbdadm attach``, where DRBD still has the resource configured.
     """
 
-    machine: str
     resources: tuple[str, ...]
     kind: str = "disk-errors"
     _disks: FailingDisks | None = field(default=None, init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which disks."""
         return f"disks of {' and '.join(self.resources)} on {self.machine}"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,14 @@ class Fault(ABC):
 
     Attributes:
         kind: what it does, e.g. ``cut-carrier``.
-        target: to what, in words, e.g. ``drbd link of alpha``.
     """
 
     kind: str
-    target: str
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """To what, in words, e.g. ``drbd link of alpha``."""
 
     @abstractmethod
     def undo(self) -> list[Undo]:
@@ -73,6 +77,25 @@ class Fault(ABC):
     def facts(self) -> dict[str, str]:
         """More about the fault for the timeline, e.g. the machine that lost power."""
         return {}
+
+
+@dataclass(slots=True)
+class MachineFault(Fault):
+    """A fault of one machine, which the judge is told of.
+
+    Its roles may end here, and what its kernel says may be our doing.
+    """
+
+    machine: str
+
+    @property
+    def target(self) -> str:
+        """The machine."""
+        return self.machine
+
+    def facts(self) -> dict[str, str]:
+        """The machine, for the judge."""
+        return {"machine": self.machine}
 
 
 # How long to look for the proof that something bit, in seconds.

@@ -27,7 +27,7 @@ class FenceBlocked(SilentCut):
     kind: str = "fence-blocked"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """The device."""
         return "the fence device"
 
@@ -65,7 +65,7 @@ class FenceHangs(Fault):
     kind: str = "fence-hangs"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """The device."""
         return "the fence device"
 

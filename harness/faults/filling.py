@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ sync -f {path}.0"""
 
 
 @dataclass(slots=True)
-class FileSystemFull(Fault):
+class FileSystemFull(MachineFault):
     """Fills the file system that a folder of a machine is on, until no byte more can be written.
 
     With ``written`` every block of it is written, up to the end of the disk below; without, the
@@ -36,19 +36,14 @@ class FileSystemFull(Fault):
     that fails for lack of space.
     """
 
-    machine: str
     folder: str
     written: bool = False
     kind: str = "file-system-full"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which file system."""
         return f"{self.folder} of {self.machine}"
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """Remove what fills it."""

@@ -33,7 +33,7 @@ class Flapping(Fault):
     _before: dict[str, int] = field(default_factory=dict, init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which cables, how often and how."""
         how = f"{self.times} times, {self.down_s:g} s down, {self.up_s:g} s up"
         return f"{self._cut.target}, {how}"

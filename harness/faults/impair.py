@@ -68,7 +68,7 @@ class Netem(Fault):
         """What proves the effect: pings just made, frames that netem sent and dropped so far."""
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which frames, and what happens to them."""
         return f"{self.link} link of {self.machine}, {self.words}"
 

@@ -25,7 +25,7 @@ class Maintenance(Fault):
     kind: str = KIND
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """The cluster."""
         return "the cluster"
 

@@ -40,7 +40,7 @@ class SmallPort(Fault):
     kind: str = "small-port"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Which end, and which MTU."""
         return f"{self.link} link of {self.machine}, {self.mtu} bytes"
 

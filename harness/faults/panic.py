@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 from harness.faults.power import PowerFault
 from harness.lab.console import ConsoleSince
@@ -82,7 +82,7 @@ def _answers(machine: Machine) -> bool:
 
 
 @dataclass(slots=True)
-class MemoryExhausted(Fault):
+class MemoryExhausted(MachineFault):
     """Uses up a node's memory with a process that the kernel may not kill and cannot swap out.
 
     The kernel kills what else there is, the cluster's daemons too, until it finds nothing more to
@@ -90,19 +90,9 @@ class MemoryExhausted(Fault):
     not fit to serve. The proof is the first words of its out-of-memory killer on the console.
     """
 
-    machine: str
     kind: str = "memory-exhausted"
     _boot_id: str = field(default="", init=False)
     _console: ConsoleSince | None = field(default=None, init=False)
-
-    @property
-    def target(self) -> str:  # type: ignore[override]
-        """The machine."""
-        return self.machine
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge: what its kernel says of it is our doing."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """End the process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
@@ -13,26 +13,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Pause(Fault):
+class Pause(MachineFault):
     """Pauses one machine's CPUs (virDomainSuspend); its clock, timers and sockets stand still.
 
     It does not know of it: when it goes on, it believes that no time has passed. If the cluster
     fences it meanwhile, it boots instead of going on.
     """
 
-    machine: str
     kind: str = "pause"
     _boot_id: str = field(default="", init=False)
     _pid: int = field(default=0, init=False)
-
-    @property
-    def target(self) -> str:  # type: ignore[override]
-        """The machine."""
-        return self.machine
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """Let it go on."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 from harness.lab.console import ConsoleSince
 
@@ -18,20 +18,10 @@ _BOOTS = "Linux version "
 
 
 @dataclass(slots=True)
-class PowerFault(Fault):
+class PowerFault(MachineFault):
     """What cut power and reset have in common: one machine, which has to boot again."""
 
-    machine: str
     _boot_id: str = field(default="", init=False)
-
-    @property
-    def target(self) -> str:  # type: ignore[override]
-        """The machine."""
-        return self.machine
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge: its roles end here."""
-        return {"machine": self.machine}
 
     def prepare(self, lab: Lab) -> None:
         """Which boot it is; asking takes longer than the fault."""

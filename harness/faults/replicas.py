@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.checks.resync import KIND
 from harness.cluster.observe import drbd_state
 from harness.errors import HarnessError
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 from harness.lab.topology import RESOURCES
 
@@ -25,7 +25,7 @@ def _configured(state: dict[str, dict[str, Any]], resource: str) -> bool:
 
 
 @dataclass(slots=True)
-class Invalidated(Fault):
+class Invalidated(MachineFault):
     """Declares a node's data worthless (``drbdadm invalidate``): all of it is copied anew.
 
     The node becomes SyncTarget of all its resources, Inconsistent until everything is copied. So
@@ -35,20 +35,15 @@ class Invalidated(Fault):
     disks; it happened once, and stays true when the copying is done.
     """
 
-    machine: str
     kib_s: int
     kind: str = KIND
     _boot_id: str = field(default="", init=False)
     _proof: str = field(default="", init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose data."""
         return f"data of {self.machine}, copied anew at {self.kib_s} KiB/s"
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """Let it copy as it is configured to."""
@@ -99,7 +94,7 @@ def adjust(lab: Lab, name: str) -> None:
 
 
 @dataclass(slots=True)
-class DamagedMetadata(Fault):
+class DamagedMetadata(MachineFault):
     """Overwrites the superblock of DRBD's metadata on a backing disk that is not in use.
 
     It is the last block of the disk (harness.drbd_metadata); random bytes are written over it, as a
@@ -107,12 +102,11 @@ class DamagedMetadata(Fault):
     is the operator's: create it anew, which makes the node copy everything from its peer.
     """
 
-    machine: str
     resource: str
     kind: str = "metadata-damaged"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose metadata."""
         return f"metadata of {self.resource} on {self.machine}"
 

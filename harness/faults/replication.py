@@ -31,7 +31,7 @@ class ReplicationCut(Fault):
     kind: str = "cut-replication"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose replication."""
         return f"replication of {self.resource}"
 

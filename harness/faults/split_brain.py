@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.checks.forced import KIND
 from harness.cluster.observe import ObservationError, drbd_state, generation_identifiers
 from harness.evidence.blocks import BLOCK_SIZE
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 from harness.lab.topology import RESOURCES
 from harness.waiting import wait_until
@@ -26,7 +26,7 @@ _LASTING = (*_APART, "Connected", "SyncSource", "SyncTarget")
 
 
 @dataclass(slots=True)
-class ForcedSplitBrain(Fault):
+class ForcedSplitBrain(MachineFault):
     """Lets the passive node write while it is cut off, with fencing bypassed.
 
     Pacemaker looks away (maintenance mode) while the node is promoted with its fencing policy off,
@@ -35,14 +35,13 @@ class ForcedSplitBrain(Fault):
     recovery": the victim's writes are discarded.
     """
 
-    machine: str
     resource: str
     blocks: int
     kind: str = KIND
     _parent: int = field(default=0, init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose writes, and to what."""
         return f"{self.resource} on {self.machine}"
 

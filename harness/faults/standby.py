@@ -23,7 +23,7 @@ class Standby(Fault):
     kind: str = "standby"
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """The node."""
         return self.machine
 

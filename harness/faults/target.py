@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.cluster.operator import clean_up
 from harness.errors import HarnessError
-from harness.faults.fault import Fault
+from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _NUMBERS = f"stat -c '%i %n' {_TARGETS} 2> /dev/null; true"
 
 
 @dataclass(slots=True)
-class TargetDeleted(Fault):
+class TargetDeleted(MachineFault):
     """Clears LIO's configuration on a node (``targetcli clearconfig``): target, LUNs, backstores.
 
     The initiator's session ends at once; Pacemaker learns of it at the next monitor. The proof is
@@ -29,19 +29,14 @@ class TargetDeleted(Fault):
     it to look again where it gave up.
     """
 
-    machine: str
     kind: str = "target-deleted"
     _boot_id: str = field(default="", init=False)
     _before: frozenset[str] = field(default=frozenset(), init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose target."""
         return f"iSCSI target of {self.machine}"
-
-    def facts(self) -> dict[str, str]:
-        """The machine, for the judge."""
-        return {"machine": self.machine}
 
     def undo(self) -> list[Undo]:
         """Let Pacemaker look again."""

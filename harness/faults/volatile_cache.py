@@ -29,7 +29,7 @@ class VolatileCache(Fault):
     _pid: int = field(default=0, init=False)
 
     @property
-    def target(self) -> str:  # type: ignore[override]
+    def target(self) -> str:
         """Whose disks."""
         return f"disks of {self.machine}"
 

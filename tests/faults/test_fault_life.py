@@ -30,8 +30,12 @@ class FakeFault(Fault):
     """A fault whose proofs are given in advance, one for each time it is asked."""
 
     def __init__(self, name: str, log: list[str], bites: list[object], heals: list[object]) -> None:
-        self.kind, self.target = name, f"target of {name}"
+        self.kind = name
         self._log, self._bites, self._heals = log, bites, heals
+
+    @property
+    def target(self) -> str:
+        return f"target of {self.kind}"
 
     def undo(self) -> list[Undo]:
         return [Undo("power-on", {"machine": self.kind})]
