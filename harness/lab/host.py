@@ -24,6 +24,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from harness.errors import HarnessError, MissingEnvironmentError
 from harness.lab.labhost import LabHost, ensure_event_loop
 from harness.lab.paths import PROJECT
+from harness.lab.processes import stat_of
 from harness.lab.topology import Topology
 from harness.lab.warden import INSIDE
 
@@ -59,11 +60,8 @@ class Warden:
 
     def alive(self) -> bool:
         """Whether this very process still runs."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return int(fields[19]) == self.start_ticks and fields[0] != "Z"
+        now = stat_of(self.pid)
+        return now is not None and now.start_ticks == self.start_ticks and now.state != "Z"
 
 
 def read_warden(folder: Path) -> Warden | None:
@@ -249,10 +247,8 @@ def _is_launcher(pid: int, folder: Path) -> bool:
 
 
 def _running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    now = stat_of(pid)
+    return now is not None and now.state not in "ZX"
 
 
 def _last_words(*logs: Path) -> str:

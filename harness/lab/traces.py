@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.lab.processes import stat_of
 from harness.lab.shared import SharedHost
 
 if TYPE_CHECKING:
@@ -78,13 +79,9 @@ def running_beside(pid: int) -> list[Running]:
 
 
 def _running(pid: int) -> Running | None:
-    """From /proc/PID/stat (proc(5)); None where it has ended."""
-    try:
-        head, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(")", 1)
-    except OSError:
-        return None
-    fields = rest.split()
-    return None if fields[0] in "ZX" else Running(pid, int(fields[19]), head.partition("(")[2])
+    """None where it has ended."""
+    now = stat_of(pid)
+    return None if now is None or now.state in "ZX" else Running(pid, now.start_ticks, now.name)
 
 
 def sections(text: str) -> dict[str, list[str]]:

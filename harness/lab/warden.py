@@ -20,6 +20,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from harness.lab.bridges import make_bridges
+from harness.lab.processes import stat_of
 from harness.lab.topology import Topology
 
 # The same path in every private lab, so that domain XML and backing chains never depend on
@@ -37,8 +38,9 @@ def main() -> int:
     _accounts()
     _network()
     children = [_spawn(["libvirtd", "-f", "/etc/libvirt/libvirtd.conf"], "libvirtd")]
-    started = Path(f"/proc/{os.getpid()}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    state = {"pid": host_pid, "start_ticks": int(started)}
+    own = stat_of(os.getpid())
+    assert own is not None
+    state = {"pid": host_pid, "start_ticks": own.start_ticks}
     partial = INSIDE / "warden.json.new"
     partial.write_text(json.dumps(state), encoding="utf-8")
     partial.rename(INSIDE / "warden.json")

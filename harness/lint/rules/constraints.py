@@ -11,6 +11,8 @@ from harness.lint.rules.resources import DRBD, serving_groups
 from harness.lint.wiring import cib_place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.lint.formats.cib import Cib, Clone, Group
 
 PING = "ocf:pacemaker:ping"
@@ -28,6 +30,17 @@ def _promoted_clones(cib: Cib) -> list[Clone]:
     return list(found.values())
 
 
+def _each_pair(look: Look, judge: Callable[[Look, Cib, Group, Clone], None]) -> None:
+    """Judge every group that serves together with every clone of DRBD."""
+    cib = look.need(look.cluster.cib)
+    if cib is None:
+        return
+    for group in serving_groups(cib):
+        for clone in _promoted_clones(cib):
+            judge(look, cib, group, clone)
+            look.saw()
+
+
 @rule("colocation", "The group is where DRBD is promoted", Severity.ERROR, Source.POST)
 def colocation(look: Look) -> None:
     """The group has to be placed with the promoted instances, of every DRBD resource, always: a LUN
@@ -35,13 +48,7 @@ def colocation(look: Look) -> None:
     places the group where a promotion is right; the other way round, as in the post's one set of
     masters and group, the promotion has to follow the group, and one left-over fence constraint
     blocks everything."""
-    cib = look.need(look.cluster.cib)
-    if cib is None:
-        return
-    for group in serving_groups(cib):
-        for clone in _promoted_clones(cib):
-            _judge_colocation(look, cib, group, clone)
-            look.saw()
+    _each_pair(look, _judge_colocation)
 
 
 def _judge_colocation(look: Look, cib: Cib, group: Group, clone: Clone) -> None:
@@ -72,13 +79,7 @@ def _judge_colocation(look: Look, cib: Cib, group: Group, clone: Clone) -> None:
 def order(look: Look) -> None:
     """Colocation does not order. Without a mandatory order, target and LUNs start while DRBD is
     still Secondary, and fail; and on the way down DRBD may be demoted under open LUNs."""
-    cib = look.need(look.cluster.cib)
-    if cib is None:
-        return
-    for group in serving_groups(cib):
-        for clone in _promoted_clones(cib):
-            _judge_order(look, cib, group, clone)
-            look.saw()
+    _each_pair(look, _judge_order)
 
 
 def _judge_order(look: Look, cib: Cib, group: Group, clone: Clone) -> None:
