@@ -18,7 +18,7 @@ from harness.steps.words import LINK, NODE, RESOURCE, WHO, cards, machines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.faults.fault import Fault
+    from harness.faults.fault import Fault, MachineFault
     from harness.scenario import Scenario
 
 
@@ -33,6 +33,15 @@ def _heal(run: Scenario, what: str, mine: Callable[[Fault], bool]) -> None:
         raise HarnessError(f"{what}: nothing to heal")
     for fault_id in reversed(found):
         run.faults.heal(fault_id)
+
+
+def _heal_at(run: Scenario, what: str, who: str, *kinds: type[MachineFault]) -> None:
+    names = machines(run, who)
+    _heal(
+        run,
+        f"{what} of {who}",
+        lambda fault: isinstance(fault, kinds) and fault.machine in names,
+    )
 
 
 @when(parsers.re(f"the replication of {RESOURCE} is whole again"))
@@ -59,34 +68,19 @@ def works_well(run: Scenario, link: str, who: str) -> None:
 @when(parsers.re(f"the disks of {NODE} work well again"))
 def disks_work(run: Scenario, who: str) -> None:
     """Heals slow disks and disks that return errors; DRBD gets them back."""
-    names = machines(run, who)
-    _heal(
-        run,
-        f"disks of {who}",
-        lambda fault: isinstance(fault, SlowDisk | DiskErrors) and fault.machine in names,
-    )
+    _heal_at(run, "disks", who, SlowDisk, DiskErrors)
 
 
 @when(parsers.re(f"the clock of {NODE} is right again"))
 def clock_right(run: Scenario, who: str) -> None:
     """Lets a clock that jumped jump back."""
-    names = machines(run, who)
-    _heal(
-        run,
-        f"clock of {who}",
-        lambda fault: isinstance(fault, ClockJump) and fault.machine in names,
-    )
+    _heal_at(run, "clock", who, ClockJump)
 
 
 @when(parsers.re(f"{NODE} has copied all its data"))
 def has_copied(run: Scenario, who: str) -> None:
     """Lets a resync that was slowed down go at full speed, and waits until it is over."""
-    names = machines(run, who)
-    _heal(
-        run,
-        f"data of {who}",
-        lambda fault: isinstance(fault, Invalidated) and fault.machine in names,
-    )
+    _heal_at(run, "data", who, Invalidated)
 
 
 @when("maintenance mode ends")
