@@ -44,7 +44,7 @@ def _scenario_line(loaded: LoadedScenario) -> str:
     parts = (
         f"{known.stall_name} {stall_text(known)}",
         f"failovers {_of(known.failovers, expect.failovers, fewer=expect.fewer_failovers)}",
-        f"fencings {_of(known.fencings, expect.fencings)}",
+        f"fencings {_of(known.fencings, expect.fencings, fewer=expect.fewer_fencings)}",
         writes,
         plural(len(loaded.verdict.checks), "check"),
     )

@@ -231,3 +231,6 @@ def test_the_summary_says_at_most_where_fewer_will_do(run: Path) -> None:
     scenario["expect"]["fewer_failovers"] = False
     (folder / "scenario.json").write_text(json.dumps(scenario))
     assert "(expected 7)" in "\n".join(summary_lines(run))
+    scenario["expect"] |= {"fencings": 9, "fewer_fencings": True}
+    (folder / "scenario.json").write_text(json.dumps(scenario))
+    assert "(expected at most 9)" in "\n".join(summary_lines(run))
