@@ -234,3 +234,20 @@ def test_the_summary_says_at_most_where_fewer_will_do(run: Path) -> None:
     scenario["expect"] |= {"fencings": 9, "fewer_fencings": True}
     (folder / "scenario.json").write_text(json.dumps(scenario))
     assert "(expected at most 9)" in "\n".join(summary_lines(run))
+
+
+def test_fewer_than_at_most_is_nothing_amiss(run: Path) -> None:
+    folder = scenes.green(run).path
+    scenario = json.loads((folder / "scenario.json").read_text())
+
+    def amounts(expected: int, *, fewer: bool) -> str:
+        scenario["expect"] |= {"failovers": expected, "fewer_failovers": fewer}
+        (folder / "scenario.json").write_text(json.dumps(scenario))
+        page_of(run)
+        return (run / "index.html").read_text()
+
+    amiss = '<span class="off">1</span> <span class="muted small">expected '
+    fine = '<span>1</span> <span class="muted small">expected '
+    assert f"{amiss}7<" in amounts(7, fewer=False)
+    assert f"{fine}at most 7<" in amounts(7, fewer=True)
+    assert f"{amiss}at most 0<" in amounts(0, fewer=True), "more is"
