@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ def test_another_error_is_not_passed_over(left: Path) -> None:
     with pytest.raises(SystemExit, match="ZeroDivisionError"):
         fuzz(Parser("a broken one", broken, (ValueError,), (b"seed",)), 3, seed=1)
     assert [path.name for path in left.iterdir()] == ["fuzz-a-broken-one.input"]
+    # Nothing is left that would go off in another test of this process.
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
 
 
 @pytest.mark.usefixtures("left")
