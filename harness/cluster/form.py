@@ -189,6 +189,8 @@ def _cluster_services(
     first.guest.run("crm configure load update /etc/lab/cluster.crm", timeout_s=deadline)
     last = "pu" if config.pacemaker.portblock else f"lun{len(RESOURCES) - 1}"
     hint = "harness ssh alpha crm_mon -1rf, in a lab kept with: harness up"
+    if not config.pacemaker.order:
+        _start_group_by_hand(first, deadline, note)
     wait_until(
         "the group started",
         lambda: told.missing(last),
@@ -204,6 +206,24 @@ def _cluster_services(
         note=note,
         hint=hint,
     )
+
+
+def _start_group_by_hand(first: Machine, deadline_s: float, note: Callable[[str], None]) -> None:
+    """Without an order the group cannot be trusted to wait: by hand, once all are promoted.
+
+    Left to itself it starts its LUNs on Secondaries, on one node after the other, and such a
+    cluster never forms. One that lost its order while it ran is what there is to see.
+    """
+
+    def not_promoted() -> str:
+        try:
+            promoted = observe.cluster_view(first.guest).promoted
+        except observe.ObservationError as error:
+            return error.message
+        return ", ".join(r for r in RESOURCES if len(promoted[r]) != 1)
+
+    wait_until("all promoted", not_promoted, deadline_s=deadline_s, note=note, interval_s=4)
+    first.guest.run("crm resource start DATA_GROUP", timeout_s=deadline_s)
 
 
 def resources_missing(nodes: list[Machine]) -> str:

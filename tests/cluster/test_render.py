@@ -292,6 +292,8 @@ def test_the_cluster_s_configuration_is_whole_in_every_variant(pacemaker: dict[s
     assert group == [
         *portblock, "vip", "tgt", "lun0", "lun1", "lun2", *(["pu"] if portblock else []),
         "meta", "priority=10",
+        # Without an order, forming starts the group once DRBD is promoted.
+        *([] if settings["order"] else ["target-role=Stopped"]),
     ]  # fmt: skip
     assert ("pb" in statements, "pu" in statements) == (settings["portblock"],) * 2
     assert ("ping" in statements) == ("data_link_works" in statements) == settings["ping_rule"]
