@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 # Texts of Linux 6.1: block/blk-core.c, fs/ext4/super.c, fs/buffer.c, drivers/scsi/,
 # kernel/watchdog.c, kernel/hung_task.c, kernel/rcu/tree_stall.h, kernel/time/hrtimer.c,
-# net/sched/sch_generic.c; drbd 8.4: drbd_state.c.
+# net/sched/sch_generic.c, drivers/target/target_core_tmr.c; drbd 8.4: drbd_state.c.
 _DISK = re.compile(
     r"\bI/O error\b|\bdisk\( \w+ -> Failed \)|\bLocal IO failed\b|\bEXT4-fs error\b"
     r"|\bRemounting filesystem read-only\b|\bAborting journal\b"
     r"|\brejecting I/O to offline device\b|\bsession recovery timed out\b"
-    r"|\bfence-peer helper broken\b"
+    r"|\bfence-peer helper broken\b|\bABORT_TASK: "
 )
 _NO_DISK = re.compile(r"\bdev (?:fd|sr)\d")  # empty drives
 _STARVED = re.compile(
@@ -67,7 +67,8 @@ def kernel_alarms(evidence: Evidence) -> Finding:
 
     A BUG, an Oops, an I/O or file system error, a disk that DRBD gave up, an iSCSI session that
     was given up, or a broken fence-peer handler is INVALID, wherever fio and DRBD saw nothing of
-    it. Not so: a lost iSCSI connection (it is what the initiator bridges); a disk that goes
+    it. So is a command that the target was asked to abort: the initiator's SCSI timer ran out on a
+    write that the target still held, and a reset and an offline disk are next. Not so: a lost iSCSI connection (it is what the initiator bridges); a disk that goes
     ``-> Failed`` because Pacemaker stops the resource (that is how DRBD 8.4 detaches), unless an
     I/O error came first; what the scenario itself provoked there (``provoked``): the crash of a
     machine that it makes panic, errors of a disk that it makes fail, and what a kernel says whose

@@ -331,6 +331,11 @@ def the_fence_handler_is_broken(f: Folder) -> None:
     f.kernel(40, "bravo", "drbd r0: fence-peer helper broken, returned 0")
 
 
+@defect(kernel_alarms=INVALID)
+def the_initiator_gave_up_on_a_command(f: Folder) -> None:
+    f.kernel(40, "bravo", "ABORT_TASK: Found referenced iSCSI task_tag: 10")
+
+
 @defect(kernel_alarms=INCONCLUSIVE)
 def a_soft_lockup(f: Folder) -> None:
     f.kernel(40, "bravo", "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [fio:812]")
