@@ -16,6 +16,7 @@ from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
 from harness.commands.seed import seed
+from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
 from harness.explore.command import register as register_explore
 from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
@@ -77,6 +78,7 @@ LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab
 
 app.command()(lint)
 app.command()(seed)
+app.command()(watch)
 
 
 def _cache(root: Path | None) -> Cache:
@@ -224,12 +226,14 @@ def nightly(
 
 def _run(options: RunOptions, suite: Path) -> int:
     """Run on this host, if it can; the exit code."""
+    from harness.report.live.terminal import shown_live
     from harness.running import run_scenarios
     from harness.session import new_run_folder
 
     _check_host(options.cache, options.connect)
     target = options.folder or new_run_folder()
-    code = run_scenarios(dataclasses.replace(options, folder=target), suite)
+    with shown_live(target):
+        code = run_scenarios(dataclasses.replace(options, folder=target), suite)
     with contextlib.suppress(OSError):
         target.rmdir()  # a run that ended before it began has nothing in it
     return code

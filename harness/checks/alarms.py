@@ -68,11 +68,11 @@ def kernel_alarms(evidence: Evidence) -> Finding:
     A BUG, an Oops, an I/O or file system error, a disk that DRBD gave up, an iSCSI session that
     was given up, or a broken fence-peer handler is INVALID, wherever fio and DRBD saw nothing of
     it. So is a command that the target was asked to abort: the initiator's SCSI timer ran out on a
-    write that the target still held, and a reset and an offline disk are next. Not so: a lost iSCSI connection (it is what the initiator bridges); a disk that goes
-    ``-> Failed`` because Pacemaker stops the resource (that is how DRBD 8.4 detaches), unless an
-    I/O error came first; what the scenario itself provoked there (``provoked``): the crash of a
-    machine that it makes panic, errors of a disk that it makes fail, and what a kernel says whose
-    memory it uses up.
+    write that the target still held, and a reset and an offline disk are next. Not so: a lost
+    iSCSI connection (it is what the initiator bridges); a disk that goes ``-> Failed`` because
+    Pacemaker stops the resource (that is how DRBD 8.4 detaches), unless an I/O error came first;
+    what the scenario itself provoked there (``provoked``): the crash of a machine that it makes
+    panic, errors of a disk that it makes fail, and what a kernel says whose memory it uses up.
 
     A task blocked for minutes is what a long standstill looks like to its kernel: told, no alarm,
     where a stall that is within its bound covers it. Otherwise, like lockups, RCU stalls, timer

@@ -1,0 +1,133 @@
+"""The scenario that runs, on the terminal: below what is being done, a few lines that stay."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live as RichLive
+from rich.text import Text
+
+from harness.evidence.clock import now_ns
+from harness.progress import console
+from harness.report.live.status import LiveScenario, Status
+from harness.report.text import duration, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOOK_S = 1.0
+_REPEAT_S = 30.0  # in a log
+
+
+class LiveRun:
+    """The scenario of a run that was begun last, whichever that is at the moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._scenario: LiveScenario | None = None
+
+    def status(self) -> Status | None:
+        """What is known of it now; None before the first."""
+        newest = self._newest()
+        if newest is None:
+            return None
+        if self._scenario is None or self._scenario.folder != newest:
+            self._scenario = LiveScenario(newest)
+        self._scenario.update()
+        return self._scenario.status(now_ns())
+
+    def _newest(self) -> Path | None:
+        found: list[tuple[int, Path]] = []
+        with contextlib.suppress(OSError):
+            # A folder may be set aside while it is looked at.
+            for path in (self.folder / "evidence").iterdir():
+                found.append((path.stat().st_ctime_ns, path))
+        begun = [one for one in found if (one[1] / "timeline.jsonl").exists()]
+        current = self._scenario.folder if self._scenario else None
+        # The folder that changed last; on a tie the one that is shown stays.
+        return max(begun, key=lambda one: (one[0], one[1] == current), default=(0, None))[1]
+
+
+def lines(status: Status) -> list[Text]:
+    """A few lines; what may have come from guests is text and nothing else."""
+    took = duration(max(status.now_ns - status.started_ns, 0) / 1e9)
+    first = Text.assemble((status.name, "bold"), f"  {took}")
+    second = Text(f"step    {status.step or 'not begun'}")
+    if status.faults:
+        told = ", ".join(
+            f"{f.name} of {f.target} for {duration(max(status.now_ns - f.since_ns, 0) / 1e9)}"
+            + ("" if f.bitten else " (not proved yet)")
+            for f in status.faults
+        )
+        third = Text(f"fault   {told}", style="yellow")
+    else:
+        third = Text("fault   none is active")
+    stall = f"longest stall {seconds(status.longest_stall_s)}"
+    if status.standstill_s:
+        stall += f", standing still for {seconds(status.standstill_s)}"
+    rate = "no I/O" if status.writes_per_s is None else f"{status.writes_per_s:,.0f} writes/s"
+    fourth = Text(f"I/O     {rate}, {stall}", style="red" if status.standstill_s else "")
+    fifth = Text("nodes   " + "; ".join(f"{node}: {role}" for node, role in status.roles.items()))
+    return [first, second, third, fourth, fifth]
+
+
+def one_log_line(status: Status) -> str:
+    """The same in one line, for a log."""
+    _name, _step, fault, io, nodes = (text.plain for text in lines(status))
+    return "; ".join(part.split(maxsplit=1)[1] for part in (fault, io, nodes) if " " in part)
+
+
+class _Board:
+    """What rich draws anew once a second."""
+
+    def __init__(self, run: LiveRun) -> None:
+        self._run = run
+        self._drawn: list[Text] = []
+        self._looked = 0.0
+
+    def __rich__(self) -> Group:
+        if time.monotonic() - self._looked >= _LOOK_S:
+            status = self._run.status()
+            self._drawn = [] if status is None or status.ended else lines(status)
+            self._looked = time.monotonic()
+        return Group(*self._drawn)
+
+
+@contextlib.contextmanager
+def shown_live(folder: Path) -> Iterator[None]:
+    """Show the scenario that runs in ``folder`` until the block ends.
+
+    On a terminal as lines that stay below all others; in a log as one line every 30 seconds.
+    """
+    run = LiveRun(folder)
+    if console.is_terminal:
+        # What goes to a file or a pipe must still get there.
+        to_terminal = sys.stdout.isatty()
+        board = RichLive(
+            _Board(run), console=console, refresh_per_second=1, transient=True,
+            redirect_stdout=to_terminal,
+        )  # fmt: skip
+        with board:
+            yield
+        return
+    done = threading.Event()
+    ticker = threading.Thread(target=_tell, args=(run, done), name="live", daemon=True)
+    ticker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ticker.join()
+
+
+def _tell(run: LiveRun, done: threading.Event) -> None:
+    while not done.wait(_REPEAT_S):
+        status = run.status()
+        if status is not None and not status.ended and status.step:
+            console.print(f"  · {one_log_line(status)}", markup=False)
