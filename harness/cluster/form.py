@@ -186,6 +186,10 @@ def _cluster_services(
     die_here_if_asked("forming")
     wait_until("both nodes online", nodes_missing, deadline_s=deadline, note=note, interval_s=4)
     note("loading the resources")
+    # The initiator is let in, and its LUNs named, by the node that is as all others.
+    odd = sorted({*config.target.serial_on, *config.target.allowed_initiators_on})
+    for name in odd:
+        first.guest.run(f"crm node standby {name}", timeout_s=deadline)
     first.guest.run("crm configure load update /etc/lab/cluster.crm", timeout_s=deadline)
     last = "pu" if config.pacemaker.portblock else f"lun{len(RESOURCES) - 1}"
     hint = "harness ssh alpha crm_mon -1rf, in a lab kept with: harness up"
@@ -198,6 +202,8 @@ def _cluster_services(
         note=note,
         hint=hint,
     )
+    for name in odd:
+        first.guest.run(f"crm node online {name}", timeout_s=deadline)
     wait_until(
         "all resources started",
         partial(resources_missing, lab.nodes),
