@@ -44,7 +44,8 @@ class CheckRow:
     """One check's result, ready to be shown.
 
     Attributes:
-        when: (relative, clock, seconds) of its first moments; ``more_when`` says how many are left out.
+        when: (relative, clock, seconds) of its first moments.
+        more_when: how many of them are left out.
         more_references: how many of them are left out.
     """
 

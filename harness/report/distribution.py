@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.report.blackouts import Blackout
     from harness.report.interval import Spread
 
-_WIDTH, _LEFT, _RIGHT = 960, 330, 890
+_WIDTH, _LEFT, _RIGHT = 960, 372, 900
 _ROW = 20
 
 
@@ -51,9 +51,7 @@ class Distribution:
     why_no_interval: str
 
 
-def distribution(
-    found: list[tuple[str, str, Verdict, Blackout]], unmeasured: int
-) -> Distribution:
+def distribution(found: list[tuple[str, str, Verdict, Blackout]], unmeasured: int) -> Distribution:
     """The distribution of (scenario, address, verdict, blackout).
 
     All of them count, whatever the verdict: leaving out what took too long would flatter.
@@ -108,7 +106,7 @@ def _picture(found: list[tuple[str, str, Verdict, Blackout]], overall: Spread) -
 def _bar(name: str, verdict: Verdict, blackout: Blackout, y: float, x: object) -> Markup:
     assert callable(x)
     parts = [
-        label(_LEFT - 8, y + 12, shorten(f"{name}", 58), "t row name", "end"),
+        label(_LEFT - 8, y + 12, shorten(name, 72), "t row name", "end"),
         label(x(blackout.seconds) + 6, y + 12, seconds(blackout.seconds), "t tick"),
     ]
     begun = blackout.start_ns

@@ -32,8 +32,8 @@ def write_full_log(evidence: LenientEvidence, path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(
-            "# All machines on one clock: seconds from the first fault, UTC, line of timeline.jsonl,"
-            " source, channel, text.\n"
+            "# All machines on one clock: seconds from the first fault, UTC, line of"
+            " timeline.jsonl, source, channel, text.\n"
             "# Requests of the block layer, I/O counters and what the host gave the VMs are in"
             " timeline.jsonl only.\n"
         )

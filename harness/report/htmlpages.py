@@ -51,7 +51,9 @@ def style() -> Markup:
 def interactive_scripts() -> tuple[str, str]:
     """uPlot, and what the page of a scenario does with it."""
     parts = "\n".join(_asset(f"assets/{name}") for name in _INTERACTIVE)
-    return _asset("vendor/uplot/uPlot.iife.min.js"), f'(function () {{\n"use strict";\n{parts}\n}})();'
+    return _asset(
+        "vendor/uplot/uPlot.iife.min.js"
+    ), f'(function () {{\n"use strict";\n{parts}\n}})();'
 
 
 def script_json(value: Any) -> Markup:

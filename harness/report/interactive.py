@@ -164,5 +164,3 @@ def _lanes(
             drawn.append({"label": one_line(row_name(track, total), 60), "spans": spans})
         told.append({"name": NAMES[rows[0].aspect], "rows": drawn})
     return told
-
-

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from harness.evidence.files import read_json
 from harness.evidence.timeline import Channel
-from harness.report.tracks import UNKNOWN, Signal, Track, initial_of, lives_of, spans_of, while_alive
+from harness.report.tracks import (
+    UNKNOWN,
+    Signal,
+    Track,
+    initial_of,
+    lives_of,
+    spans_of,
+    while_alive,
+)
 
 if TYPE_CHECKING:
     from harness.evidence.model import Evidence
@@ -52,9 +60,7 @@ def link_tracks(evidence: Evidence, start_ns: int, end_ns: int) -> list[Track]:
             if match is not None:
                 up = match["up"] is not None
                 state, before = (UP, DOWN) if up else (DOWN, UP)
-                told[int(match["u"] if up else match["d"])].append(
-                    Signal(seen.t_ns, state, before)
-                )
+                told[int(match["u"] if up else match["d"])].append(Signal(seen.t_ns, state, before))
         lives = lives_of(evidence, node)
         for number, signals in sorted(told.items()):
             name = names[number] if number < len(names) else f"link {number}"

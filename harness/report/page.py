@@ -18,8 +18,14 @@ from harness.evidence.files import read_json, write_json, write_whole
 from harness.report.facts import facts
 from harness.report.fulllog import write_full_log
 from harness.report.htmlpages import interactive_scripts, render, script_json, sources_digest
+from harness.report.kept import (
+    facts_from_json,
+    facts_to_json,
+    seconds_from_json,
+    seconds_to_json,
+)
 from harness.report.load import load_run
-from harness.report.runview import run_view, scenario_row
+from harness.report.runview import Row, run_view, scenario_row, seconds_spent
 from harness.report.view import scenario_view
 
 if TYPE_CHECKING:
@@ -45,13 +51,7 @@ def write_report(run_folder: Path) -> Path:
     """
     loaded = load_run(run_folder)
     pages = _Pages(run_folder, loaded)
-    rows = []
-    for scenario in loaded.scenarios:
-        known = facts(scenario)
-        name = page_name(scenario.evidence.folder.name)
-        rows.append(scenario_row(scenario, known, f"{FOLDER}/{quote(name)}.html"))
-        pages.write(scenario, known, name)
-        scenario.evidence.forget()
+    rows = [pages.write(scenario) for scenario in loaded.scenarios]
     path = run_folder / "index.html"
     write_whole(path, render("index.html.j2", run=run_view(loaded, rows)))
     pages.finish()
@@ -76,13 +76,30 @@ class _Pages:
         self._before = _pages_of(read_json(self._folder / _MANIFEST))
         self._now: dict[str, dict[str, Any]] = {}
 
-    def write(self, scenario: LoadedScenario, known: Facts, name: str) -> None:
-        """Write the page and the log of a scenario, unless they are there and made of the same."""
+    def write(self, scenario: LoadedScenario) -> Row:
+        """Write a scenario's page and log, unless they are there and made of the same; its row."""
+        name = page_name(scenario.evidence.folder.name)
+        href = f"{FOLDER}/{quote(name)}.html"
         digest = self._digest(scenario)
         before = self._before.get(name, {})
         if before.get("made_of") == digest and before.get("files") == self._sizes(name):
-            self._now[name] = before
-            return
+            known = facts_from_json(before.get("facts"))
+            if known is not None:
+                self._now[name] = before
+                return scenario_row(scenario, known, href, seconds_from_json(before.get("seconds")))
+        known = facts(scenario)
+        spent = seconds_spent(scenario)
+        self._render(scenario, known, name)
+        self._now[name] = {
+            "made_of": digest,
+            "files": self._sizes(name),
+            "facts": facts_to_json(known),
+            "seconds": seconds_to_json(spent),
+        }
+        scenario.evidence.forget()
+        return scenario_row(scenario, known, href, spent)
+
+    def _render(self, scenario: LoadedScenario, known: Facts, name: str) -> None:
         self._folder.mkdir(exist_ok=True)
         log = self._folder / f"{name}.log"
         write_full_log(scenario.evidence, log)
@@ -95,7 +112,6 @@ class _Pages:
             data=script_json(view.interactive.data) if view.interactive else "",
         )
         write_whole(self._folder / f"{name}.html", page)
-        self._now[name] = {"made_of": digest, "files": self._sizes(name)}
 
     def finish(self) -> None:
         """Note what the pages were made of, and remove those of scenarios that are gone."""
@@ -142,5 +158,8 @@ def _pages_of(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         name: noted
         for name, noted in pages.items()
-        if isinstance(noted, dict) and "/" not in name and "\0" not in name and name not in ("", ".")
+        if isinstance(noted, dict)
+        and "/" not in name
+        and "\0" not in name
+        and name not in ("", ".")
     }

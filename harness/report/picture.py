@@ -20,8 +20,8 @@ from harness.report.iolanes import (
     stall_lane,
     tips,
 )
-from harness.report.moments import SORTS, WITNESS, WORKLOAD, Moment, moments
 from harness.report.membership import link_tracks, member_tracks
+from harness.report.moments import SORTS, WITNESS, WORKLOAD, Moment, moments
 from harness.report.serving import fencing_tracks, portal_tracks, session_tracks, vip_tracks
 from harness.report.statelanes import NAMES, moment_lane, state_lane
 from harness.report.svg import LEFT, WIDTH, Axis, el, label, line

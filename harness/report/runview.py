@@ -95,12 +95,24 @@ class RunView:
     checks_kinds: int
 
 
-def scenario_row(loaded: LoadedScenario, known: Facts, href: str) -> Row:
-    """A scenario's row; never raises on bad evidence."""
+def seconds_spent(loaded: LoadedScenario) -> dict[Phase, float] | None:
+    """What the phases of a scenario took; None where its evidence does not tell."""
     try:
         bar = phase_bar(loaded.evidence)
     except Exception:  # the scenario's own page says what is wrong with it
-        bar = None
+        return None
+    return bar.seconds if bar is not None else None
+
+
+def scenario_row(
+    loaded: LoadedScenario, known: Facts, href: str, spent: dict[Phase, float] | None
+) -> Row:
+    """A scenario's row.
+
+    Args:
+        href: address of its page.
+        spent: what its phases took.
+    """
     failing = loaded.failing
     return Row(
         loaded,
@@ -112,7 +124,7 @@ def scenario_row(loaded: LoadedScenario, known: Facts, href: str) -> Row:
         one_line(f"{failing[0].title}: {failing[0].seen}", 200) if failing else "",
         _says_nothing(loaded),
         blackouts(loaded),
-        bar.seconds if bar is not None else None,
+        spent,
     )
 
 

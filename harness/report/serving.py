@@ -1,4 +1,4 @@
-"""What serves the initiator, over time: fencing, the address, the portal with its LUNs, the session.
+"""What serves the initiator, over time: fencing, address, portal with its LUNs, session.
 
 Each lane has one sort of witness: fencing the reports of Pacemaker, the address who answers for it
 on the data link, the portal the results that Pacemaker tells of each start and stop, the session
@@ -104,7 +104,7 @@ def portal_tracks(evidence: Evidence, start_ns: int, end_ns: int) -> list[Track]
         ids |= set(list(resources)[:_MOST_IDS]) if isinstance(resources, dict) else set()
     if not ids:
         return []
-    before = next((s.value for s in samples if s.when == "before"), {})
+    before: object = next((s.value for s in samples if s.when == "before"), None)
     at_first = before.get("node") if isinstance(before, dict) else None
     told = _results(evidence, ids)
     tracks = []

@@ -245,9 +245,10 @@ def spans_of(
     for t_ns, new in steps:
         if new == state:
             continue
-        if start_ns < t_ns < end_ns:
-            spans.append(Span(since, t_ns, state))
-        state, since = new, min(max(t_ns, start_ns), end_ns)
+        until = min(max(t_ns, start_ns), end_ns)
+        if until > since:
+            spans.append(Span(since, until, state))
+        state, since = new, max(until, since)
     spans.append(Span(since, end_ns, state))
     return _without_noise(spans)
 

@@ -17,6 +17,7 @@ from harness.report.interactive import Interactive, interactive
 from harness.report.logs import Log, merged_log
 from harness.report.phasebar import PhaseBar, phase_bar
 from harness.report.picture import Picture, draw
+from harness.report.serving import CALM
 from harness.report.statelanes import NAMES, Look, look
 from harness.report.steps import StepRow, step_rows
 from harness.report.text import date, duration, one_line, relative, seconds
@@ -192,11 +193,15 @@ def _blackout_row(one: Blackout, zero_ns: int) -> BlackoutRow:
 
 
 def _legend(picture: Picture | None) -> list[tuple[str, str, Look]]:
+    """States that look alike in a lane are told of together; so is one state of several lanes."""
     lanes: dict[tuple[str, Look], list[str]] = {}
     for aspect, state in picture.states if picture else ():
-        if state != OFF or aspect == "vm":
+        if state not in (OFF, CALM) or aspect == "vm":
             lanes.setdefault((state, look(aspect, state)), []).append(NAMES[aspect])
-    return [(", ".join(names), state, how) for (state, how), names in lanes.items()]
+    alike: dict[tuple[str, Look], list[str]] = {}
+    for (state, how), names in lanes.items():
+        alike.setdefault((", ".join(names), how), []).append(state)
+    return [(name, one_line(", ".join(states), 120), how) for (name, how), states in alike.items()]
 
 
 def _moments(picture: Picture | None) -> list[tuple[str, str, str, str, str]]:

@@ -14,7 +14,7 @@ from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 from harness.report import summary_lines, write_junit
 from tests.report import build, scenes
-from tests.report.pages import page_of
+from tests.report.pages import page_of, scene_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def test_anything_may_be_missing(run: Path, missing: str) -> None:
         shutil.rmtree(folder / missing)
     else:
         (folder / missing).unlink()
-    text, _ = page_of(run)
+    text, _ = scene_of(run)
     assert "missing" in text or "no verdict.json" in text
     assert summary_lines(run)
 
@@ -104,12 +104,15 @@ def test_hostile_text_stays_text(run: Path) -> None:
             | {"run": every, "command": every, "versions": {every: every}, "timing": {every: every}}
         )
     )
-    text, page = page_of(run)
-    assert "<script>alert" not in text
-    assert "img" not in page.tags
-    assert "{{ 7 * 7 }}" in text
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
-    assert all(link.startswith(("#", "evidence/power-off-active/")) for link in page.links)
+    for text, page in (page_of(run), scene_of(run)):
+        assert "<script>alert" not in text
+        assert "img" not in page.tags
+        assert "{{ 7 * 7 }}" in text
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+        ours = ("../evidence/power-off-active/", "../index.html", "power-off-active.log")
+        assert all(
+            link.startswith((*ours, "scenarios/power-off-active.html")) for link in page.links
+        )
     for line in summary_lines(run):
         assert line.isprintable()
     cases = ET.parse(write_junit(run)).getroot()[0]

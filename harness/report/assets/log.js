@@ -87,3 +87,9 @@ function nearestRow(t) {
   });
   return best;
 }
+
+// The log begins long before the fault; what is of interest begins with it.
+function scrollTo0() {
+  const row = nearestRow(0);
+  if (row) byId("logbox").scrollTop = Math.max(row.offsetTop - 60, 0);
+}

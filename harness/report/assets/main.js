@@ -67,6 +67,14 @@ function refresh() {
   changed += 1;
 }
 
+// The whole power of ten below the quickest write, at most 1 ms: scenarios can be compared.
+function lowest() {
+  let least = Infinity;
+  if (writes) for (const level of writes.level) if (level < least) least = level;
+  const seconds = least === Infinity ? 1e-3 : Math.max(writes.latency[least], 1e-5);
+  return Math.min(1e-3, 10 ** Math.floor(Math.log10(seconds)));
+}
+
 function build() {
   byId("plots").textContent = "";
   for (const { u } of plots.splice(0)) u.destroy();
@@ -74,26 +82,28 @@ function build() {
   if (DATA.marks.length) head.push(markRow());
   const height = (rows) => rows.reduce((sum, row) => sum + row.height, 0);
   addPlot(Math.max(height(head), 8), { side: 0, draw: drawRows(head), rows: head });
-  const top = Math.max(100, (DATA.bound || 0) * 1.3, writes ? writes.latency[writes.latency.length - 1] * 1.2 : 0);
-  const name = laneName("write latency");
+  const top = Math.max(100, (DATA.bound || 0) * 2.5, writes ? writes.latency[writes.latency.length - 1] * 2.5 : 0);
+  const name = laneName(narrow() ? "latency" : "write latency");
+  const powers = (u, splits) => splits.map((value) => (isPower(value) ? value : null));
   addPlot(150, {
     side: null,
     top: 18,
+    bottom: 7,
     draw: (u) => (name(u), clipped(u, drawLatency)),
-    y: { distr: 3, log: 10, range: [1e-3, top] },
+    y: { distr: 3, log: 10, range: [lowest(), top] },
     axis: {
       values: (u, splits) => splits.map((value) => (value && isPower(value) ? latencyText(value) : "")),
-      filter: (u, splits) => splits.map((value) => (isPower(value) ? value : null)),
+      filter: powers,
       font: `10px ${FONT}`,
       stroke: () => colour("--muted"),
-      grid: { show: true, stroke: () => colour("--hair"), width: 1 },
+      grid: { show: true, stroke: () => colour("--hair"), width: 1, filter: powers },
     },
     tip: (t) => (writes ? writesText(writes, t, view.span / 400) : DATA.counted.length || DATA.writes ? "" : "no writes known"),
   });
-  const rateName = laneName("writes/s");
   addPlot(62, {
     side: null,
     top: 18,
+    bottom: 7,
     draw: (u) => (rateName(u), clipped(u, drawRate)),
     y: { range: null },
     axis: {
@@ -163,6 +173,7 @@ async function start() {
   if (DATA.writes) writes = await unpack(DATA.writes, byId("writes").textContent);
   build();
   document.documentElement.classList.add("live");
+  scrollTo0();
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -180,12 +180,16 @@ function drawRate(u) {
     const x0 = u.valToPos(from, "x", true);
     ctx.fillRect(x0, base - 4 * d, u.valToPos(to, "x", true) - x0, 4 * d);
   }
+}
+
+function rateName(u) {
+  laneName("writes/s")(u);
+  const from = writes ? "" : DATA.counted.length ? ", from the initiator's block counters" : ": none are known";
+  const { ctx, bbox } = u;
   ctx.font = font(9.5);
   ctx.fillStyle = colour("--muted");
   ctx.textAlign = "left";
-  ctx.textBaseline = "top";
-  const from = writes ? "" : DATA.counted.length ? ", from the initiator's block counters" : ": none are known";
-  ctx.fillText(`bins of ${secondsText(rate.bin)}${from}`, bbox.left + 4 * d, bbox.top + 2 * d);
+  ctx.fillText(`in bins of ${secondsText(rate.bin)}${from}`, bbox.left + 4 * density(), bbox.top - 2 * density());
 }
 
 function drawRows(rows) {
@@ -240,16 +244,16 @@ function timeAxis(side) {
   };
 }
 
-function addPlot(height, { side, draw, y, axis, rows, tip, top }) {
+function addPlot(height, { side, draw, y, axis, rows, tip, top, bottom }) {
   const place = document.createElement("div");
   byId("plots").append(place);
   const blank = { size: gutter(), grid: { show: false }, ticks: { show: false }, values: () => [] };
-  const full = height + (top || 0) + (side === null ? 0 : 24);
+  const full = height + (top || 0) + (bottom || 0) + (side === null ? 0 : 24);
   const u = new uPlot(
     {
       width: Math.max(byId("plots").clientWidth, 240),
       height: full,
-      padding: [top || 0, 10, 0, 0],
+      padding: [top || 0, 10, bottom || 0, 0],
       legend: { show: false },
       scales: { x: { time: false, auto: false, min: view.min, max: view.max }, y: Object.assign({ auto: false, range: [0, 1] }, y) },
       axes: [timeAxis(side), Object.assign(blank, axis)],
