@@ -262,7 +262,8 @@ function addPlot(height, { side, draw, y, axis, rows, tip, top, bottom }) {
         y: false,
         points: { show: false },
         drag: { x: true, y: false, setScale: false, dist: 4 },
-        sync: { key: "one axis" },
+        // The line under the mouse goes through all plots; a drag belongs to one of them.
+        sync: { key: "one axis", filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
         bind: { dblclick: () => () => view.reset() },
       },
       hooks: { drawClear: [shade], draw: [draw, marker], setSelect: [dragged] },
@@ -280,7 +281,7 @@ function dragged(u) {
   if (width < 4) return;
   const from = u.posToVal(left, "x");
   const to = u.posToVal(left + width, "x");
-  for (const { u: other } of plots) other.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   view.set(from, to);
 }
 
