@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from harness.report import write_report
 from tests.browser.chrome import Chrome, browser
 from tests.report import build, scenes
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _BASELINE = 2_000
 _FLUID = 200_000
 _REDRAWS = 15
+_OPENED = 3
 # Draws, and waits until the pixels are there: reading one back makes the canvas finish.
 _DRAW = """
 (async () => {{
@@ -45,7 +48,9 @@ def make(folder: Path, writes: int) -> Path:
     """A run with one scenario of about ``writes`` writes; returns its folder."""
     run = folder / f"run-{writes}"
     build.run_json(run)
-    scene = scenes.power_off(run, writes=writes)
+    scene = scenes.power_off(run, writes=300)
+    for number, job in enumerate(scene.scenario["jobs"]):
+        _log(scene.path / job["lat_log"], writes // 3, seed=number)
     for n in range(4000):
         scene.journal(-30 + n / 20, "bravo", "systemd", f"Started something of no account {n}.")
     scene.save()
@@ -57,6 +62,22 @@ def make(folder: Path, writes: int) -> Path:
         file.writelines(_requests(writes))
         file.writelines(lines[middle:])
     return run
+
+
+def _log(path: Path, writes: int, seed: int) -> None:
+    """A latency log of exactly so many writes, none of them in the blackout from 0 to 98 s."""
+    rng = np.random.default_rng(seed)
+    done = np.sort(np.append(rng.uniform(-30, 0, writes // 6), rng.uniform(98, 240, writes)))
+    done = np.sort(rng.choice(done, writes, replace=False))
+    latency = rng.lognormal(np.log(9e6), 0.55, writes)
+    held = np.flatnonzero(done > 98)[:8]
+    latency[held] = done[held] * 1e9
+    ms = ((build.ZERO_NS + build.OFFSET_NS) / 1e6 + done * 1e3).astype(np.int64)
+    with path.open("w", encoding="ascii") as file:
+        file.writelines(
+            f"{t}, {int(ns)}, 1, 4096, {4096 * (n % 1024)}, 0\n"
+            for n, (t, ns) in enumerate(zip(ms.tolist(), latency.tolist(), strict=True))
+        )
 
 
 def _requests(writes: int) -> Iterator[str]:
@@ -82,9 +103,14 @@ def looked_at(page: Path, profile: Path, program: str) -> dict[str, Any]:
     """What a browser measures of a page: seconds until it can be used, ms to draw at zooms."""
     with Chrome(program, profile) as chrome:
         chrome.window(1400, 1000)
-        begun = time.perf_counter()
-        chrome.open(page)
-        told: dict[str, Any] = {"usable_s": round(time.perf_counter() - begun, 2)}
+        opened = []
+        for _ in range(_OPENED):
+            chrome.open(page)
+            opened.append(chrome.run("performance.now()") / 1e3)
+        told: dict[str, Any] = {
+            "usable_s": round(statistics.median(opened), 2),
+            "usable_best_s": round(min(opened), 2),
+        }
         full = chrome.run("[Number(plots.dataset.from), Number(plots.dataset.to)]")
         span = full[1] - full[0]
         for name, share in (("all", 1.0), ("half", 0.5), ("a tenth", 0.1), ("a thousandth", 0.001)):

@@ -60,7 +60,7 @@ class LenientEvidence(Evidence):
             {s.source for s in self.timeline if s.event.channel is Channel.EVENTS2} - {"host"}
         )
         names = {
-            str(fields.get("name"))
+            one_line(str(fields.get("name")), 60)
             for seen in self.timeline
             if seen.event.channel is Channel.EVENTS2
             and isinstance(fields := seen.event.data.get("fields"), dict)
@@ -98,6 +98,10 @@ class LenientEvidence(Evidence):
         """As the judges have it: block requests count, though they are not kept."""
         last = max((seen.t_ns for seen in self.timeline), default=self.scenario.started_ns)
         return max(last, self._last_ns, self.scenario.ended_ns or 0)
+
+    def ended_at(self, end_ns: int) -> None:
+        """Say what ``end_ns`` is, so that the timeline need not be read for it."""
+        self.__dict__["end_ns"] = end_ns
 
     def forget(self) -> None:
         """Let go of the timeline, which is long; it is read again if it is asked for."""

@@ -84,8 +84,10 @@ class _Pages:
         before = self._before.get(name, {})
         if before.get("made_of") == digest and before.get("files") == self._sizes(name):
             known = facts_from_json(before.get("facts"))
-            if known is not None:
+            end_ns = before.get("end_ns")
+            if known is not None and type(end_ns) is int:
                 self._now[name] = before
+                scenario.evidence.ended_at(end_ns)
                 return scenario_row(scenario, known, href, seconds_from_json(before.get("seconds")))
         known = facts(scenario)
         spent = seconds_spent(scenario)
@@ -93,6 +95,7 @@ class _Pages:
         self._now[name] = {
             "made_of": digest,
             "files": self._sizes(name),
+            "end_ns": scenario.evidence.end_ns,
             "facts": facts_to_json(known),
             "seconds": seconds_to_json(spent),
         }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.checks.kernel import boots, kernel_messages
 from harness.checks.roles import SKEW_NS, is_deadly
 from harness.evidence.timeline import Channel
+from harness.report.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,7 @@ _VM_STATES = {
 }
 
 _NOT_A_NEW_LIFE = ("suspended", "resumed")
+_LONGEST_STATE = 60  # characters: what a guest calls its state is as long as it likes
 _SAME_CHANGE_NS = 10_000_000_000  # two witnesses tell of one change within this
 
 Key = tuple[str, str, str]  # aspect, node, resource
@@ -241,8 +243,9 @@ def spans_of(
 ) -> tuple[Span, ...]:
     """Spans that cover ``start_ns`` to ``end_ns``, beginning with ``initial``."""
     spans: list[Span] = []
-    state, since = initial, start_ns
-    for t_ns, new in steps:
+    state, since = shorten(initial, _LONGEST_STATE), start_ns
+    for t_ns, told in steps:
+        new = shorten(told, _LONGEST_STATE)
         if new == state:
             continue
         until = min(max(t_ns, start_ns), end_ns)

@@ -123,7 +123,12 @@ class Chrome:
 
     def open(self, path: Path) -> None:
         """Open a file and wait until it is loaded and its scripts are ready, or have failed."""
+        # From another document, so that the one before is not what is waited for.
+        self.call("Page.navigate", url="about:blank")
+        self.wait("location.href === 'about:blank'")
+        self.requests.clear()
         self.call("Page.navigate", url=path.resolve().as_uri())
+        self.wait("location.href !== 'about:blank'")
         self.wait("document.readyState === 'complete' && (!document.getElementById('live') || "
                   "document.documentElement.dataset.ready === 'yes' || "
                   "document.getElementById('live').hidden)")  # fmt: skip
