@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.report import page as page_module
+from harness.report import htmlpages
 from harness.report.page import page_name, write_report
 from tests.report import build, scenes
 from tests.report.pages import page_of, read
@@ -23,13 +24,13 @@ def written(run: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str
     scenes.power_off(run, writes=300).save()
     scenes.inconclusive(run)
     rendered: list[str] = []
-    real = page_module.render
+    real = htmlpages.render
 
     def noted(template: str, *arguments: object, **values: object) -> str:
         rendered.append(template)
         return real(template, *arguments, **values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(page_module, "render", noted)
+    monkeypatch.setattr("harness.report.page.render", noted)
 
     def write() -> list[str]:
         rendered.clear()
@@ -63,8 +64,6 @@ def test_what_has_changed_is_written(
     # As long as before, and the file's time set back: only its content tells.
     stamp = path.stat()
     path.write_text(text.replace("9", "8", 1))
-    import os
-
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     both = name.endswith("run.json")
     assert written() == [SCENE] * (2 if both else 1) + [INDEX]
@@ -112,7 +111,7 @@ def test_a_manifest_cannot_lead_out_of_its_folder(run: Path) -> None:
     (run / "scenarios").mkdir()
     victim = run / "victim.html"
     victim.write_text("")
-    pages = {"../victim": {}, "x/../../victim": {}}
+    pages: dict[str, object] = {"../victim": {}, "x/../../victim": {}}
     (run / "scenarios/pages.json").write_text(json.dumps({"schema": 1, "pages": pages}))
     page_of(run)
     assert victim.exists()

@@ -124,8 +124,11 @@ def test_portal_and_luns(folder: Folder) -> None:
         result(20 + n, "start", id_, "bravo")
     result(25, "start", "ping", "bravo")
     result(60, "stop", "lun0", "bravo")
+    folder.add(70, "alpha", Channel.DOMAIN, "lifecycle", event="started", detail="x")
+    result(80, "start", "vip", "alpha")
     alpha, bravo = portal_tracks(evidence(folder), _START, _END)
-    assert told(alpha) == [("up", 2), ("off", 100)]
+    # What it ran before it lost its power it does not run after.
+    assert told(alpha) == [("up", 2), ("off", 70), ("none", 80), ("1 of 3", 100)]
     assert told(bravo) == [
         ("none", 20), ("1 of 3", 21), ("2 of 3", 22), ("up", 60), ("2 of 3", 100)
     ]  # fmt: skip
