@@ -97,13 +97,13 @@ LOOKS: dict[str, dict[str, Look]] = {
     },
     LINK: {UP: Look("s-good", "up", True), DOWN: Look("s-warn", "D")},
     FENCING: {
-        CALM: Look("s-off", ""),
+        CALM: Look("s-off", "", True),
         BEING_FENCED: Look("s-warn", "f"),
         FENCE_OK: Look("s-dead", "F"),
         FENCE_BAD: Look("s-bad", "X"),
     },
     VIP: {NO_ANSWER: Look("s-bad", "–")},
-    PORTAL: {CALM: Look("s-off", ""), ALL_UP: Look("s-primary", "up")},
+    PORTAL: {CALM: Look("s-off", "", True), ALL_UP: Look("s-primary", "up")},
     SESSION: {LOGGED_IN: Look("s-good", "L", True), LOST: Look("s-bad", "X")},
 }
 _OTHER = {

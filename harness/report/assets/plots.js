@@ -4,7 +4,7 @@ const plots = []; // { u, rows, tip }
 let writes = null;
 
 const narrow = () => byId("plots").clientWidth < 620;
-const gutter = () => (narrow() ? 74 : 128);
+const gutter = () => (narrow() ? 88 : 128);
 
 function shade(u) {
   const { ctx, bbox } = u;
