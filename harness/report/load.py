@@ -22,17 +22,16 @@ from harness.evidence.model import (
     Scenario,
     Seen,
 )
-from harness.evidence.timeline import Channel, Event
+from harness.evidence.timeline import Channel
 from harness.report.earlier import Attempt, earlier_attempts
 from harness.report.leftovers import leftover_notes
+from harness.report.reading import events_at, read_events
 from harness.report.text import one_line, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SEVERITY = {Verdict.INVALID: 0, Verdict.INCONCLUSIVE: 1, Verdict.VALID: 2}
-# Beyond this (year 2200) a stamp is damage, not a time.
-_LAST_NS = 7_258_118_400_000_000_000
 
 
 class LenientEvidence(Evidence):
@@ -45,6 +44,7 @@ class LenientEvidence(Evidence):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.notes: list[str] = []
+        self._last_ns = 0
 
     @cached_property
     def scenario(self) -> Scenario:
@@ -60,7 +60,7 @@ class LenientEvidence(Evidence):
             {s.source for s in self.timeline if s.event.channel is Channel.EVENTS2} - {"host"}
         )
         names = {
-            str(fields.get("name"))
+            one_line(str(fields.get("name")), 60)
             for seen in self.timeline
             if seen.event.channel is Channel.EVENTS2
             and isinstance(fields := seen.event.data.get("fields"), dict)
@@ -81,25 +81,32 @@ class LenientEvidence(Evidence):
 
     @cached_property
     def timeline(self) -> tuple[Seen, ...]:
-        """Every event that can be read; empty where there is no timeline."""
-        try:
-            data = (self.folder / TIMELINE).read_bytes()
-        except OSError:
+        """Every event that can be read, without single block requests; empty if there is none."""
+        read = read_events(self.folder / TIMELINE)
+        if read is None:
             self.notes.append(f"{TIMELINE} is missing: nothing was witnessed")
             return ()
-        *lines, torn = data.split(b"\n")
-        found, bad = [], 0
-        for number, line in enumerate(lines, start=1):
-            event = _event(line)
-            if event is None:
-                bad += 1
-            else:
-                found.append(Seen(event, number))
-        if torn:
+        self._last_ns = read.last_ns
+        if read.torn:
             self.notes.append(f"the last line of {TIMELINE} is torn: the harness was stopped")
-        if bad:
-            self.notes.append(f"{plural(bad, 'line')} of {TIMELINE} could not be read")
-        return tuple(found)
+        if read.bad:
+            self.notes.append(f"{plural(read.bad, 'line')} of {TIMELINE} could not be read")
+        return read.events
+
+    @cached_property
+    def end_ns(self) -> int:
+        """As the judges have it: block requests count, though they are not kept."""
+        last = max((seen.t_ns for seen in self.timeline), default=self.scenario.started_ns)
+        return max(last, self._last_ns, self.scenario.ended_ns or 0)
+
+    def ended_at(self, end_ns: int) -> None:
+        """Say what ``end_ns`` is, so that the timeline need not be read for it."""
+        self.__dict__["end_ns"] = end_ns
+
+    def forget(self) -> None:
+        """Let go of the timeline, which is long; it is read again if it is asked for."""
+        for name in ("timeline", "by_line", "nonces", "_own", "_events"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def nonces(self) -> dict[tuple[str, Channel], Seen]:
@@ -123,8 +130,13 @@ class LenientEvidence(Evidence):
 
     @cached_property
     def by_line(self) -> dict[int, Seen]:
-        """Every event by the number of its line in the timeline, from 1."""
+        """Every event that was read by the number of its line in the timeline, from 1."""
         return {seen.line: seen for seen in self.timeline}
+
+    def at_lines(self, numbers: set[int]) -> dict[int, Seen]:
+        """The events of these lines, block requests included; absent where there is none."""
+        here = {number: self.by_line[number] for number in numbers & self.by_line.keys()}
+        return here | events_at(self.folder / TIMELINE, numbers - here.keys())
 
     @property
     def zero_ns(self) -> int:
@@ -279,14 +291,3 @@ def _readable_checks(path: Path) -> tuple[CheckResult, ...]:
         except VerdictError:
             continue
     return tuple(results)
-
-
-def _event(line: bytes) -> Event | None:
-    try:
-        raw = json.loads(line)
-        t_ns, data = raw["t_ns"], raw["data"]
-        if not isinstance(t_ns, int) or not 0 <= t_ns <= _LAST_NS or not isinstance(data, dict):
-            return None
-        return Event(t_ns, str(raw["source"]), Channel(raw["channel"]), str(raw["kind"]), data)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None

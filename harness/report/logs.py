@@ -1,6 +1,7 @@
-"""The merged log around the fault: consoles, journals, fencing, faults, steps, in one table.
+"""The merged log of a scenario's page: all machines' lines on one clock, in one table.
 
 Bounded: where there is more than fits, the graver lines stay and the gaps say how many are gone.
+The whole log lies beside the page (harness.report.fulllog).
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from harness.evidence.model import Seen
     from harness.report.load import LenientEvidence
 
-MOST_LINES = 400
-_BEFORE_NS = 15_000_000_000
-_AFTER_NS = 30_000_000_000
+MOST_LINES = 3000
+LONGEST_LINE = 300  # characters
+GRAVE = 2  # up to this rank a line is among what is printed
 _CLUSTER = ("pacemaker", "corosync", "crm-", "drbd", "fence", "stonith", "iscsi", "multipath")
 _FENCING_WORDS = ("fence", "fencing", "stonith", "state is now", "split-brain", "promot", "link:")
 # Of a console, where a reboot alone prints hundreds of lines, what matters most here.
@@ -27,18 +28,22 @@ _TELLING = re.compile(
     r"connection\d+:\d+|Linux version",
     re.IGNORECASE,
 )
+_ENOUGH = 2000  # characters of a line that are looked at to rank it
+_BEFORE_NS, _AFTER_NS = 15_000_000_000, 60_000_000_000  # around the faults: told before the rest
 
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One line of the excerpt.
+    """One line.
 
     Attributes:
+        at_s: seconds from the first fault.
         rank: 0 is the gravest; from 3 on it is ordinary talk.
         line: number of the line in timeline.jsonl, from 1.
         gap: how many lines were left out before it.
     """
 
+    at_s: float
     time: str
     clock: str
     source: str
@@ -50,76 +55,89 @@ class LogRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
-    """The excerpt, and how many lines of the same stretch were left out."""
+class Log:
+    """The lines, and how many there are besides.
+
+    Attributes:
+        after: how many were left out after the last line.
+        cut: how many of the lines are shown in part.
+    """
 
     rows: tuple[LogRow, ...]
     left_out: int
-    from_text: str
-    to_text: str
+    after: int
+    cut: int
+
+    @property
+    def sources(self) -> list[str]:
+        """Every source, in order of their names."""
+        return sorted({row.source for row in self.rows})
+
+    @property
+    def channels(self) -> list[str]:
+        """Every channel, in order of their names."""
+        return sorted({row.channel for row in self.rows})
 
 
-def excerpt(
-    evidence: LenientEvidence, end_ns: int | None = None, most: int = MOST_LINES
-) -> Excerpt:
-    """What the machines said from shortly before the fault to shortly after ``end_ns``.
+def merged_log(evidence: LenientEvidence, most: int = MOST_LINES) -> Log:
+    """What the machines said, from the scenario's own beginning on.
 
     Args:
-        end_ns: end of what is of interest (ns, run's clock); the last heal where None.
         most: how many lines at most.
     """
     zero_ns = evidence.zero_ns
-    healed = [seen.t_ns for seen in evidence.select(Channel.FAULT, "healed", "not-healed")]
-    last_ns = max([*healed[-1:], end_ns or 0, zero_ns]) + _AFTER_NS
-    first_ns = zero_ns - _BEFORE_NS
     consoles = {seen.source for seen in evidence.select(Channel.CONSOLE, "line")}
-    ranked = []
+    healed = [seen.t_ns for seen in evidence.select(Channel.FAULT, "healed", "not-healed")]
+    from_ns, to_ns = zero_ns - _BEFORE_NS, max([zero_ns, *healed[-1:]]) + _AFTER_NS
+    ranked: list[tuple[int, int, Seen, str]] = []
     previous_arp = ""
-    for seen in evidence.timeline:
-        if not first_ns <= seen.t_ns <= last_ns:
-            continue
+    own = (seen for channel in Channel for seen in evidence.select(channel))
+    for seen in sorted(own, key=lambda one: (one.t_ns, one.line)):
         if seen.event.channel is Channel.ARP:
             if seen.text("mac") == previous_arp:
                 continue
             previous_arp = seen.text("mac")
         found = _line(seen, consoles)
         if found is not None:
-            ranked.append((found[0], seen, found[1]))
-    # Stable: within a rank the earlier lines, which are nearer to the fault, win.
-    kept = sorted(sorted(ranked, key=lambda item: item[0])[:most], key=lambda i: i[1].line)
-    places = {seen.line: place for place, (_, seen, _) in enumerate(ranked)}
-    rows, before = [], -1
-    for rank, seen, text in kept:
-        place = places[seen.line]
+            order = found[0] if from_ns <= seen.t_ns <= to_ns else found[0] + 2
+            ranked.append((order, found[0], seen, found[1]))
+    # Stable: within a rank the earlier lines win.
+    kept = sorted(range(len(ranked)), key=lambda place: ranked[place][0])[:most]
+    rows, before, cut = [], -1, 0
+    for place in sorted(kept):
+        _, rank, seen, text = ranked[place]
+        shown = one_line(text[: 8 * LONGEST_LINE], LONGEST_LINE)
+        cut += shown.endswith("…")
         rows.append(
             LogRow(
+                round((seen.t_ns - zero_ns) / 1e9, 3),
                 relative(seen.t_ns, zero_ns),
                 clock(seen.t_ns),
-                seen.source,
+                one_line(seen.source, 40),
                 str(seen.event.channel),
-                one_line(text),
+                shown,
                 rank,
                 seen.line,
                 place - before - 1,
             )
         )
         before = place
-    return Excerpt(
-        tuple(rows),
-        len(ranked) - len(kept),
-        relative(first_ns, zero_ns),
-        relative(last_ns, zero_ns),
-    )
+    after = len(ranked) - 1 - before if rows else 0
+    return Log(tuple(rows), len(ranked) - len(rows), after, cut)
+
+
+def whole_line(seen: Seen) -> str:
+    """An event of any channel in words, as long as it is; untrusted text, lines and all."""
+    found = _line(seen, set())
+    if found is not None:
+        return found[1]
+    words = " ".join(f"{key}={value}" for key, value in seen.event.data.items())
+    return f"{seen.event.kind} {words}"
 
 
 def describe(seen: Seen) -> str:
-    """An event of any channel in words, one line of untrusted text."""
-    data = seen.event.data
-    text = _line(seen, set())
-    if text is not None:
-        return one_line(text[1])
-    words = " ".join(f"{key}={value}" for key, value in data.items())
-    return one_line(f"{seen.event.kind} {words}")
+    """The same on one line, of a few hundred characters at most."""
+    return one_line(whole_line(seen)[: 8 * LONGEST_LINE], LONGEST_LINE)
 
 
 def _line(seen: Seen, consoles: set[str]) -> tuple[int, str] | None:
@@ -143,13 +161,18 @@ def _line(seen: Seen, consoles: set[str]) -> tuple[int, str] | None:
             return 1, seen.text("text")
         case Channel.CONSOLE if kind == "line":
             text = seen.text("text")
-            return 2 if _TELLING.search(text) else 4, text
+            return 2 if _TELLING.search(text[:_ENOUGH]) else 4, text
         case Channel.JOURNAL if kind == "entry":
             return _entry(seen, consoles)
         case Channel.EVENTS2 if kind in ("change", "call", "response"):
             return 3, seen.text("raw")
-        case _ if kind in ("lost", "open"):
-            return 1, f"witness {kind} {seen.text('reason')}".strip()
+        case Channel.STATE if kind not in ("sample", "reaction"):
+            return 1, f"{kind} {seen.text('text') or seen.text('trigger')}".strip()
+        case Channel.PHASE if kind == "begin":
+            return 3, f"the harness begins: {seen.text('phase')}"
+        case _ if kind in ("lost", "open", "witness-died", "garbled"):
+            reason = seen.text("reason") or seen.text("text")
+            return 1, f"witness {kind} {reason}".strip()
         case _:
             return None
 
@@ -161,12 +184,13 @@ def _entry(seen: Seen, consoles: set[str]) -> tuple[int, str] | None:
     priority = seen.event.data.get("priority")
     grave = isinstance(priority, int) and priority <= 4
     cluster = identifier.startswith(_CLUSTER)
-    if cluster and any(word in message.lower() for word in _FENCING_WORDS):
+    head = message[:_ENOUGH].lower()
+    if cluster and any(word in head for word in _FENCING_WORDS):
         rank = 1
     elif grave:
         rank = 2
     elif cluster:
         rank = 3
     else:
-        return None
+        rank = 5
     return rank, f"{identifier}: {message}"

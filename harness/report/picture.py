@@ -20,13 +20,17 @@ from harness.report.iolanes import (
     stall_lane,
     tips,
 )
+from harness.report.membership import link_tracks, member_tracks
 from harness.report.moments import SORTS, WITNESS, WORKLOAD, Moment, moments
-from harness.report.statelanes import moment_lane, state_lane
+from harness.report.serving import fencing_tracks, portal_tracks, session_tracks, vip_tracks
+from harness.report.statelanes import NAMES, moment_lane, state_lane
 from harness.report.svg import LEFT, WIDTH, Axis, el, label, line
 from harness.report.text import date
 from harness.report.tracks import ASPECTS, Track, drbd_tracks, merged, overlaps, vm_tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.report.facts import Facts
     from harness.report.faultbands import Band
     from harness.report.load import LenientEvidence
@@ -41,6 +45,7 @@ class Picture:
 
     Attributes:
         states: (aspect, state) that occur in it.
+        tracks: every track of it, not merged.
         marks: (letter, meaning, grave) of the markers in it.
     """
 
@@ -48,6 +53,7 @@ class Picture:
     axis: Axis
     moments: tuple[Moment, ...]
     states: tuple[tuple[str, str], ...]
+    tracks: tuple[Track, ...]
     marks: tuple[tuple[str, str, bool], ...]
 
 
@@ -67,11 +73,9 @@ def draw(evidence: LenientEvidence, facts: Facts, name: str) -> Picture | None:
     )
     if axis is None:
         return None
-    tracks = drbd_tracks(evidence, axis.start_ns, axis.end_ns)
-    tracks += overlaps(tracks)
-    vms = vm_tracks(evidence, axis.start_ns, axis.end_ns)
-    body, y = _lanes(evidence, facts, axis, faults, happened, tracks, vms)
-    states = {(t.aspect, span.state): None for t in [*tracks, *vms] for span in t.spans}
+    tracks = all_tracks(evidence, happened, axis.start_ns, axis.end_ns)
+    body, y = _lanes(evidence, facts, axis, faults, happened, tracks)
+    states = {(t.aspect, span.state): None for t in tracks for span in t.spans}
     letters = {m.sort.letter for m in happened if axis.shows(m.t_ns)}
     svg = el(
         "svg",
@@ -86,6 +90,7 @@ def draw(evidence: LenientEvidence, facts: Facts, name: str) -> Picture | None:
         axis,
         tuple(happened),
         tuple(states),
+        tuple(tracks),
         tuple((s.letter, s.meaning, s.grave) for s in SORTS if s.letter in letters),
     )
 
@@ -97,7 +102,6 @@ def _lanes(
     faults: list[list[Band]],
     happened: list[Moment],
     tracks: list[Track],
-    vms: list[Track],
 ) -> tuple[Markup, float]:
     """Everything in the picture, and its height."""
     top = 18.0
@@ -117,10 +121,7 @@ def _lanes(
     parts.append(lane)
     y += height + (8 if height else 0)
     total = len(evidence.scenario.resources)
-    tolerance_ns = round(max(2 * axis.ns_per_unit, 1e9))
-    lanes = [[t for t in tracks if t.aspect == aspect] for aspect in ASPECTS]
-    lanes = [merged(lane, tolerance_ns) for lane in lanes]
-    for rows in [*lanes, vms]:
+    for rows in lanes_of(tracks, axis):
         lane, height = state_lane(rows, total, axis, y)
         parts.append(lane)
         y += height + 5
@@ -130,14 +131,48 @@ def _lanes(
         for x, text in axis.ticks()
         for at in (top - 6, y + 12)
     ]
-    note = f"seconds; 0 is {_zero_name(evidence)}, {date(axis.zero_ns)}"
+    note = f"seconds; 0 is {zero_name(evidence)}, {date(axis.zero_ns)}"
     ticks.append(label(LEFT, y + 26, note, "t tick"))
     back = shading(faults, axis, top, y) + Markup("").join(ticks)
     guides = stall_guides(facts, axis, io_top - 14, io_bottom)
     return back + guides + Markup("").join(parts), y + 32
 
 
-def _zero_name(evidence: LenientEvidence) -> str:
+def all_tracks(
+    evidence: LenientEvidence, happened: list[Moment], start_ns: int, end_ns: int
+) -> list[Track]:
+    """Every state that a witness tells of, between two moments."""
+    tracks = drbd_tracks(evidence, start_ns, end_ns)
+    return [
+        *tracks,
+        *overlaps(tracks),
+        *member_tracks(evidence, start_ns, end_ns),
+        *link_tracks(evidence, start_ns, end_ns),
+        *fencing_tracks(evidence, happened, start_ns, end_ns),
+        *vip_tracks(evidence, start_ns, end_ns),
+        *portal_tracks(evidence, start_ns, end_ns),
+        *session_tracks(evidence, start_ns, end_ns),
+        *vm_tracks(evidence, start_ns, end_ns),
+    ]
+
+
+def lanes_of(tracks: Iterable[Track], axis: Axis, *, together: bool = True) -> list[list[Track]]:
+    """The rows of each lane, in the order of the picture.
+
+    Args:
+        together: rows of one node that say the same, as far as the picture can tell, as one.
+    """
+    tolerance_ns = round(max(2 * axis.ns_per_unit, 1e9))
+    every = list(tracks)
+    lanes = []
+    for aspect in NAMES:
+        lane = [track for track in every if track.aspect == aspect]
+        lanes.append(merged(lane, tolerance_ns) if together and aspect in ASPECTS else lane)
+    return [lane for lane in lanes if lane]
+
+
+def zero_name(evidence: LenientEvidence) -> str:
+    """What 0 s on the axis is, in words."""
     if evidence.select(Channel.FAULT, "inject"):
         return "the first fault's injection"
     if evidence.select(Channel.WORKLOAD, "start"):

@@ -7,6 +7,21 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from harness.report.membership import ALONE, DOWN, LINK, MEMBER, NO_QUORUM, TOGETHER, UP
+from harness.report.serving import (
+    ALL_UP,
+    BEING_FENCED,
+    CALM,
+    FENCE_BAD,
+    FENCE_OK,
+    FENCING,
+    LOGGED_IN,
+    LOST,
+    NO_ANSWER,
+    PORTAL,
+    SESSION,
+    VIP,
+)
 from harness.report.svg import LEFT, RIGHT, el, label, line, rect, text_width, title
 from harness.report.text import relative, seconds
 from harness.report.tracks import OFF, TWO_PRIMARIES, UNKNOWN
@@ -14,7 +29,7 @@ from harness.report.tracks import OFF, TWO_PRIMARIES, UNKNOWN
 if TYPE_CHECKING:
     from harness.report.moments import Moment
     from harness.report.svg import Axis
-    from harness.report.tracks import Track
+    from harness.report.tracks import Span, Track
 
 ROW = 13
 _MARK = 6.5  # half of a marker
@@ -23,6 +38,12 @@ NAMES = {
     "role": "role",
     "connection": "connection",
     "disk": "disk",
+    MEMBER: "membership",
+    LINK: "knet link",
+    FENCING: "fencing",
+    VIP: "address",
+    PORTAL: "portal, LUNs",
+    SESSION: "session",
     "vm": "machine",
 }
 
@@ -69,8 +90,27 @@ LOOKS: dict[str, dict[str, Look]] = {
         "paused": Look("s-warn", "‖"),
         OFF: Look("s-dead", "off"),
     },
+    MEMBER: {
+        TOGETHER: Look("s-good", "2", True),
+        ALONE: Look("s-warn", "1"),
+        NO_QUORUM: Look("s-bad", "N"),
+    },
+    LINK: {UP: Look("s-good", "up", True), DOWN: Look("s-warn", "D")},
+    FENCING: {
+        CALM: Look("s-off", "", True),
+        BEING_FENCED: Look("s-warn", "f"),
+        FENCE_OK: Look("s-dead", "F"),
+        FENCE_BAD: Look("s-bad", "X"),
+    },
+    VIP: {NO_ANSWER: Look("s-bad", "–")},
+    PORTAL: {CALM: Look("s-off", "", True), ALL_UP: Look("s-primary", "up")},
+    SESSION: {LOGGED_IN: Look("s-good", "L", True), LOST: Look("s-bad", "X")},
 }
-_OTHER = {"connection": Look("s-warn", "…"), "disk": Look("s-sync", "…")}
+_OTHER = {
+    "connection": Look("s-warn", "…"),
+    "disk": Look("s-sync", "…"),
+    PORTAL: Look("s-sync", "…"),
+}
 
 
 def look(aspect: str, state: str) -> Look:
@@ -79,6 +119,8 @@ def look(aspect: str, state: str) -> Look:
         return LOOKS[aspect][state]
     if state == OFF:
         return _OFF
+    if aspect == VIP and state != UNKNOWN:
+        return Look("s-primary", state[:1])  # the node that answers
     # A state that no witness told, and one that this module does not know, look alike.
     return _UNKNOWN if state == UNKNOWN else _OTHER.get(aspect, _UNKNOWN)
 
@@ -103,11 +145,21 @@ def state_lane(tracks: list[Track], total: int, axis: Axis, y: float) -> tuple[M
 
 def row_name(track: Track, total: int) -> str:
     """``alpha r1``; ``alpha`` where the row stands for every resource."""
-    if track.aspect == "vm":
+    if not track.resources:
         return track.node
     if len(track.resources) == total and total > 1:
         return f"{track.node} · all {total}"
     return f"{track.node} {' '.join(track.resources)}"
+
+
+def span_tip(track: Track, span: Span, zero_ns: int) -> str:
+    """A state in words: whose, what, from when to when."""
+    of = " ".join(track.resources)
+    return (
+        f"{track.node} {of} {NAMES[track.aspect]}: {span.state}\n"
+        f"{relative(span.start_ns, zero_ns)} to {relative(span.end_ns, zero_ns)} "
+        f"({seconds((span.end_ns - span.start_ns) / 1e9)})"
+    )
 
 
 def _row(track: Track, axis: Axis, y: float) -> Markup:
@@ -119,12 +171,7 @@ def _row(track: Track, axis: Axis, y: float) -> Markup:
         height, inset = (3.0, 4.5) if how.calm else (11.0, 0.5)
         if track.aspect == "role" and how.calm and span.state != OFF:
             height, inset = 7.0, 2.5
-        of = " ".join(track.resources)
-        tip = (
-            f"{track.node} {of} {NAMES[track.aspect]}: {span.state}\n"
-            f"{relative(span.start_ns, axis.zero_ns)} to {relative(span.end_ns, axis.zero_ns)} "
-            f"({seconds((span.end_ns - span.start_ns) / 1e9)})"
-        )
+        tip = span_tip(track, span, axis.zero_ns)
         box = rect(x0, y + inset, width, height, f"state {how.class_}")
         hit = rect(x0, y, width, ROW - 1, "tip")
         parts.append(el("g", title(tip), box, hit))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.checks.kernel import boots, kernel_messages
 from harness.checks.roles import SKEW_NS, is_deadly
 from harness.evidence.timeline import Channel
+from harness.report.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,7 @@ _VM_STATES = {
 }
 
 _NOT_A_NEW_LIFE = ("suspended", "resumed")
+_LONGEST_STATE = 60  # characters: what a guest calls its state is as long as it likes
 _SAME_CHANGE_NS = 10_000_000_000  # two witnesses tell of one change within this
 
 Key = tuple[str, str, str]  # aspect, node, resource
@@ -55,8 +57,8 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class _Signal:
-    """A witness's word on a state; ``before``: the state until then, where it says."""
+class Signal:
+    """A witness's word on a state (ns, run's clock); ``before``: the state until then, if told."""
 
     t_ns: int
     state: str
@@ -68,8 +70,10 @@ class Track:
     """The states of one aspect of one or more resources on one node, in order, without gaps.
 
     Attributes:
-        aspect: ``role``, ``connection``, ``disk`` or ``vm``.
-        resources: which resources; empty for a VM.
+        aspect: ``role``, ``connection``, ``disk``, ``vm``, or one of harness.report.serving and
+            harness.report.membership.
+        node: a machine, or what else the row is of.
+        resources: which resources, or links; empty where it is of the machine.
     """
 
     aspect: str
@@ -81,13 +85,13 @@ class Track:
 def drbd_tracks(evidence: Evidence, start_ns: int, end_ns: int) -> list[Track]:
     """Role, connection and disk of each node and resource between two moments."""
     signals = _signals(evidence)
-    lives = {node: _lives(evidence, node) for node in evidence.scenario.nodes}
+    lives = {node: lives_of(evidence, node) for node in evidence.scenario.nodes}
     tracks = []
     for aspect in ASPECTS:
         for node in evidence.scenario.nodes:
             for resource in evidence.scenario.resources:
                 told = sorted(signals[aspect, node, resource], key=lambda s: s.t_ns)
-                spans = _spans(_while_alive(told, lives[node]), _initial(told), start_ns, end_ns)
+                spans = spans_of(while_alive(told, lives[node]), initial_of(told), start_ns, end_ns)
                 tracks.append(Track(aspect, node, (resource,), spans))
     return tracks
 
@@ -101,7 +105,7 @@ def vm_tracks(evidence: Evidence, start_ns: int, end_ns: int) -> list[Track]:
             for seen in evidence.select(Channel.DOMAIN, "lifecycle", source=vm)
             if seen.text("event") in _VM_STATES
         ]
-        tracks.append(Track("vm", vm, (), _spans(steps, "on", start_ns, end_ns)))
+        tracks.append(Track("vm", vm, (), spans_of(steps, "on", start_ns, end_ns)))
     return tracks
 
 
@@ -150,8 +154,8 @@ def _same(one: Track, other: Track, tolerance_ns: int) -> bool:
     )
 
 
-def _signals(evidence: Evidence) -> dict[Key, list[_Signal]]:
-    signals: dict[Key, list[_Signal]] = defaultdict(list)
+def _signals(evidence: Evidence) -> dict[Key, list[Signal]]:
+    signals: dict[Key, list[Signal]] = defaultdict(list)
     replication: dict[tuple[str, str], str] = {}
     connection: dict[tuple[str, str], str] = {}
     for seen in evidence.select(Channel.EVENTS2, "exists", "create", "change"):
@@ -165,7 +169,7 @@ def _signals(evidence: Evidence) -> dict[Key, list[_Signal]]:
             if what == object_ and key in fields:
                 state = str(fields[key])
                 signals[aspect, node, resource].append(
-                    _Signal(seen.t_ns, state, state if dumped else None)
+                    Signal(seen.t_ns, state, state if dumped else None)
                 )
         if what == "connection" and "connection" in fields:
             connection[node, resource] = str(fields["connection"])
@@ -178,23 +182,23 @@ def _signals(evidence: Evidence) -> dict[Key, list[_Signal]]:
         if state in _CALM_CONNECTION and syncing not in _IDLE_REPLICATION:
             state = syncing
         signals["connection", node, resource].append(
-            _Signal(seen.t_ns, state, state if dumped else None)
+            Signal(seen.t_ns, state, state if dumped else None)
         )
     for message in kernel_messages(evidence):
         for short, old, new in _KERNEL.findall(message.text):
             where = _KERNEL_ASPECT[short], message.node, message.resource
-            signals[where].append(_Signal(message.t_ns, new, old))
+            signals[where].append(Signal(message.t_ns, new, old))
     for sample in evidence.samples("drbd"):
         for resource, stated in sample.value.items() if isinstance(sample.value, dict) else ():
             for aspect, key in (("role", "role"), ("connection", "cs"), ("disk", "disk")):
                 found = stated.get(key) if isinstance(stated, dict) else None
                 if isinstance(found, str):
                     at = aspect, sample.node, str(resource)
-                    signals[at].append(_Signal(sample.seen.t_ns, found, found))
+                    signals[at].append(Signal(sample.seen.t_ns, found, found))
     return signals
 
 
-def _initial(signals: list[_Signal]) -> str:
+def initial_of(signals: list[Signal]) -> str:
     """The state before the first signal, as the first witnesses have it."""
     for signal in signals:
         if signal.t_ns > signals[0].t_ns + _SAME_CHANGE_NS:
@@ -204,7 +208,7 @@ def _initial(signals: list[_Signal]) -> str:
     return UNKNOWN
 
 
-def _lives(evidence: Evidence, node: str) -> list[tuple[int, str]]:
+def lives_of(evidence: Evidence, node: str) -> list[tuple[int, str]]:
     """(t_ns, off or unknown): when a VM died, and when it was there again."""
     steps = [
         (seen.t_ns, OFF if _VM_STATES[seen.text("event")] == OFF else UNKNOWN)
@@ -220,7 +224,7 @@ def _lives(evidence: Evidence, node: str) -> list[tuple[int, str]]:
     return sorted(steps)
 
 
-def _while_alive(signals: list[_Signal], lives: list[tuple[int, str]]) -> list[tuple[int, str]]:
+def while_alive(signals: list[Signal], lives: list[tuple[int, str]]) -> list[tuple[int, str]]:
     """Both together; what was still in a dead VM's stream is left out."""
     steps = [(t_ns, state, True) for t_ns, state in lives]
     steps += [(signal.t_ns, signal.state, False) for signal in signals]
@@ -234,18 +238,20 @@ def _while_alive(signals: list[_Signal], lives: list[tuple[int, str]]) -> list[t
     return kept
 
 
-def _spans(
+def spans_of(
     steps: list[tuple[int, str]], initial: str, start_ns: int, end_ns: int
 ) -> tuple[Span, ...]:
     """Spans that cover ``start_ns`` to ``end_ns``, beginning with ``initial``."""
     spans: list[Span] = []
-    state, since = initial, start_ns
-    for t_ns, new in steps:
+    state, since = shorten(initial, _LONGEST_STATE), start_ns
+    for t_ns, told in steps:
+        new = shorten(told, _LONGEST_STATE)
         if new == state:
             continue
-        if start_ns < t_ns < end_ns:
-            spans.append(Span(since, t_ns, state))
-        state, since = new, min(max(t_ns, start_ns), end_ns)
+        until = min(max(t_ns, start_ns), end_ns)
+        if until > since:
+            spans.append(Span(since, until, state))
+        state, since = new, max(until, since)
     spans.append(Span(since, end_ns, state))
     return _without_noise(spans)
 

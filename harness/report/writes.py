@@ -38,6 +38,8 @@ class Writes:
     Attributes:
         done_ns: completions on the run's clock, shape (writes,), ascending.
         latency_ns: latency of each, same shape.
+        job: index into ``jobs`` of each, same shape.
+        jobs: names of the jobs that left logs.
         counted: (t_ns, writes completed since the sample before) from the initiator's counters.
         total: acknowledged writes; None where nothing says.
         source: where ``total`` is from, in words.
@@ -50,6 +52,8 @@ class Writes:
     total: int | None = None
     source: str = ""
     notes: tuple[str, ...] = field(default=())
+    job: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    jobs: tuple[str, ...] = ()
 
     @property
     def logged(self) -> bool:
@@ -79,6 +83,7 @@ def load_writes(evidence: LenientEvidence) -> Writes:
     notes: list[str] = []
     done: list[Times] = []
     latencies: list[Times] = []
+    names: list[str] = []
     complete = True
     for job in evidence.scenario.jobs:
         table = _job_log(evidence, job, notes)
@@ -88,13 +93,22 @@ def load_writes(evidence: LenientEvidence) -> Writes:
         writes = table[table["ddir"] == 1]
         done.append(_on_run_clock(evidence, writes["time_ms"].astype(np.int64), notes))
         latencies.append(writes["value"].astype(np.int64))
+        names.append(one_line(job.name, 60))
     done_ns = np.concatenate(done) if done else np.empty(0, np.int64)
     latency_ns = np.concatenate(latencies) if latencies else np.empty(0, np.int64)
     order = np.argsort(done_ns, kind="stable")
     counted = tuple(_counted(evidence))
     total, source = _total(evidence, len(done_ns) if done and complete else None, counted)
+    job_of = np.repeat(np.minimum(np.arange(len(done)), 255), [len(one) for one in done])
     return Writes(
-        done_ns[order], latency_ns[order], counted, total, source, tuple(dict.fromkeys(notes))
+        done_ns[order],
+        latency_ns[order],
+        counted,
+        total,
+        source,
+        tuple(dict.fromkeys(notes)),
+        job_of.astype(np.uint8)[order],
+        tuple(names),
     )
 
 

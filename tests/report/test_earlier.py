@@ -16,7 +16,7 @@ from harness.report.earlier import earlier_attempts
 from harness.report.load import load_run
 from harness.report.tally import tally
 from tests.report import build, scenes
-from tests.report.pages import page_of
+from tests.report.pages import page_of, scene_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,8 +83,11 @@ def test_every_report_tells_of_an_earlier_attempt(run: Path) -> None:
     attempt(run, 0, Verdict.INVALID)
     text, _ = page_of(run)
     assert "<title>INVALID" in text
-    assert "is that of attempt 2 in this run" in text
-    assert "Writes never stood still for longer than allowed (superseded/" in text
+    scene, _ = scene_of(run)
+    assert "<title>INVALID" in scene
+    assert "is that of attempt 2 in this run" in scene
+    for one in (text, scene):
+        assert "Writes never stood still for longer than allowed (superseded/" in one
     assert "Not tested, or not judged" in text
     suite = ET.parse(write_junit(run)).getroot()[0]
     assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
@@ -177,14 +180,15 @@ def test_where_the_time_went_is_a_bar_and_a_legend(run: Path) -> None:
     folder = scenes.power_off(run)
     folder.check("stall", "Stall")
     folder.save()
-    text, _ = page_of(run)
+    text, _ = scene_of(run)
     assert text.count('class="phases"') == 1
     for name in ("revert", "load before", "fault", "reaction", "heal", "verification", "harness"):
         assert f"></i>{name} <b>" in text
     widths = [float(part.split("%")[0]) for part in text.split('style="width:')[1:]
               if '%" title="' in part[:20]]  # fmt: skip
     assert sum(widths) == pytest.approx(100, abs=0.1)
-    assert "<dt>of a scenario&#39;s time, on average</dt><dd>harness " in text
+    index, _ = page_of(run)
+    assert "<dt>of a scenario&#39;s time, on average</dt><dd>harness " in index
 
 
 def test_a_tally_tells_where_the_time_goes(run: Path) -> None:

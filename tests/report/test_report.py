@@ -13,9 +13,10 @@ from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 from harness.report import summary_lines, write_junit
 from harness.report.load import LenientEvidence, load_run
+from harness.report.logs import MOST_LINES
 from harness.report.writes import columns, load_writes, rates
 from tests.report import build, scenes
-from tests.report.pages import page_of
+from tests.report.pages import page_of, scene_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,15 +24,16 @@ if TYPE_CHECKING:
 
 def test_green_failover(run: Path) -> None:
     scenes.green(run)
-    text, page = page_of(run)
+    index, _ = page_of(run)
+    for said in ("Power off the active node", "TCG", "8.4.11", "1 VALID", "98.6 s of 180.0 s"):
+        assert said in index
+    text, page = scene_of(run)
     assert "failover time 98.6 s · bound 180.0 s" in text
     assert page.tags.count("svg") > 1
     for said in (
         "Power off the active node",
         "$ </span>harness run --only power-off-active",
-        "TCG",
-        "8.4.11",
-        "1 VALID",
+        "5 VALID",
         "SyncTarget",
         "fencing succeeded",
         "node lost",
@@ -47,11 +49,12 @@ def test_green_failover(run: Path) -> None:
         len(p.read_text().splitlines()) for p in (run / "evidence").glob("*/fio/*_lat.1.log")
     )
     assert f"{logged:,}" in text
+    assert f"{logged:,}" in index
 
 
 def test_what_bravo_said_last_does_not_outlive_alpha(run: Path) -> None:
     scenes.green(run)
-    text, _ = page_of(run)
+    text, _ = scene_of(run)
     assert "alpha r0 role: Primary\n" in text
     assert re.search(r"alpha r0 role: off\n\+0\.[0-9] s to \+20\.4 s", text)
     assert "(role, 2)" not in text
@@ -60,10 +63,14 @@ def test_what_bravo_said_last_does_not_outlive_alpha(run: Path) -> None:
 def test_red_is_loud_and_first(run: Path) -> None:
     scenes.green(run)
     scenes.red(run)
-    text, _ = page_of(run)
+    index, _ = page_of(run)
+    assert index.index("Cut replication and management together") < index.index("Power off the")
+    assert "r1: Primary on alpha and bravo for 248.0 s" in index
+    assert "<title>INVALID" in index
+    text, _ = scene_of(run, "replication-and-management-cut")
     assert text.count('class="finding INVALID"') == 3
     assert text.count('class="finding INCONCLUSIVE"') == 1
-    assert text.index("Cut replication and management together") < text.index("Power off the")
+    assert "<title>VALID" in scene_of(run)[0]
     assert "(role, 2)" in text
     assert "bound 75.0 s, exceeded" in text
     assert "r1: Primary on alpha and bravo for 248.0 s" in text
@@ -73,17 +80,21 @@ def test_red_is_loud_and_first(run: Path) -> None:
 
 def test_inconclusive_is_as_loud(run: Path) -> None:
     scenes.inconclusive(run)
-    text, _ = page_of(run)
-    assert "<title>INCONCLUSIVE" in text
-    assert 'class="verdict INCONCLUSIVE"' in text
+    index, _ = page_of(run)
+    text, _ = scene_of(run, "loss-on-replication")
+    for one in (index, text):
+        assert "<title>INCONCLUSIVE" in one
+        assert 'class="verdict INCONCLUSIVE"' in one
     assert 'class="finding INCONCLUSIVE"' in text
     assert "did not bite" in text
-    assert "Not tested, or not judged" in text
+    assert "Not tested, or not judged" in index
+    assert "not bitten: no proof found" in index
 
 
 def test_half_written_run(run: Path) -> None:
     scenes.half_written(run)
-    text, _ = page_of(run)
+    assert "there is no verdict.json" in page_of(run)[0]
+    text, _ = scene_of(run, "pause-active")
     assert "there is no verdict.json" in text
     assert "the last line of timeline.jsonl is torn" in text
     assert "not healed" in text
@@ -128,7 +139,7 @@ def test_many_writes_stay_small(run: Path) -> None:
     scenes.power_off(run, writes=170_000).save()
     writes = load_writes(LenientEvidence(run / "evidence" / "power-off-active"))
     assert len(writes.done_ns) > 100_000
-    text, _ = page_of(run)
+    text, _ = scene_of(run)
     assert len(text) < 5_000_000
 
 
@@ -160,14 +171,18 @@ def test_the_clock_may_drift(run: Path) -> None:
 
 def test_the_log_is_bounded_and_keeps_what_is_grave(run: Path) -> None:
     folder = scenes.power_off(run)
-    for n in range(3000):
-        folder.kernel(5 + n / 1000, "bravo", f"random chatter {n}")
+    for n in range(MOST_LINES):
+        folder.kernel(5 + n / 1000, "bravo", f"random chatter {n} END")
     folder.check("x", "Something", Verdict.INVALID)
     folder.save()
-    text, _ = page_of(run)
-    rows = text.count('<tr class="k')
-    assert rows <= 400
+    text, _ = scene_of(run)
+    assert text.count('<tr class="k') == MOST_LINES
     assert "lines left out" in text
+    assert text.count("random chatter") < MOST_LINES
+    # What is left out is in the whole log beside it.
+    whole = (run / "scenarios/power-off-active.log").read_text()
+    assert whole.count("random chatter") == MOST_LINES
+    assert 'href="power-off-active.log"' in text
     assert "Operation &#39;reboot&#39; targeting alpha" in text
     assert "domain stopped destroyed" in text
 
@@ -206,7 +221,7 @@ def test_writes_that_cannot_be_placed_are_said_to_be_so(run: Path) -> None:
     folder.events = [event for event in folder.events if event[1]["channel"] != Channel.CLOCK]
     folder.save(judged=False)
     (folder.path / "verdict.json").unlink()
-    text, _ = page_of(run)
+    text, _ = scene_of(run)
     assert "clock was never measured" in text
     assert "it cannot be placed" in text
 
@@ -216,7 +231,7 @@ def test_a_scenario_without_fault_and_workload(run: Path) -> None:
     folder = build.Folder(run, "control", "Nothing happens", fault=False, fenced=[], **expect)
     folder.check("faults", "Every fault bit and healed")
     folder.save()
-    text, _ = page_of(run)
+    text, _ = scene_of(run, "control")
     assert "seconds; 0 is the scenario&#39;s start" in text
     assert "not measured" in text
     assert "no bound stated" not in text
