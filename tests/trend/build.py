@@ -30,7 +30,7 @@ VERSIONS = {"pacemaker": "2.1.5", "kernel": "6.1.0", "fio": "3.33"}
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """How a scenario came out: its verdict, its longest stall in seconds, and more of scenario.json."""
+    """How a scenario came out: verdict, longest stall in seconds, more of scenario.json."""
 
     verdict: Verdict | None = VALID
     stall_s: float | None = 30.0
@@ -71,8 +71,9 @@ def evidence(run: Path, name: str, came: Came, started_ns: int, place: str = "")
 
 def _checks(came: Came, started_ns: int) -> tuple[CheckResult, ...]:
     assert came.verdict is not None
-    lost = CheckResult("lost-writes", "No acknowledged write is lost", came.verdict, "none",
-                       "none" if came.verdict is VALID else "8 are lost", operations=100)  # fmt: skip
+    seen = "none" if came.verdict is VALID else "8 are lost"
+    title = "No acknowledged write is lost"
+    lost = CheckResult("lost-writes", title, came.verdict, "none", seen, operations=100)
     if came.stall_s is None:
         return (lost,)
     start = started_ns + 40_000_000_000

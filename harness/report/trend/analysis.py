@@ -200,8 +200,8 @@ def _standing(runs: tuple[RunLine, ...], line: ScenarioLine) -> Standing:
     if line.verdict is Verdict.INVALID:
         # Whether it failed before is for a run to say that could tell.
         compared = [one for one in before if one[1] is not Verdict.INCONCLUSIVE]
-    index, verdict = compared[-1] if compared else (None, None)
-    match line.verdict, verdict:
+    compared_with = compared[-1] if compared else None
+    match line.verdict, compared_with[1] if compared_with is not None else None:
         case Verdict.INVALID, Verdict.INVALID:
             news = News.STILL_FAILING
         case Verdict.INVALID, _:
@@ -214,7 +214,8 @@ def _standing(runs: tuple[RunLine, ...], line: ScenarioLine) -> Standing:
             news = News.MENDED
         case _:
             news = News.SAME
-    return Standing(line.name, line, news, since, index)
+    at = compared_with[0] if compared_with is not None else None
+    return Standing(line.name, line, news, since, at)
 
 
 def outcomes_of(runs: tuple[RunLine, ...], name: str) -> list[Outcome]:

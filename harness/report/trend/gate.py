@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -116,9 +117,28 @@ def longer_text(analysis: Analysis, one: Longer) -> str:
         what = f"{one.name}: {seconds(one.before_s)} to {seconds(one.now_s)} (+{percent:.0f} %)"
     p = "p < 0.001" if one.p < 0.001 else f"p = {one.p:.3f}"
     return (
-        f"{what} {since} (permutation test over all scenarios, geometric means of the last "
-        f"{plural(one.runs, 'run')} and the {one.earlier} before, {p}, limit {ALPHA:g})"
+        f"{what} {since}{_grown(analysis, one)}; permutation test over all scenarios, geometric "
+        f"means of the last {plural(one.runs, 'run')} and the {one.earlier} before: {p}, limit "
+        f"{ALPHA:g}"
     )
+
+
+def _grown(analysis: Analysis, one: Longer) -> str:
+    """The phase of the failover that grew most, on average; nothing where phases are not known."""
+    before: dict[str, list[float]] = {}
+    now: dict[str, list[float]] = {}
+    for index, line in list(analysis.lines(one.name))[-one.runs - one.earlier :]:
+        for phase, took in line.phases.items():
+            (now if index >= one.since else before).setdefault(phase, []).append(took)
+    grown = {
+        phase: statistics.fmean(took) - statistics.fmean(before[phase])
+        for phase, took in now.items()
+        if phase in before
+    }
+    if not grown:
+        return ""
+    most = max(grown, key=lambda phase: grown[phase])
+    return f"; most of it until {most!r} (+{seconds(grown[most])})" if grown[most] > 0 else ""
 
 
 def flaky_text(analysis: Analysis, one: Flaky) -> str:

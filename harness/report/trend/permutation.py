@@ -12,7 +12,8 @@ the columns is as likely as any other; values within a column may depend on each
 The t is moderated, as few values tell little of their spread: a row's variance counts together with
 what the rows have in common, and the more so the more alike they are (G. K. Smyth, Linear models
 and empirical Bayes methods, 2004, section 6.2). The p value is right whatever the statistic: how
-soon a change is found depends on it.
+soon a change is found depends on it. For the same reason values that are far from all others of
+their row are drawn nearer: one that something stood in the way of would hide a change elsewhere.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ ORDERS = 1999
 """How many orders of the columns are drawn where there are too many to try them all."""
 _ALL_UP_TO = 7  # columns: 5040 orders
 _LEAST_SD = 0.02
+_FAR = 6.0  # robust standard deviations from the median
 _FEW_ROWS = 4  # too few to tell how alike their variances are
 _FEW_DF, _MOST_DF = 1.0, 30.0
 _CHUNK = 64
@@ -70,11 +72,12 @@ def least_columns(alpha: float) -> int:
 def _splits(values: int, alpha: float) -> list[bool]:
     """For m = 1, 2, …: whether a split of the last ``m`` of ``values`` is tried.
 
-    Not more than half, as a change that is older is no news; and none that could never be
-    significant, as it would only make the others less so.
+    Not one alone, as that may be an accident; not more than half, as a change that is older is no
+    news; and none that could never be significant, as it would only make the others less so.
     """
     return [
-        m <= values // 2 and 1 / math.comb(values, m) <= alpha for m in range(1, max(values, 1))
+        2 <= m <= values // 2 and 1 / math.comb(values, m) <= alpha
+        for m in range(1, max(values, 1))
     ]
 
 
@@ -90,7 +93,7 @@ def larger_at_end(
     rows, columns = values.shape
     if not rows or not columns:
         return [_NOTHING] * rows
-    table = _Table(values, alpha)
+    table = _Table(np.array([_nearer(row) for row in values]), alpha)
     own_t, own_last = table.best(np.arange(columns)[None, :])
     t, last = own_t[0], own_last[0]
     order = np.argsort(-t, kind="stable")
@@ -107,7 +110,7 @@ def larger_at_end(
     adjusted = np.empty(rows)
     adjusted[order] = np.minimum(np.maximum.accumulate(reached / tried), 1.0)
     return [
-        Row(int(m), table.counts[row] - int(m), table.shift(row, int(m)), float(t[row]),
+        Row(int(m), table.counts[row] - int(m), _shift(values[row], int(m)), float(t[row]),
             float(adjusted[row]))
         if m
         else _NOTHING
@@ -184,10 +187,24 @@ class _Table:
         t = shift / np.sqrt(np.maximum(variance, _LEAST_SD**2) * (1 / m + 1 / rest))
         return np.where(allowed, t, -np.inf)
 
-    def shift(self, row: int, last: int) -> float:
-        """Mean of a row's last values less the mean of those before, in the table's own order."""
-        own = self._values[row][self._there[row]]
-        return float(own[-last:].mean() - own[:-last].mean())
+
+def _shift(values: Floats, last: int) -> float:
+    """Mean of the last values that are there less the mean of those before."""
+    own = values[np.isfinite(values)]
+    return float(own[-last:].mean() - own[:-last].mean())
+
+
+def _nearer(values: Floats) -> Floats:
+    """A row whose values are at most so many robust standard deviations from its median.
+
+    By the median absolute deviation, which no order changes.
+    """
+    there = values[np.isfinite(values)]
+    if len(there) < 3:
+        return values
+    middle = np.median(there)
+    most = _FAR * max(1.4826 * float(np.median(np.abs(there - middle))), _LEAST_SD)
+    return np.clip(values, middle - most, middle + most)
 
 
 def _prior(squares: Floats, counts: Floats) -> tuple[float, float]:
