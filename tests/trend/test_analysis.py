@@ -199,4 +199,4 @@ def test_the_first_run_says_so() -> None:
     told = "\n".join(decide(history("V")).lines)
     assert "the first run of its conditions" in told
     few = "\n".join(decide(history("VVV")).lines)
-    assert "nothing is said of how long blackouts were: no scenario has 6 results" in few
+    assert "nothing is said of how long blackouts were: no scenario has 7 results" in few

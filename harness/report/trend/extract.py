@@ -73,9 +73,12 @@ def digest_of(folder: Path) -> str:
 
 
 def identity_of(folder: Path) -> tuple[str, int]:
-    """(name, start in ns) of a run whose run.json can be read."""
+    """(name, start in ns) of a run; where its run.json cannot be read, the folder's name and 0."""
     told = read_json(folder / "run.json")
-    return str(told.get("run")), int(told.get("started_ns") or 0)
+    name, started_ns = told.get("run"), told.get("started_ns")
+    if not isinstance(name, str) or type(started_ns) is not int:
+        return folder.name, 0
+    return name, started_ns
 
 
 def read_run(folder: Path, shown: str) -> RunLine:

@@ -124,13 +124,13 @@ def stored_runs(
 def plan(runs: Sequence[Stored], limits: Limits, now_ns: int) -> list[Removal]:
     """What has to go, in this order, so that what stays is within ``limits``.
 
-    The newest run stays whatever the limits say.
+    The newest run that could go stays whatever the limits say.
 
     Args:
         runs: all there are, the oldest first.
     """
     chosen: dict[Path, Removal] = {}
-    may_go = [run for run in runs[:-1] if not run.spared]
+    may_go = [run for run in runs if not run.spared][:-1]
 
     def take(run: Stored, what: What, why: str) -> None:
         before = chosen.get(run.folder)
@@ -229,19 +229,18 @@ def _links_of_processes() -> Iterator[str]:
 
 def _last_change(folder: Path) -> float:
     """When anything of a run changed last, seconds since the epoch."""
-    paths = [folder, *folder.iterdir(), *folder.glob("evidence/*"), *folder.glob("evidence/*/*")]
-    found = 0.0
-    for path in paths:
-        with contextlib.suppress(OSError):
-            found = max(found, path.lstat().st_mtime)
-    return found
+    return max((found.st_mtime for found in _everything(folder)), default=0.0)
 
 
 def _size(path: Path) -> int:
-    """Bytes that a folder takes on the disk; links are not followed."""
-    total = 0
-    for where, _, files in os.walk(path):
-        for name in (where, *(os.path.join(where, file) for file in files)):
+    """Bytes that a folder takes on the disk."""
+    return sum(found.st_blocks * 512 for found in _everything(path))
+
+
+def _everything(path: Path) -> Iterator[os.stat_result]:
+    """A folder and all that is below it; links are not followed."""
+    for where, folders, files in os.walk(path):
+        links = (one for one in folders if os.path.islink(os.path.join(where, one)))
+        for name in ("", *files, *links):
             with contextlib.suppress(OSError):
-                total += os.lstat(name).st_blocks * 512
-    return total
+                yield os.lstat(os.path.join(where, name))

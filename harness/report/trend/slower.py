@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from harness.report.trend.permutation import Floats
 
-ALPHA = 0.05
+ALPHA = 0.04
 """The probability that unchanged runs flag anything at all, over all scenarios of a series."""
 WINDOW = 20
 """How many results of a scenario are looked at, the newest ones."""
