@@ -118,7 +118,9 @@ def picture(analysis: Analysis, name: str) -> Markup | None:
 
 def _mark(x: float, y: float, one: ScenarioLine, run: RunLine) -> Markup:
     """A sign for each verdict: a disc, a cross, a question mark."""
-    tip = el("title", cell_text(one, run))
+    # Short: there are as many of them as cells in the grid, which tell the rest.
+    took = seconds(one.stall_s) if one.stall_s is not None else "no stall measured"
+    tip = el("title", f"{one.verdict}: {took} in {run_text(run)}")
     match one.verdict:
         case Verdict.VALID:
             return el("circle", tip, cx=x, cy=y, r=3.2, class_="m VALID")
