@@ -44,7 +44,7 @@ def trend(
         typer.Option("--run", help="Judge this run, as if none came after it.", show_default=False),
     ] = "",
     gate: Annotated[
-        bool, typer.Option("--gate", help="Say whether the newest run may pass: see below.")
+        bool, typer.Option("--gate", help="Say whether the newest run may pass; exit codes above.")
     ] = False,
 ) -> None:
     """Take every finished run into reports/trend.sqlite, and write reports/index.html.

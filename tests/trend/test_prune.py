@@ -83,6 +83,7 @@ def test_the_trend_outlives_the_evidence(tmp_path: Path) -> None:
     command("prune", tmp_path, "--keep", 1, "--remove")
     said = command("trend", tmp_path)
     assert "4 runs in the database (0 new)" in said
+    assert "note" not in said
     assert all(f"{run.name}/index.html" in (tmp_path / "index.html").read_text() for run in runs)
     for run in runs:
         age(run)

@@ -44,6 +44,14 @@ def test_a_busy_host_does_not_hide_what_one_has_of_its_own() -> None:
     assert [one.name for one in longer(NAMES, busy)] == ["s4"]
 
 
+def test_one_that_hardly_changes_while_all_others_become_quicker_is_not_longer() -> None:
+    seconds = noisy_stalls(16, 10, seed=1, spread=0.03)
+    seconds[4] *= 100 / seconds[4].mean()
+    seconds[:, -4:] /= 1.3
+    seconds[4, -4:] *= 1.3 * 1.03
+    assert longer(NAMES, seconds) == []
+
+
 def test_too_few_runs_claim_nothing() -> None:
     seconds = noisy_stalls(16, LEAST_RUNS - 1, seed=1, spread=0.01)
     seconds[9, -2:] *= 3

@@ -155,13 +155,14 @@ def test_one_writer_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path = tmp_path / "trend.sqlite"
     monkeypatch.setattr(storing, "_WAIT_S", 0.05)
     with opened(path) as first, first.writing():
-        first.put(WHOLE)
+        # Before anything is written: what one reads to decide by must hold while it writes.
         with (
             pytest.raises(HarnessError, match="being written by another") as raised,
             opened(path) as second,
             second.writing(),
         ):
-            second.put(WHOLE)
+            pass
+        first.put(WHOLE)
     assert raised.value.hint
     with opened(path) as store:
         assert store.runs() == [WHOLE]
