@@ -15,7 +15,9 @@ import typer
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
+from harness.commands.prune import prune
 from harness.commands.seed import seed
+from harness.commands.trend import trend
 from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
 from harness.explore.command import register as register_explore
@@ -79,6 +81,8 @@ LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab
 app.command()(lint)
 app.command()(seed)
 app.command()(watch)
+app.command()(trend)
+app.command()(prune)
 
 
 def _cache(root: Path | None) -> Cache:
