@@ -37,8 +37,13 @@ def test_version_and_licence_are_told() -> None:
 
 def test_everything_that_pages_are_made_of_is_packed() -> None:
     project = tomllib.loads((_HERE.parents[1] / "pyproject.toml").read_text())
-    patterns = project["tool"]["setuptools"]["package-data"]["harness.report"]
-    packed = {path for pattern in patterns for path in _HERE.glob(pattern) if path.is_file()}
+    packed = {
+        path
+        for package, patterns in project["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in (_HERE.parents[1] / package.replace(".", "/")).glob(pattern)
+        if path.is_file() and path.is_relative_to(_HERE)
+    }
     needed = {
         path
         for path in _HERE.rglob("*")
