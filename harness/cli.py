@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.bundle import bundle
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
-from harness.commands.bundle import bundle
 from harness.commands.lint import lint
 from harness.commands.report import report as report_command
 from harness.commands.seed import seed

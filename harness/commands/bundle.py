@@ -23,7 +23,9 @@ def bundle(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The archive; by default RUN[-SCENARIO].tar.gz, here.",
+            "--output",
+            "-o",
+            help="The archive; by default RUN[-SCENARIO].tar.gz, here.",
             show_default=False,
         ),
     ] = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from harness.report.bundle.choosing import (
     evidence_folders,
 )
 from harness.report.bundle.redact import Redactor
+from harness.report.bundle.verifying import verify
 from harness.report.text import clean
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def make_bundle(
 
     Raises:
         BadInputError: no such scenario, or what is needed to judge again does not fit.
+        HarnessError: without its secrets a scenario would be judged differently.
         OSError: something cannot be read or written.
     """
     folders = evidence_folders(run_folder, scenario)
@@ -87,7 +90,14 @@ def make_bundle(
     }
     with Spool(target.parent, _began_s(facts)) as spool:
         maker = _Maker(spool, bundle_name(run_folder), redactor, head, limit)
-        return maker.make(found, target)
+        maker.pack(found)
+        counted = Counter(redactor.places)
+        for folder in folders:
+            own = [one for one in found if one.use is Use.NEEDED and folder in one.path.parents]
+            if any(one.name in maker.changed for one in own):
+                verify(run_folder, folder, own, redactor, target.parent)
+        redactor.places = counted
+        return maker.write(target)
 
 
 def _began_s(facts: dict[str, Any]) -> int:
@@ -98,7 +108,11 @@ def _began_s(facts: dict[str, Any]) -> int:
 
 
 class _Maker:
-    """One bundle in the making."""
+    """One bundle in the making.
+
+    Attributes:
+        changed: names of the files out of which secrets were taken.
+    """
 
     def __init__(
         self, spool: Spool, top: str, redactor: Redactor, head: dict[str, Any], limit: int
@@ -107,8 +121,14 @@ class _Maker:
         self._head, self._limit = head, limit
         self._in: list[Packed] = []
         self._out: list[dict[str, Any]] = []
+        self.changed: set[str] = set()
 
-    def make(self, found: list[Candidate], target: Path) -> Bundle:
+    def pack(self, found: list[Candidate]) -> None:
+        """Compress what is needed, then what else there is room for.
+
+        Raises:
+            BadInputError: what is needed takes more than the limit.
+        """
         needed = [one for one in found if one.use is Use.NEEDED]
         wanted = sorted((one for one in found if one.use is Use.WANTED), key=lambda one: one.rank)
         for one in found:
@@ -133,6 +153,9 @@ class _Maker:
             else:
                 room -= packed.length
                 self._in.append(packed)
+
+    def write(self, target: Path) -> Bundle:
+        """Write the archive."""
         manifest = self._manifest()
         text = self._pack_manifest(manifest)
         members = sorted([text, *self._in], key=lambda packed: packed.name)
@@ -140,7 +163,11 @@ class _Maker:
         return Bundle(target, size, manifest)
 
     def _pack(self, one: Candidate) -> Packed:
-        return self._spool.pack(f"{self._top}/{one.name}", self._redactor.lines(one.path))
+        before = self._redactor.places.total()
+        packed = self._spool.pack(f"{self._top}/{one.name}", self._redactor.lines(one.path))
+        if self._redactor.places.total() > before:
+            self.changed.add(one.name)
+        return packed
 
     def _leave_out(self, one: Candidate, why: str, packed: Packed | None) -> None:
         told = {"path": clean(one.name), "bytes": one.path.lstat().st_size, "why": why}

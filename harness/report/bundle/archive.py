@@ -47,7 +47,7 @@ class Spool:
 
     def __init__(self, folder: Path, mtime_s: int) -> None:
         self._folder, self._mtime_s = folder, mtime_s
-        self._file = tempfile.TemporaryFile(dir=folder)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by __exit__)
         self._end = 0
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
 from harness.errors import BadInputError
 from harness.evidence.attempts import superseded
 from harness.evidence.files import read_json
-from harness.report.bundle.patterns import KEY_FILE
+from harness.report.bundle.patterns import KEY_FILE, OPAQUE_FILE
 from harness.report.load import SEVERITY
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Use(StrEnum):
     WANTED = "for reading"
     MADE_ANEW = "made anew: harness report, harness recheck"
     KEY = "a file of this name holds a key"
+    OPAQUE = "it cannot be searched for secrets"
     NO_FILE = "not a regular file"
     ODD_NAME = "its name has characters that a name should not have"
     OTHERS = "also tells of scenarios that are not in this bundle"
@@ -148,6 +149,8 @@ def _candidate(run_folder: Path, path: Path, use: Use, verdict: Verdict) -> Cand
         use = Use.NO_FILE
     elif use is not Use.NEEDED and KEY_FILE.search(name):
         use = Use.KEY
+    elif use is Use.WANTED and OPAQUE_FILE.search(name):
+        use = Use.OPAQUE
     return Candidate(path, name, use, (SEVERITY[verdict], info.st_size, name))
 
 

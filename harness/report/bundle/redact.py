@@ -2,7 +2,7 @@
 
 Each secret has a stand-in of its own (``redacted-drbd-secret-1``), the same at every place, and of
 the same length where the secret is as long: what was equal stays equal and what differed differs,
-in comparisons of before and after, say. JSON stays JSON: lines are parsed and only strings changed.
+in comparisons of before and after, say. JSON stays JSON: it is parsed, and only strings change.
 Everything is read twice: the first time finds what is secret, the second takes it out wherever it
 stands, also where nothing beside it says what it is.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.report.bundle.patterns import (
@@ -24,12 +25,13 @@ from harness.report.bundle.patterns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_TEXT = (".json", ".jsonl", ".log", ".out", ".txt", ".xml", ".conf", ".cib", "")
+_BINARY = (".bin", ".npz")  # the harness's own: block headers, digests, histories
 # Long enough, and mixed, to be that secret and nothing else wherever it stands.
 _UNMISTAKABLE = re.compile(r"^(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9+/=_-]{16,}$")
+_MOST_EVERYWHERE = 50  # so many are looked for everywhere; guests may print any number
 _MOST_KEY_LINES = 400
 _LONGEST_JSON = 64_000_000  # bytes of a .json file that is parsed as a whole
 
@@ -45,149 +47,120 @@ class Redactor:
         self.places: Counter[str] = Counter()
         self._known: dict[str, tuple[str, str]] = {}  # secret: (kind, stand-in)
         self._per_kind: Counter[str] = Counter()
-        self._everywhere: set[str] = set()
-        self._everywhere_pattern: re.Pattern[str] | None = None
-        self._raw_pattern: re.Pattern[bytes] | None = None
+        self._everywhere: dict[str, None] = {}
+        self._pattern: tuple[re.Pattern[str], re.Pattern[bytes]] | None = None
         self._in_key: dict[str, int] = {}
+        self._changing = False
 
     @property
     def distinct(self) -> dict[str, int]:
         """How many different secrets were found, by kind."""
         return dict(self._per_kind)
 
-    # ------------------------------------------------------------------------------- finding
-
     def scan(self, path: Path) -> None:
-        """Find the secrets of a file; what is no text has none that could be found.
+        """Find the secrets of a file.
 
         Raises:
             OSError: it cannot be read.
         """
-        if path.suffix not in _TEXT:
-            return
-        self._in_key.clear()
-        for line in _lines(path):
-            if self._in_key or SUSPECT.search(line):
-                self._scan_line(line)
-
-    def _scan_line(self, line: bytes) -> None:
-        value = _json(line)
-        if value is None:
-            text = line.decode("utf-8", "surrogateescape")
-            self._text(text, "")
-            self._key_line(text, "")
-            return
-        stream = ""
-        if isinstance(value, dict):
-            stream = f"{value.get('source')} {value.get('channel')}"
-        _walk(value, lambda text, field: self._found(text, field, stream))
-
-    def _found(self, text: str, field: str, stream: str) -> str:
-        self._text(text, field)
-        self._key_line(text, stream)
-        return text
-
-    def _key_line(self, text: str, stream: str) -> None:
-        """A private key that was printed line by line, among lines of other streams."""
-        if KEY_BEGINS.search(text):
-            self._in_key[stream] = _MOST_KEY_LINES
-        elif stream in self._in_key:
-            if match := KEY_LINE.match(text):
-                self._stand_in("private-key", match["secret"], everywhere=True)
-            self._in_key[stream] -= 1
-            if "-----END " in text or not self._in_key[stream]:
-                del self._in_key[stream]
-
-    # -------------------------------------------------------------------------------- taking out
+        if path.suffix not in _BINARY:
+            self._changing = False
+            self._in_key.clear()
+            for line in _lines(path):
+                if self._in_key or SUSPECT.search(line):
+                    self._line(line)
 
     def lines(self, path: Path) -> Iterator[bytes]:
         """The file without secrets, in pieces; byte for byte where it has none.
 
-        Call it when everything was scanned.
+        Call it when everything was scanned, and for one file after the other.
 
         Raises:
             OSError: it cannot be read.
         """
-        if path.suffix not in _TEXT:
+        if path.suffix in _BINARY:
             with path.open("rb") as file:
                 while piece := file.read(1 << 20):
                     yield piece
             return
+        self._changing = True
+        self._in_key.clear()
         self._compile()
         for line in _lines(path):
-            yield self._clean(line) if self._suspect(line) else line
+            yield self._line(line) if self._in_key or self._suspect(line) else line
+
+    def value(self, value: Any) -> Any:
+        """The same of what was read from JSON; call it when everything was scanned."""
+        self._changing = True
+        self._compile()
+        return _walk(value, self._string)
 
     def _suspect(self, line: bytes) -> bool:
-        if self._raw_pattern is not None and self._raw_pattern.search(line):
-            return True
-        return SUSPECT.search(line) is not None
+        known = self._pattern is not None and self._pattern[1].search(line) is not None
+        return known or SUSPECT.search(line) is not None
 
-    def _clean(self, line: bytes) -> bytes:
+    def _line(self, line: bytes) -> bytes:
         value = _json(line)
         if value is None:
             text = line.decode("utf-8", "surrogateescape")
-            cleaned = self._without(text, "")
+            cleaned = self._in_stream("", text, "")
             return line if cleaned == text else cleaned.encode("utf-8", "surrogateescape")
-        before = sum(self.places.values())
-        cleaned_value = _walk(value, self._without)
-        if sum(self.places.values()) == before:
-            return line
-        return _as_written(line, cleaned_value)
+        stream = f"{value.get('source')} {value.get('channel')}" if isinstance(value, dict) else ""
+        before = self.places.total()
+        new = _walk(value, partial(self._in_stream, stream))
+        return _as_written(line, new) if self.places.total() > before else line
 
-    def _without(self, text: str, field: str) -> str:
-        text = self._text(text, field, change=True)
-        if self._everywhere_pattern is not None:
-            text = self._everywhere_pattern.sub(self._counted, text)
-        return text
+    def _in_stream(self, stream: str, text: str, field: str) -> str:
+        """``text``, which may be a line of a private key, among lines of other streams."""
+        if stream in self._in_key:
+            self._in_key[stream] -= 1
+            if "-----END " in text or not self._in_key[stream]:
+                del self._in_key[stream]
+            elif match := KEY_LINE.match(text):
+                return text.replace(match["secret"], self._replace("private-key", match["secret"]))
+        if KEY_BEGINS.search(text):
+            self._in_key[stream] = _MOST_KEY_LINES
+            return text
+        return self._string(text, field)
 
-    def _counted(self, match: re.Match[str]) -> str:
-        kind, stand_in = self._known[match[0]]
-        self.places[kind] += 1
-        return stand_in
-
-    # ------------------------------------------------------------------------------- both
-
-    def _text(self, text: str, field: str, *, change: bool = False) -> str:
-        """``text`` with what its patterns find replaced, where that is wanted, else only noted."""
+    def _string(self, text: str, field: str) -> str:
         if field and FIELD.match(field) and text and not NO_SECRET.match(text):
-            return self._replace("field", text, change=change)
+            return self._replace("field", text)
         for kind, pattern in PATTERNS:
-            text = pattern.sub(lambda match, k=kind: self._match(k, match, change=change), text)
+            text = pattern.sub(partial(self._match, kind), text)
+        if self._changing and self._pattern is not None:
+            text = self._pattern[0].sub(lambda match: self._replace("", match[0]), text)
         return text
 
-    def _match(self, kind: str, match: re.Match[str], *, change: bool) -> str:
+    def _match(self, kind: str, match: re.Match[str]) -> str:
         group = "bare" if match.re.groupindex.get("bare") and match["bare"] else "secret"
         secret = match[group]
-        if NO_SECRET.match(secret) or secret.startswith("redacted-"):
+        if NO_SECRET.match(secret.strip()) or not secret.strip():
             return match[0]
         begin, end = match.start(group) - match.start(), match.end(group) - match.start()
-        new = self._replace(kind, secret, change=change)
-        return match[0][:begin] + new + match[0][end:]
+        return match[0][:begin] + self._replace(kind, secret) + match[0][end:]
 
-    def _replace(self, kind: str, secret: str, *, change: bool) -> str:
-        stand_in = self._stand_in(kind, secret, everywhere=bool(_UNMISTAKABLE.match(secret)))
-        if not change:
-            return secret
-        self.places[self._known[secret][0]] += 1
-        return stand_in
-
-    def _stand_in(self, kind: str, secret: str, *, everywhere: bool) -> str:
+    def _replace(self, kind: str, secret: str) -> str:
+        """The stand-in of a secret; the secret itself while they are only looked for."""
         if secret not in self._known:
             self._per_kind[kind] += 1
             name = f"redacted-{kind}-{self._per_kind[kind]}"
             self._known[secret] = kind, name.ljust(min(len(secret), 1000), "-")
-        if everywhere:
-            self._everywhere.add(secret)
-        return self._known[secret][1]
+            if _UNMISTAKABLE.match(secret) and len(self._everywhere) < _MOST_EVERYWHERE:
+                self._everywhere[secret] = None
+        if not self._changing:
+            return secret
+        known_as, stand_in = self._known[secret]
+        self.places[known_as] += 1
+        return stand_in
 
     def _compile(self) -> None:
-        if self._everywhere and self._everywhere_pattern is None:
-            # The longest first: one may be a part of another.
+        if self._everywhere and self._pattern is None:
+            # The longest first: one may be a part of another. All are ASCII, and JSON has them as
+            # they are.
             told = sorted(self._everywhere, key=lambda secret: (-len(secret), secret))
             joined = "|".join(re.escape(secret) for secret in told)
-            self._everywhere_pattern = re.compile(joined)
-            # All are plain ASCII, and "/" is written as it is by json: the same in JSON.
-            self._raw_pattern = re.compile(joined.encode())
+            self._pattern = re.compile(joined), re.compile(joined.encode())
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -204,7 +177,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _json(data: bytes) -> Any:
     """The object or array in ``data``; None where it is neither."""
-    if data.lstrip()[:1] not in (b"{", b"["):
+    if data[:100].lstrip()[:1] not in (b"{", b"["):
         return None
     try:
         return json.loads(data)
@@ -212,7 +185,7 @@ def _json(data: bytes) -> Any:
         return None
 
 
-def _walk(value: Any, change: Any, field: str = "") -> Any:
+def _walk(value: Any, change: Callable[[str, str], str], field: str = "") -> Any:
     """``value`` with ``change(string, name of its field)`` for each string, names included."""
     if isinstance(value, str):
         return change(value, field)
@@ -228,7 +201,7 @@ def _as_written(line: bytes, value: Any) -> bytes:
     body = line.rstrip()
     if b"\n" in body:
         text = json.dumps(value, indent=1)
-    elif b'": ' in body or b"', " in body:
+    elif b'": ' in body:
         text = json.dumps(value)
     else:
         text = json.dumps(value, separators=(",", ":"))

@@ -74,9 +74,7 @@ def gitlab_lines(run: LoadedRun) -> list[str]:
         end_s = max(loaded.evidence.end_ns // 1_000_000_000, begin_s)
         folded = "[collapsed=true]" if loaded.overall is Verdict.VALID else ""
         name = f"scenario_{number}"
-        told.append(
-            f"section_start:{begin_s}:{name}{folded}{_TO_START_OF_LINE}{_heading(loaded)}"
-        )
+        told.append(f"section_start:{begin_s}:{name}{folded}{_TO_START_OF_LINE}{_heading(loaded)}")
         told += _group(loaded)
         told.append(f"section_end:{end_s}:{name}{_TO_START_OF_LINE}")
     told += [f"{one.verdict} {one_line(one.name)}: {one.text}" for one in run_troubles(run)]

@@ -44,7 +44,11 @@ def cucumber(run: LoadedRun) -> list[dict[str, Any]]:
         name = f"The run {clean(run.name)}"
         elements = [
             _scenario_element(
-                name, n, trouble.name, [trouble.verdict], [_verdict(1, trouble.verdict, trouble.text)]
+                name,
+                n,
+                trouble.name,
+                [trouble.verdict],
+                [_verdict(1, trouble.verdict, trouble.text)],
             )
             for n, trouble in enumerate(troubles, start=1)
         ]

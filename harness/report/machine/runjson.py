@@ -6,9 +6,9 @@ docs/schemas. Fields may be added within a version; one that goes or changes rai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from harness.checks.verdict import Verdict
 from harness.evidence.files import read_json
@@ -17,7 +17,7 @@ from harness.evidence.timeline import Channel
 from harness.report.earlier import earlier_attempts
 from harness.report.facts import facts
 from harness.report.leftovers import left_behind
-from harness.report.machine.steps import step_results
+from harness.report.machine.steps import Status, step_results
 from harness.report.machine.troubles import reasons
 from harness.report.text import clean, one_line, shorten
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _MOST = 200  # of anything that a scenario may have many of
-_STAGES = ("inject", "bitten", "not-bitten", "heal", "healed", "not-healed")
+Stage = Literal["inject", "bitten", "not-bitten", "heal", "healed", "not-healed"]
+_STAGES: tuple[Stage, ...] = get_args(Stage)
 Judged = Literal["VALID", "INVALID", "INCONCLUSIVE"]
 
 
@@ -59,7 +60,7 @@ class StepReport(_Part):
     keyword: str
     """Given, When, Then, And, But or *; empty for a line that is no step."""
     text: str
-    status: Literal["passed", "failed", "unfinished", "not run", ""]
+    status: Status
     seconds: float | None
     error: str
 
@@ -70,7 +71,7 @@ class FaultReport(_Part):
     id: str
     kind: str
     target: str
-    stage: Literal["inject", "bitten", "not-bitten", "heal", "healed", "not-healed"]
+    stage: Stage
     t_ns: int
 
 
@@ -283,18 +284,20 @@ def _observed(loaded: LoadedScenario) -> Observed:
 
 def _phases(loaded: LoadedScenario) -> dict[str, float]:
     try:
-        return {str(phase): took for phase, took in seconds_by_phase(spans(loaded.evidence)).items()}
+        by_phase = seconds_by_phase(spans(loaded.evidence))
+        return {str(phase): took for phase, took in by_phase.items()}
     except Exception:  # on evidence that no judge accepted: everything else is told all the same
         return {}
 
 
 def _faults(loaded: LoadedScenario) -> list[FaultReport]:
+    stages: dict[str, Stage] = {stage: stage for stage in _STAGES}
     return [
         FaultReport(
             id=one_line(seen.text("id")),
             kind=one_line(seen.text("kind")),
             target=one_line(seen.text("target")),
-            stage=seen.event.kind,
+            stage=stages[seen.event.kind],
             t_ns=seen.t_ns,
         )
         for seen in loaded.evidence.select(Channel.FAULT, *_STAGES)[:_MOST]

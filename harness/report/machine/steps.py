@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.evidence.timeline import Channel
 from harness.report.text import one_line
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.evidence.model import Seen
     from harness.report.load import LenientEvidence
 
+Status = Literal["passed", "failed", "unfinished", "not run", ""]
 _KEYWORDS = ("Given", "When", "Then", "And", "But", "*")
 
 
@@ -27,7 +28,7 @@ class StepResult:
 
     keyword: str
     text: str
-    status: str
+    status: Status
     took_ns: int | None = None
     error: str = ""
 
@@ -43,7 +44,7 @@ def step_results(evidence: LenientEvidence) -> list[StepResult]:
             begun.remove(match)
             results.append(_result(*match))
         else:
-            status = "not run" if keyword else ""
+            status: Status = "not run" if keyword else ""
             results.append(StepResult(keyword, one_line(text, 1000), status))
     return results + [_result(*one) for one in begun]
 

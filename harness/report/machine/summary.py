@@ -121,10 +121,8 @@ def _not_valid(run: LoadedRun) -> list[list[str]]:
     """A part for each scenario that is not VALID, and for what is wrong with the run."""
     parts = []
     for trouble in run_troubles(run):
-        parts.append(
-            [f"### {MARKS[trouble.verdict]} {escape(one_line(trouble.name, 120))}", ""]
-            + [f"* {escape(one_line(trouble.text, 1000))}", ""]
-        )
+        heading = f"### {MARKS[trouble.verdict]} {escape(one_line(trouble.name, 120))}"
+        parts.append([heading, "", f"* {escape(one_line(trouble.text, 1000))}", ""])
     for loaded in run.scenarios[:_MOST_ROWS]:
         if loaded.overall is Verdict.VALID:
             continue
