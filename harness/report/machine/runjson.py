@@ -6,6 +6,7 @@ docs/schemas. Fields may be added within a version; one that goes or changes rai
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -175,7 +176,8 @@ class RunReport(_Part):
     injecting: bool | None
     """False in a test of the proofs, in which nothing was broken."""
     versions: dict[str, str]
-    timing: dict[str, Any]
+    timing: dict[str, str | int | float | bool | None]
+    """The timing profile: Corosync's token, DRBD's and Pacemaker's timeouts, and so on."""
     left_behind: list[str]
     """What differs on the host or in the lab after the run: trouble of the harness's own."""
     notes: list[str]
@@ -217,12 +219,21 @@ def run_report(run: LoadedRun) -> RunReport:
         command=clean(info.command) if info else None,
         injecting=info.injecting if info else None,
         versions={clean(k): clean(v) for k, v in sorted(info.versions.items())} if info else {},
-        timing=info.timing if info else {},
+        timing=_plain(info.timing) if info else {},
         left_behind=left_behind(run.folder)[:_MOST],
         notes=[one_line(note, 1000) for note in run.notes[:_MOST]],
         scenarios=sorted(scenarios, key=lambda one: (one.started_ns, one.slug)),
         pending=[_attempt(one) for one in aside[:_MOST]],
     )
+
+
+def _plain(values: dict[str, Any]) -> dict[str, str | int | float | bool | None]:
+    """Numbers and texts by name; what JSON has no form for (infinity, say) is told as text."""
+    told: dict[str, str | int | float | bool | None] = {}
+    for name, value in values.items():
+        number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+        told[clean(name)] = value if value is None or number else one_line(str(value))
+    return told
 
 
 def _scenario(loaded: LoadedScenario) -> ScenarioReport:
