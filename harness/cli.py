@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.bundle import bundle
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
 from harness.commands.prune import prune
+from harness.commands.report import report as report_command
 from harness.commands.seed import seed
+from harness.commands.stored import needs_run as _needs_run
 from harness.commands.trend import trend
 from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
@@ -78,7 +81,9 @@ ListOption = Annotated[
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
 
 
+app.command()(bundle)
 app.command()(lint)
+app.command(name="report")(report_command)
 app.command()(seed)
 app.command()(watch)
 app.command()(trend)
@@ -507,15 +512,6 @@ def tally_command(
     raise typer.Exit(int(ExitCode.VALID if good else ExitCode.INVALID))
 
 
-@app.command(name="report")
-def report_command(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
-    """Write a stored run's report again from its evidence and verdicts."""
-    from harness.reporting import report
-
-    _needs_run(run_folder)
-    raise typer.Exit(report(run_folder))
-
-
 def _findings(place: Cache, connect: str) -> list[Finding]:
     """What the doctor finds on this host, with the newest guest kernel for the KVM probe."""
     from harness.lab.doctor import run_doctor
@@ -535,15 +531,6 @@ def _check_host(place: Cache, connect: str) -> None:
 
 
 register_explore(app, _check_host)
-
-
-def _needs_run(folder: Path) -> None:
-    if not (folder / "evidence").is_dir():
-        runs = sorted(path.parent.name for path in REPORTS.glob("*/evidence"))
-        raise BadInputError(
-            f"{folder} is not the folder of a run",
-            hint=f"the last one is reports/{runs[-1]}" if runs else "there is none yet",
-        )
 
 
 def _plan(node: str) -> MachinePlan:

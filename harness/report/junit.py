@@ -1,7 +1,8 @@
 """The run as JUnit XML: INVALID is a failure, INCONCLUSIVE an error, VALID a pass.
 
 Format: what Jenkins, GitLab and pytest agree on (testsuites, testsuite, testcase with failure or
-error). INCONCLUSIVE is never a skip: a test that could not be judged must not look green.
+error). INCONCLUSIVE is never a skip: a test that could not be judged must not look green. Nor may
+a run whose exit code is not 0, so what else is wrong with it is a case too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from xml.etree import ElementTree as ET
 from harness.checks.verdict import Verdict
 from harness.report.facts import facts
 from harness.report.load import load_run
+from harness.report.machine.troubles import reasons, run_troubles
 from harness.report.text import clean, one_line
 from harness.report.view import stall_text
 
@@ -31,25 +33,25 @@ def write_junit(run_folder: Path) -> Path:
         OSError: the file cannot be written.
     """
     run = load_run(run_folder)
+    troubles = run_troubles(run)
+    verdicts = [*(loaded.overall for loaded in run.scenarios), *(one.verdict for one in troubles)]
     suites = ET.Element("testsuites")
     suite = ET.SubElement(
         suites,
         "testsuite",
         name=clean(run.name),
-        tests=str(len(run.scenarios)),
-        failures=str(run.count(Verdict.INVALID)),
-        errors=str(run.count(Verdict.INCONCLUSIVE)),
+        tests=str(len(verdicts)),
+        failures=str(verdicts.count(Verdict.INVALID)),
+        errors=str(verdicts.count(Verdict.INCONCLUSIVE)),
         skipped="0",
         time=f"{run.seconds or 0:.3f}",
     )
     for loaded in run.scenarios:
         _case(suite, loaded)
-    if not run.scenarios:
-        # A run without a scenario is INCONCLUSIVE, and a suite without a case would be green.
-        suite.set("tests", "1")
-        suite.set("errors", "1")
-        case = ET.SubElement(suite, "testcase", classname=clean(run.name), name="the run", time="0")
-        ET.SubElement(case, "error", message="no scenario left evidence: nothing was tested")
+    for trouble in troubles:
+        name = one_line(trouble.name)
+        case = ET.SubElement(suite, "testcase", classname=clean(run.name), name=name, time="0")
+        ET.SubElement(case, _TAGS[trouble.verdict], message=trouble.text)
     ET.indent(suites)
     path = run_folder / "junit.xml"
     temporary = path.with_name("junit.xml.tmp")
@@ -69,13 +71,7 @@ def _case(suite: ET.Element, loaded: LoadedScenario) -> None:
         time=f"{took_s:.3f}",
     )
     if verdict in _TAGS:
-        lines = [loaded.verdict.error] if loaded.verdict.error else []
-        for result in loaded.failing:
-            lines.append(
-                f"{result.verdict} {result.title}: expected {result.expected}; seen {result.seen}"
-            )
-        lines += [f"earlier attempt: {attempt.said}" for attempt in loaded.earlier]
-        lines = [one_line(line, 1000) for line in lines] or ["no check ran"]
+        lines = reasons(loaded)
         tag = ET.SubElement(case, _TAGS[verdict], message=lines[0], type=str(verdict))
         tag.text = "\n".join([*lines, f"reproduce: {clean(scenario.reproduce)}"])
     known = facts(loaded)
