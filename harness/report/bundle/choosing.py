@@ -61,7 +61,7 @@ _NEEDED = re.compile(
 )
 _MADE_OF_EVIDENCE = re.compile(r"^history/.+\.npz$|\.tmp$")
 _MADE_OF_RUN = re.compile(
-    r"^(?:[^/]+\.html|junit\.xml|cucumber\.json|run-report\.json)$|\.tmp$|\.sqlite(?:-\w+)?$"
+    r"^(?:[^/]+\.html|scenarios/.+|junit\.xml|cucumber\.json|run-report\.json)$|\.tmp$|\.sqlite(?:-\w+)?$"
 )
 _PLAIN = re.compile(r"^[^\x00-\x1f\x7f\\]+$")
 
