@@ -21,6 +21,7 @@ from harness.errors import BadInputError, HarnessError
 from harness.report import write_report
 from harness.report.bundle import bundle_name, make_bundle, redact
 from harness.report.bundle.archive import Spool
+from harness.report.bundle.patterns import PATTERNS
 from harness.reporting import judge_again, report
 from tests.checks.build import healthy
 from tests.checks.planting import with_samples
@@ -177,7 +178,7 @@ def test_a_stand_in_that_would_change_a_verdict_is_noticed(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here everything that is said of a split-brain is taken for a secret."""
-    planted = (("planted", re.compile("(?P<secret>Split-Brain) detected")), *redact.PATTERNS)
+    planted = (("planted", re.compile("(?P<secret>Split-Brain) detected")), *PATTERNS)
     monkeypatch.setattr(redact, "PATTERNS", planted)
     monkeypatch.setattr(redact, "SUSPECT", re.compile(b"Split-Brain|secret|password"))
     with pytest.raises(HarnessError, match="bad would be judged differently"):
