@@ -1,9 +1,9 @@
 """Writes the pages of a run: ``index.html``, and one page and one whole log for each scenario.
 
 Every file stands for itself: it needs no network and opens from disk. Pages of scenarios whose
-evidence and verdict have not changed since they were written are left as they are: while a run goes
-on, a report is written after each scenario. What a page was made of is noted by its hash in
-``scenarios/pages.json``; a page of which nothing is known there is written.
+evidence and verdict have not changed since they were written are left as they are: while somebody
+watches a run, its report is written after each scenario. What a page was made of is noted by its
+hash in ``scenarios/pages.json``; a page of which nothing is known there is written.
 """
 
 from __future__ import annotations
@@ -41,18 +41,22 @@ _LONGEST_NAME = 120  # bytes; a file's name may have 255 with what is appended
 _READ = ("timeline.jsonl", "scenario.json", "verdict.json", "span.json", "fio/")
 
 
-def write_report(run_folder: Path) -> Path:
+def write_report(run_folder: Path, into: Path | None = None) -> Path:
     """Write the pages of a run folder (``reports/<run>``), each whole or not at all.
 
     Works on half-written runs. Returns the path of ``index.html``.
+
+    Args:
+        into: another folder for them. Two writers in one folder would be in each other's way.
 
     Raises:
         OSError: a page cannot be written.
     """
     loaded = load_run(run_folder)
-    pages = _Pages(run_folder, loaded)
+    into = into or run_folder
+    pages = _Pages(into, loaded)
     rows = [pages.write(scenario) for scenario in loaded.scenarios]
-    path = run_folder / "index.html"
+    path = into / "index.html"
     write_whole(path, render("index.html.j2", run=run_view(loaded, rows)))
     pages.finish()
     return path
@@ -70,8 +74,8 @@ def page_name(slug: str) -> str:
 class _Pages:
     """The pages of the scenarios of one run, and what the ones on disk were made of."""
 
-    def __init__(self, run_folder: Path, run: LoadedRun) -> None:
-        self._folder = run_folder / FOLDER
+    def __init__(self, into: Path, run: LoadedRun) -> None:
+        self._folder = into / FOLDER
         self._run = run
         self._before = _pages_of(read_json(self._folder / _MANIFEST))
         self._now: dict[str, dict[str, Any]] = {}

@@ -1,7 +1,8 @@
 """``harness watch``: a run that goes on, and its report as far as it has come, on loopback.
 
 Nobody but this machine can reach it, and a page of another site cannot either: requests that do not
-name a loopback address as their host are refused. Only files of the run's folder are handed out.
+name a loopback address as their host are refused. Only files of the run's folder are handed out,
+and the pages that are made here, in a folder of their own: the run itself writes its own ones.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 import threading
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from harness.checks.verdict import ScenarioVerdict, VerdictError
@@ -22,9 +25,6 @@ from harness.evidence.files import read_json
 from harness.report.live.terminal import LiveRun
 from harness.report.page import write_report
 from harness.report.text import one_line
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _RENDER_S = 2.0  # how often is looked whether there is a new verdict
 _LARGEST = 64 << 20  # bytes of a file that is handed out
@@ -42,10 +42,14 @@ _POLICY = (
 
 
 class RunWatch:
-    """What is told of a run that goes on; renders its report when there is a new verdict."""
+    """What is told of a run that goes on; renders its report when there is a new verdict.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    Args:
+        pages: where the report is written.
+    """
+
+    def __init__(self, folder: Path, pages: Path) -> None:
+        self.folder, self.pages = folder.resolve(), pages.resolve()
         self._run = LiveRun(self.folder)
         self._lock = threading.Lock()
         self._rendered: dict[str, int] = {}
@@ -57,7 +61,7 @@ class RunWatch:
         return {
             "status": status.to_json() if status is not None else None,
             "verdicts": self._verdicts(),
-            "report": (self.folder / "index.html").exists(),
+            "report": (self.pages / "index.html").exists(),
         }
 
     def render_if_new(self) -> bool:
@@ -65,9 +69,21 @@ class RunWatch:
         judged = {str(path): _changed_ns(path) for path in self._judged()}
         if judged == self._rendered:
             return False
-        write_report(self.folder)
+        write_report(self.folder, self.pages)
         self._rendered = judged
         return True
+
+    def file(self, relative: str) -> Path | None:
+        """A page that was made here, or a file of the run; None where there is neither.
+
+        Raises:
+            ValueError: that is no path.
+        """
+        for root in (self.pages, self.folder):
+            path = (root / relative).resolve()
+            if path.is_relative_to(root) and path.is_file():
+                return path
+        return None
 
     def _judged(self) -> list[Path]:
         return sorted((self.folder / "evidence").glob("*/verdict.json"))
@@ -102,7 +118,8 @@ class WatchServer:
     """
 
     def __init__(self, folder: Path, port: int = 0) -> None:
-        watch = RunWatch(folder)
+        self._pages = tempfile.TemporaryDirectory(prefix="harness-watch-")
+        watch = RunWatch(folder, Path(self._pages.name))
 
         class Handler(_Handler):
             run = watch
@@ -125,6 +142,7 @@ class WatchServer:
         for thread in self._threads:
             thread.join()
         self._server.server_close()
+        self._pages.cleanup()
 
     def _render(self, watch: RunWatch) -> None:
         # The guests come first: Linux has a nice value of every thread.
@@ -160,9 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, relative: str) -> None:
         try:
-            path = (self.run.folder / relative).resolve()
-            inside = path.is_relative_to(self.run.folder) and path.is_file()
-            if not inside or path.stat().st_size > _LARGEST:
+            path = self.run.file(relative)
+            if path is None or path.stat().st_size > _LARGEST:
                 return self._refuse(HTTPStatus.NOT_FOUND)
             content = path.read_bytes()
         except (OSError, ValueError):

@@ -272,7 +272,9 @@ def test_a_guests_log_is_text_whatever_it_looks_like(server: WatchServer, growin
 
 def test_the_report_grows_with_the_verdicts(growing: Growing, tmp_path: Path) -> None:
     build.run_json(tmp_path)
-    watch = RunWatch(tmp_path)
+    watch = RunWatch(tmp_path, tmp_path / "pages")
+    (tmp_path / "pages").mkdir()
+    before = sorted(tmp_path.iterdir())
     assert not watch.render_if_new()
     assert watch.told()["report"] is False
     result = CheckResult("stall", "Stall", Verdict.INVALID, "e", "s", operations=1)
@@ -281,6 +283,11 @@ def test_the_report_grows_with_the_verdicts(growing: Growing, tmp_path: Path) ->
     assert not watch.render_if_new()
     told = watch.told()
     assert told["report"] is True
+    # The run writes its own report: nobody else does in its folder.
+    assert sorted(tmp_path.iterdir()) == before
+    assert watch.file("index.html") == tmp_path / "pages/index.html"
+    assert watch.file("scenarios/s1.html") == tmp_path / "pages/scenarios/s1.html"
+    assert watch.file("evidence/s1/verdict.json") == growing.path / "verdict.json"
     assert told["verdicts"] == [{"name": "The node loses power", "verdict": "INVALID"}]
     (growing.path / "verdict.json").write_text("{}")
     assert watch.told()["verdicts"][0]["verdict"] == "INCONCLUSIVE"
