@@ -32,7 +32,7 @@ _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 def render(template: str, scripts: Iterable[str] = (), **values: Any) -> str:
     """The page that ``template`` makes of ``values``, with ``scripts`` at its end."""
-    environment = _environment()
+    environment = _pages()
     own = [Markup(source) for source in scripts]
     return environment.get_template(template).render(
         style=style(),
@@ -45,7 +45,8 @@ def render(template: str, scripts: Iterable[str] = (), **values: Any) -> str:
 def style() -> Markup:
     """The pages' style sheets."""
     names = ("style.css", "picture.css", "interactive.css")
-    return Markup("\n".join([_asset("vendor/uplot/uPlot.min.css"), *map(_template, names)]))
+    own = [source_of(_pages(), name) for name in names]
+    return Markup("\n".join([_asset("vendor/uplot/uPlot.min.css"), *own]))
 
 
 def interactive_scripts() -> tuple[str, str]:
@@ -67,13 +68,9 @@ def script_json(value: Any) -> Markup:
     return Markup(told)
 
 
+@cache
 def sources_digest() -> str:
     """A hash of everything that pages are made with: other code makes other pages."""
-    return _sources_digest()
-
-
-@cache
-def _sources_digest() -> str:
     from importlib.resources import files
 
     digest = hashlib.sha256()
@@ -104,16 +101,16 @@ def _asset(name: str) -> str:
     return place.read_text(encoding="utf-8")
 
 
-def _template(name: str) -> str:
-    environment = _environment()
+def source_of(environment: Environment, name: str) -> str:
+    """A template as it is written, such as a style sheet."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
 
-@cache
-def _environment() -> Environment:
+def environment_of(package: str) -> Environment:
+    """Jinja2 on the templates of ``package``: strict, and everything that is put out is escaped."""
     environment = Environment(
-        loader=PackageLoader("harness.report"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -122,9 +119,17 @@ def _environment() -> Environment:
     )
     environment.globals |= {
         "marks": {str(verdict): mark for verdict, mark in MARKS.items()},
+        "plural": text.plural,
+    }
+    return environment
+
+
+@cache
+def _pages() -> Environment:
+    environment = environment_of("harness.report")
+    environment.globals |= {
         "stall_text": stall_text,
         "count": text.count,
-        "plural": text.plural,
         "seconds": text.seconds,
     }
     return environment

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict, VerdictError
 from harness.evidence.model import (
@@ -251,6 +251,14 @@ def load_run(folder: Path) -> LoadedRun:
     notes += leftover_notes(folder)
     name = info.run if info else folder.name
     return LoadedRun(folder, name, info, tuple(scenarios), notes, pending)
+
+
+def run_commands(raw: dict[str, Any]) -> list[str]:
+    """The commands that made the parts of a run, as its run.json has them."""
+    parts = raw.get("parts")
+    told = [part.get("command") for part in (parts if isinstance(parts, list) else [])
+            if isinstance(part, dict)]  # fmt: skip
+    return [text for text in (*told, raw.get("command")) if isinstance(text, str)]
 
 
 def _load_scenario(folder: Path, attempts: list[Attempt]) -> LoadedScenario:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.evidence.timeline import Channel
 from harness.report.text import clean, one_line, relative, seconds
@@ -12,17 +12,39 @@ if TYPE_CHECKING:
     from harness.evidence.model import Seen
     from harness.report.load import LenientEvidence
 
+Status = Literal["passed", "failed", "unfinished", "not run", ""]
+_KEYWORDS = ("Given", "When", "Then", "And", "But", "*")
 _MARKS = {"passed": "✓", "failed": "✕", "unfinished": "…", "not run": "–"}
-_PASSED = ("passed", "pass", "ok", "success")
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One line of the Gherkin.
+
+    Attributes:
+        line: as it is written; untrusted. Of a step that the Gherkin does not have its words.
+        keyword: ``Given``, ``When``, …; empty for a line that is no step (of a table, say).
+        text: the words after it, on one line.
+        status: ``passed``, ``failed``, ``unfinished`` or ``not run``; empty for what is no step.
+        begin_ns: on the run's clock; None where it was not run.
+        took_ns: None where it did not end, or was not run.
+    """
+
+    line: str
+    keyword: str
+    text: str
+    status: Status
+    begin_ns: int | None = None
+    took_ns: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One line of Gherkin.
+    """One line of Gherkin on a page.
 
     Attributes:
-        status: ``passed``, ``failed``, ``unfinished``, ``not run``; empty for what is no step.
-        mark: a sign for the status.
+        status: as of a StepResult.
         at, took: when it began (relative) and how long it took; empty where not known.
     """
 
@@ -38,41 +60,63 @@ class StepRow:
         return _MARKS.get(self.status, "")
 
 
-def step_rows(evidence: LenientEvidence) -> list[StepRow]:
-    """The Gherkin as written with the results; steps that it does not have come last."""
-    done = _done(evidence)
-    rows = []
+def step_results(evidence: LenientEvidence) -> list[StepResult]:
+    """The lines in the order of the Gherkin; steps that it does not have come last."""
+    begun = _begun(evidence)
+    results = []
     for line in evidence.scenario.gherkin:
         wanted = " ".join(line.split())
-        match = next((step for step in done if step[0] == wanted), None)
+        match = next((one for one in begun if one[0] == wanted), None)
         if match is not None:
-            done.remove(match)
-            rows.append(_row(clean(line.rstrip()), match, evidence.zero_ns))
+            begun.remove(match)
+            results.append(_result(line, *match))
         else:
-            is_step = wanted.split(" ", 1)[0] in ("Given", "When", "Then", "And", "But", "*")
-            rows.append(StepRow(clean(line.rstrip()), "not run" if is_step else ""))
-    rows += [_row(clean(step[0]), step, evidence.zero_ns) for step in done]
-    return rows
+            keyword, text = _parted(wanted)
+            status: Status = "not run" if keyword else ""
+            results.append(StepResult(line, keyword, text, status))
+    return results + [_result(one[0], *one) for one in begun]
 
 
-def _done(evidence: LenientEvidence) -> list[tuple[str, Seen, Seen | None]]:
-    """(text, begin, end) of every step that began, in order."""
+def step_rows(evidence: LenientEvidence) -> list[StepRow]:
+    """The same for a page."""
+    zero_ns = evidence.zero_ns
+    return [
+        StepRow(
+            clean(one.line.rstrip()),
+            one.status,
+            "" if one.begin_ns is None else relative(one.begin_ns, zero_ns),
+            "" if one.took_ns is None else seconds(one.took_ns / 1e9),
+            one_line(one.error),
+        )
+        for one in step_results(evidence)
+    ]
+
+
+def _begun(evidence: LenientEvidence) -> list[tuple[str, Seen, Seen | None]]:
+    """(words, begin, end) of every step that began, in order."""
     found: list[tuple[str, Seen, Seen | None]] = []
     for seen in evidence.select(Channel.STEP):
-        text = " ".join(f"{seen.text('keyword')} {seen.text('text')}".split())
         if seen.event.kind == "begin":
-            found.append((text, seen, None))
+            words = " ".join(f"{seen.text('keyword')} {seen.text('text')}".split())
+            found.append((words, seen, None))
         elif found and seen.event.kind == "end" and found[-1][2] is None:
             found[-1] = (found[-1][0], found[-1][1], seen)
     return found
 
 
-def _row(text: str, step: tuple[str, Seen, Seen | None], zero_ns: int) -> StepRow:
-    _, begin, end = step
-    at = relative(begin.t_ns, zero_ns)
+def _parted(words: str) -> tuple[str, str]:
+    """(keyword, text); what is no step has no keyword."""
+    keyword, _, rest = words.partition(" ")
+    text = rest if keyword in _KEYWORDS else words
+    return keyword if keyword in _KEYWORDS else "", one_line(text, 1000)
+
+
+def _result(line: str, words: str, begin: Seen, end: Seen | None) -> StepResult:
+    keyword, text = _parted(words)
     if end is None:
-        return StepRow(text, "unfinished", at)
-    passed = end.text("status").lower() in _PASSED
-    took = seconds((end.t_ns - begin.t_ns) / 1e9)
-    error = one_line(end.text("error"))
-    return StepRow(text, "passed" if passed and not error else "failed", at, took, error)
+        return StepResult(line, keyword, text, "unfinished", begin.t_ns)
+    error = one_line(end.text("error"), 1000)
+    passed = end.text("status").lower() == "passed" and not error
+    took_ns = max(end.t_ns - begin.t_ns, 0)
+    status: Status = "passed" if passed else "failed"
+    return StepResult(line, keyword, text, status, begin.t_ns, took_ns, error)

@@ -31,7 +31,7 @@ _KERNEL = re.compile(r"\b(role|conn|disk)\( (\w+) -> (\w+) \)")
 _KERNEL_ASPECT = {"role": "role", "conn": "connection", "disk": "disk"}
 _IDLE_REPLICATION = ("Established", "Off", "")
 _CALM_CONNECTION = ("Connected", UNKNOWN)
-_VM_STATES = {
+VM_STATES = {
     "started": "on",
     "resumed": "on",
     "stopped": OFF,
@@ -101,9 +101,9 @@ def vm_tracks(evidence: Evidence, start_ns: int, end_ns: int) -> list[Track]:
     tracks = []
     for vm in evidence.vms:
         steps = [
-            (seen.t_ns, _VM_STATES[seen.text("event")])
+            (seen.t_ns, VM_STATES[seen.text("event")])
             for seen in evidence.select(Channel.DOMAIN, "lifecycle", source=vm)
-            if seen.text("event") in _VM_STATES
+            if seen.text("event") in VM_STATES
         ]
         tracks.append(Track("vm", vm, (), spans_of(steps, "on", start_ns, end_ns)))
     return tracks
@@ -211,9 +211,9 @@ def initial_of(signals: list[Signal]) -> str:
 def lives_of(evidence: Evidence, node: str) -> list[tuple[int, str]]:
     """(t_ns, off or unknown): when a VM died, and when it was there again."""
     steps = [
-        (seen.t_ns, OFF if _VM_STATES[seen.text("event")] == OFF else UNKNOWN)
+        (seen.t_ns, OFF if VM_STATES[seen.text("event")] == OFF else UNKNOWN)
         for seen in evidence.select(Channel.DOMAIN, "lifecycle", source=node)
-        if seen.text("event") in _VM_STATES and seen.text("event") not in _NOT_A_NEW_LIFE
+        if seen.text("event") in VM_STATES and seen.text("event") not in _NOT_A_NEW_LIFE
     ]
     steps += [
         (seen.t_ns, OFF)

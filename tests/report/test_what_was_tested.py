@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.cluster.config import ClusterConfig
+from harness.report.features import known_scenarios
 from harness.report.load import load_run
-from harness.report.nottested import FEATURES, known_scenarios, not_begun
+from harness.report.nottested import FEATURES, not_begun
 from harness.report.workedon import differences, reference
 from tests.report import scenes
 from tests.report.pages import page_of
@@ -83,7 +84,7 @@ def test_the_page_tells_of_them(run: Path) -> None:
 
 
 def test_scenarios_by_name_and_tag(features: Path) -> None:
-    found = {one.name: one.tags for one in known_scenarios(features)}
+    found = {one.name: one.tags for one in known_scenarios(sorted(features.glob("*.feature")))}
     assert found == {
         "Power off the active node in the middle of writes": {"acceptance", "theme-power", "short"},
         "Cut <what> [drbd, silently]": {"acceptance", "theme-power", "nightly"},
@@ -93,7 +94,7 @@ def test_scenarios_by_name_and_tag(features: Path) -> None:
 
 
 def test_our_own_features_are_read_as_pytest_reads_them() -> None:
-    names = [one.name for one in known_scenarios(FEATURES)]
+    names = [one.name for one in known_scenarios(sorted(FEATURES.glob("*.feature")))]
     assert "The drbd link is cut during writes [silently]" in names
     assert len(names) == len(set(names))
     assert len(names) > 50

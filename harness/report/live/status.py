@@ -7,7 +7,6 @@ and needs no part of the harness that is busy with it.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from harness.evidence.files import read_json
 from harness.evidence.livestate import Live
 from harness.evidence.model import TIMELINE
-from harness.evidence.timeline import Channel, Event
+from harness.evidence.timeline import Channel
+from harness.report.reading import parse_event
 from harness.report.text import one_line
+from harness.report.tracks import VM_STATES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.evidence.timeline import Event
+
 _RATE_NS = 5_000_000_000  # writes per second are those of the last five
 _AT_ONCE = 16 << 20  # bytes of the timeline that are read in one go
-_GONE = ("stopped", "crashed", "shutdown")
-_BACK = ("started", "resumed")
 _FILE_SYSTEM = "lun0"  # its writes come in bursts: a pause of them is no stall
 
 
@@ -46,18 +47,7 @@ class Follower:
             return []
         self._at += len(chunk)
         *lines, self._torn = (self._torn + chunk).split(b"\n")
-        return [event for line in lines if (event := _event(line)) is not None]
-
-
-def _event(line: bytes) -> Event | None:
-    try:
-        raw = json.loads(line)
-        return Event(
-            int(raw["t_ns"]), str(raw["source"]), Channel(raw["channel"]), str(raw["kind"]),
-            dict(raw["data"]),
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
+        return [event for line in lines if (event := parse_event(line)) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +189,9 @@ class LiveScenario:
             case Channel.PROGRESS if event.kind == "io":
                 self._progress(event)
             case Channel.DOMAIN if event.kind == "lifecycle":
-                what = str(data.get("event"))
-                if what in (*_GONE, *_BACK, "suspended"):
-                    self._machines[event.source] = what
+                state = VM_STATES.get(str(data.get("event")))
+                if state is not None:
+                    self._machines[event.source] = state
 
     def _fault(self, event: Event) -> None:
         key, data = str(event.data.get("id")), event.data
@@ -239,10 +229,9 @@ class LiveScenario:
         return [str(node) for node in told] if isinstance(told, list) else []
 
     def _role(self, node: str) -> str:
-        if self._machines.get(node) in _GONE:
-            return "off"
-        if self._machines.get(node) == "suspended":
-            return "paused"
+        machine = self._machines.get(node, "on")
+        if machine != "on":
+            return machine
         states = {r: s for (n, r), s in sorted(self._live.drbd.states().items()) if n == node}
         primary = [one_line(r, 20) for r, s in states.items() if s.get("role") == "Primary"]
         if primary:

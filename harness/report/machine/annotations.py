@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from harness.checks.verdict import Verdict
 from harness.report.facts import facts
-from harness.report.machine.steps import step_results
 from harness.report.machine.troubles import reasons, run_troubles
+from harness.report.steps import step_results
 from harness.report.text import one_line, plural, seconds, shorten
 from harness.report.view import stall_text
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checks.verdict import Verdict
 from harness.report.facts import facts
-from harness.report.machine.steps import step_results
 from harness.report.machine.troubles import reasons, run_troubles
+from harness.report.steps import step_results
 from harness.report.text import clean, one_line, plural, shorten
 from harness.report.view import stall_text
 
 if TYPE_CHECKING:
     from harness.report.load import LoadedRun, LoadedScenario
-    from harness.report.machine.steps import StepResult
+    from harness.report.steps import StepResult
 
 _STATUS = {"passed": "passed", "failed": "failed", "unfinished": "failed", "not run": "skipped"}
 _LONGEST_TEXT = 20_000

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from harness.report.features import Known, known_scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,17 +18,7 @@ if TYPE_CHECKING:
 
     from harness.evidence.model import Scenario
 
-_FEATURE = re.compile(r"^\s*Feature:\s*(.*?)\s*$")
-_SCENARIO = re.compile(r"^\s*(?:Scenario(?: Outline| Template)?|Example):\s*(.*?)\s*$")
 _EXAMPLE = re.compile(r" \[[^\[\]]*\]$")  # what an outline's name has for each of its examples
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A line (from 1) of a feature file."""
-
-    path: Path
-    line: int
 
 
 class Places:
@@ -40,17 +31,17 @@ class Places:
 
     def __init__(self, project: Path) -> None:
         self._project = project
-        self._known: dict[tuple[str, str], Place] = {}
+        self._known: dict[tuple[str, str], Known] = {}
         self._add(sorted((project / "features").rglob("*.feature")))
 
-    def of(self, scenario: Scenario) -> Place | None:
+    def of(self, scenario: Scenario) -> Known | None:
         """Where a scenario stands; None where the features at hand do not have it."""
         if (found := self._find(scenario)) is None and (own := self._own_file(scenario)):
             self._add([own])
             found = self._find(scenario)
         return found
 
-    def _find(self, scenario: Scenario) -> Place | None:
+    def _find(self, scenario: Scenario) -> Known | None:
         for name in (scenario.name, _EXAMPLE.sub("", scenario.name)):
             if found := self._known.get((scenario.feature, name)):
                 return found
@@ -70,14 +61,6 @@ class Places:
         return None
 
     def _add(self, paths: Iterable[Path]) -> None:
-        for path in paths:
-            try:
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            except OSError:
-                continue
-            feature = ""
-            for number, line in enumerate(lines, start=1):
-                if match := _FEATURE.match(line):
-                    feature = match[1]
-                elif match := _SCENARIO.match(line):
-                    self._known.setdefault((feature, match[1]), Place(path, number))
+        for one in known_scenarios(paths):
+            for name in (one.name, one.outline):
+                self._known.setdefault((one.feature, name), one)

@@ -18,8 +18,8 @@ from harness.evidence.timeline import Channel
 from harness.report.earlier import earlier_attempts
 from harness.report.facts import facts
 from harness.report.leftovers import left_behind
-from harness.report.machine.steps import Status, step_results
 from harness.report.machine.troubles import reasons
+from harness.report.steps import Status, step_results
 from harness.report.text import clean, one_line, shorten
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from harness.checks.verdict import Verdict
 from harness.evidence.files import read_json
 from harness.report.facts import facts
-from harness.report.load import load_run
+from harness.report.load import SEVERITY, load_run, run_commands
 from harness.report.text import one_line
-from harness.report.trend.model import SEVERITY, CheckLine, RunLine, ScenarioLine
+from harness.report.trend.model import CheckLine, RunLine, ScenarioLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -225,10 +225,7 @@ def _phases(loaded: LoadedScenario) -> dict[str, float]:
 
 def _overridden(run: dict[str, Any]) -> bool:
     """Whether any part of a run was asked for with overrides of the configuration."""
-    parts = run.get("parts")
-    commands = [run.get("command"), *(parts if isinstance(parts, list) else [])]
-    told = [one.get("command") if isinstance(one, dict) else one for one in commands]
-    return any(re.search(r"(?:^|\s)--config(?:[=\s]|$)", str(command)) for command in told)
+    return any(re.search(r"(?:^|\s)--config(?:[=\s]|$)", one) for one in run_commands(run))
 
 
 def _tags(loaded: LoadedScenario) -> set[str]:

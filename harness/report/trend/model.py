@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.checks.verdict import Verdict
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SEVERITY = {Verdict.INVALID: 0, Verdict.INCONCLUSIVE: 1, Verdict.VALID: 2}
+    from harness.checks.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

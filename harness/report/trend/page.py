@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.checks.verdict import Verdict
 from harness.errors import ExitCode
 from harness.evidence.files import write_whole
 from harness.report import text
+from harness.report.htmlpages import environment_of, source_of
 from harness.report.trend import slower
 from harness.report.trend.analysis import News
 from harness.report.trend.gate import decide, flaky_text, longer_text, standing_text
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from jinja2 import Environment
+
     from harness.report.trend.analysis import Analysis
     from harness.report.trend.model import RunLine
 
 PAGE = "index.html"
-_MARKS = {str(Verdict.VALID): "✓", str(Verdict.INVALID): "✕", str(Verdict.INCONCLUSIVE): "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,7 @@ def write_trend(reports: Path, analyses: Sequence[Analysis], notes: Sequence[str
 def render(reports: Path, analyses: Sequence[Analysis], notes: Sequence[str] = ()) -> str:
     """The page as HTML; links are relative to ``reports``, and only to what is there."""
     environment = _environment()
-    assert environment.loader is not None
-    style = Markup(environment.loader.get_source(environment, "trend.css")[0])
+    style = Markup(source_of(environment, "trend.css"))
     return environment.get_template("trend.html.j2").render(
         sections=[_section(reports, one) for one in analyses],
         notes=list(notes),
@@ -198,26 +198,6 @@ def _href(reports: Path, run: RunLine) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("harness.report.trend"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.globals |= {
-        "marks": _MARKS,
-        "date": text.date,
-        "plural": text.plural,
-        "one_line": text.one_line,
-        "ALL": ALL,
-    }
+    environment = environment_of("harness.report.trend")
+    environment.globals |= {"date": text.date, "one_line": text.one_line, "ALL": ALL}
     return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Every string that is put out, without control characters and the like."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return text.clean(value)
-    return value
