@@ -50,6 +50,10 @@ class Namespace:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
+        # The kernel kills the first process for it, a moment later. Who enters before that is
+        # killed with it, and leaves no word.
+        gone = lambda: "" if not Path(f"/proc/{self.first}").exists() else "its end"  # noqa: E731
+        wait_until("the namespace is gone", gone, deadline_s=60)
 
 
 @pytest.fixture
