@@ -15,6 +15,7 @@ from harness.faults.mtu import SmallPort, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.undo import undo_open_faults
 from harness.lab.topology import MTU, Link
+from harness.waiting import wait_until
 from tests.faults.fakes import FakeLab, lab
 
 if TYPE_CHECKING:
@@ -86,9 +87,13 @@ def test_the_fence_device_hangs_and_goes_on(fake: FakeLab, tmp_path: Path) -> No
         fault = FenceHangs()
         assert fault.bitten(lab(fake)) == ""
         fault.inject(lab(fake))
+        # Signals are obeyed when the process gets the processor next.
+        wait_until("it stops", lambda: "" if fault.bitten(lab(fake)) else "that", deadline_s=60)
         assert fault.bitten(lab(fake)) == "fence_virtd is in state T (stopped)"
         assert fault.healed(lab(fake)) == ""
         fault.heal(lab(fake))
+        sleeps = lambda: "" if " S " in fault.healed(lab(fake)) else "its sleep"  # noqa: E731
+        wait_until("it sleeps again", sleeps, deadline_s=60)
         assert fault.healed(lab(fake)).startswith("fence_virtd is in state S")
     finally:
         process.kill()
