@@ -20,11 +20,13 @@ from harness.commands.prune import prune
 from harness.commands.report import report as report_command
 from harness.commands.seed import seed
 from harness.commands.stored import needs_run as _needs_run
+from harness.commands.tally import tally
 from harness.commands.trend import trend
 from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
 from harness.explore.command import register as register_explore
 from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
+from harness.mutants.command import register as register_mutants
 from harness.progress import console
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ app.command()(bundle)
 app.command()(lint)
 app.command(name="report")(report_command)
 app.command()(seed)
+app.command()(tally)
 app.command()(watch)
 app.command()(trend)
 app.command()(prune)
@@ -425,64 +428,6 @@ def steps() -> None:
 
 
 @app.command()
-def mutants(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Mutants to run; by default all.")
-    ] = None,
-    times: Annotated[int, typer.Option("--times", min=1, help="How often each is tried.")] = 1,
-    folder: Annotated[Path | None, typer.Option(help="Where the runs land.")] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with the campaign in this folder (or begin it).")
-    ] = None,
-    control: Annotated[
-        bool,
-        typer.Option(help="Run each scenario on the reference configuration first: VALID there."),
-    ] = True,
-    list_only: Annotated[bool, typer.Option("--list", help="List the mutants and stop.")] = False,
-    accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
-    cache: CacheOption = None,
-) -> None:
-    """Plant misconfigurations and see that each is caught, by the check that should catch it.
-
-    Each mutant is a file below scenarios/mutants: a configuration, the scenario that must fail with
-    it, and the check that must say so. One that another check catches counts as missed.
-    """
-    from harness.mutants.campaign import Campaign
-    from harness.mutants.model import check_scenarios, load_mutants
-    from harness.mutants.score import lines
-    from harness.running import scenario_names
-    from harness.session import RunOptions, new_run_folder
-
-    chosen = load_mutants(names or ())
-    if list_only:
-        for mutant in chosen:
-            print(f"{mutant.name}: {mutant.title}")
-            print(f"    {mutant.scenario}: {' or '.join(mutant.caught_by)}")
-        return
-    place = _cache(cache)
-    everything = RunOptions(cache=place, everything=True)
-    check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
-    _check_host(place, "")
-    target = resume or folder
-    campaign = Campaign(
-        target.resolve() if target is not None else new_run_folder(),
-        ("--cache", str(place.root), "--accelerator", accelerator),
-        resume=resume is not None,
-        cache=place,
-    )
-    sound = True
-    for scenario in dict.fromkeys(mutant.scenario for mutant in chosen) if control else ():
-        seen = campaign.control(scenario)
-        sound = sound and seen.valid
-        print(f"{seen.said}  {scenario}, on the reference configuration")
-    scores = [campaign.mutant(mutant, times) for mutant in chosen]
-    print(*lines(scores), sep="\n")
-    print(f"Runs: {campaign.folder}")
-    perfect = sound and all(score.perfect for score in scores)
-    raise typer.Exit(int(ExitCode.VALID if perfect else ExitCode.INVALID))
-
-
-@app.command()
 def recheck(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -> None:
     """Judge a stored run again and rewrite its report; no VM is needed."""
     from harness.reporting import judge_again, report
@@ -490,26 +435,6 @@ def recheck(run_folder: Annotated[Path, typer.Argument(help="reports/<run>")]) -
     _needs_run(run_folder)
     judge_again(run_folder)
     raise typer.Exit(report(run_folder))
-
-
-@app.command(name="tally")
-def tally_command(
-    run_folders: Annotated[list[Path], typer.Argument(help="reports/<run>, any number of them")],
-    times: Annotated[
-        int, typer.Option(min=1, help="Fail unless each scenario was VALID so often, and always.")
-    ] = 1,
-) -> None:
-    """Add up stored runs of the same code: verdicts and stalls of each scenario."""
-    from harness.report.tally import tally, tally_lines
-
-    for folder in run_folders:
-        _needs_run(folder)
-    tallies, notes = tally(run_folders)
-    print(*tally_lines(tallies, notes), sep="\n")
-    if len(tallies) != 1:
-        print("not all runs are of the same code: none of them counts for another")
-    good = len(tallies) == 1 and tallies[0].all_valid(times) and not notes
-    raise typer.Exit(int(ExitCode.VALID if good else ExitCode.INVALID))
 
 
 def _findings(place: Cache, connect: str) -> list[Finding]:
@@ -531,6 +456,7 @@ def _check_host(place: Cache, connect: str) -> None:
 
 
 register_explore(app, _check_host)
+register_mutants(app, _check_host)
 
 
 def _plan(node: str) -> MachinePlan:

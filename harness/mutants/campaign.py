@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 from harness.cluster.formed import forget_cluster
 from harness.errors import BadInputError
+from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
 from harness.lab.paths import PROJECT
+from harness.mutants.ledger import Tried, tried
 from harness.mutants.score import Fate, Score, Trial, judge_trial
 from harness.progress import console
+from harness.report.ledger import record
 from harness.session import code_hash
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class Campaign:
         resume: the folder may hold runs of the same code already.
         cache: where the mutants' clusters are formed; given, a mutant's cluster is removed from
             it after its last try. Hundreds of megabytes each, and nobody needs them again.
+        ledger: a file that each run of a mutant is added to.
         start: how a run is started; for tests.
 
     Raises:
@@ -70,12 +74,14 @@ class Campaign:
         *,
         resume: bool = False,
         cache: Cache | None = None,
+        ledger: Path | None = None,
         start: Launch = launch,
     ) -> None:
         self.folder = folder
         self._options = tuple(options)
         self._start = start
         self._cache = cache
+        self._ledger = ledger
         state = folder / _STATE
         code = code_hash()
         if state.exists():
@@ -89,6 +95,7 @@ class Campaign:
         folder.mkdir(parents=True, exist_ok=True)
         self._code = code
         self._formed = set(read_json(state).get("formed", ()))
+        self._begun_ns = int(read_json(state).get("begun_ns") or now_ns())
         self._save()
 
     def control(self, scenario: str) -> Control:
@@ -122,7 +129,8 @@ class Campaign:
             self._save()
 
     def _save(self) -> None:
-        state = {"code": self._code, "formed": sorted(self._formed)}
+        formed = sorted(self._formed)
+        state = {"code": self._code, "begun_ns": self._begun_ns, "formed": formed}
         write_json(self.folder / _STATE, state)
 
     def _forget_clusters(self) -> None:
@@ -150,6 +158,9 @@ class Campaign:
             )
         trial = judge_trial(mutant, label, run)
         console.print(f"  {mutant.name} {label} {trial.fate!s}: {trial.said}", markup=False)
+        if self._ledger is not None and _has_verdict(run):  # what has none is run again
+            line = tried(mutant, trial, run, code=self._code, campaign=self._begun_ns)
+            record(self._ledger, [line], Tried)
         return trial
 
     def _run(self, scenario: str, run: Path, more: Iterable[str]) -> None:

@@ -6,17 +6,58 @@ import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
 from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.files import read_json
 from harness.evidence.model import EvidenceError
 from harness.evidence.phases import Phase, seconds_by_phase, spans_of
+from harness.report.ledger import Line
 from harness.report.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+
+class Judged(Line):
+    """What a scenario came to in a run.
+
+    Attributes:
+        code: hash of lab, faults and checks that it was made with.
+        configuration: digest of the cluster's configuration, the timing and the bounds.
+        accelerator: kvm or tcg.
+        run: name of the run's folder.
+        scenario: its name.
+        started_ns: when it began, nanoseconds since 1970.
+        verdict: what it came to.
+        checks: how many checks judged it.
+        operations: on how many operations, where a check counted most of them.
+        stall_s: the longest stall, seconds; None where none was measured.
+        bound_s: what that was judged by, seconds.
+        phases_s: how long each phase took, seconds; None where that cannot be read.
+        sha256: of the verdict's file; empty where there is none.
+    """
+
+    code: str
+    configuration: str
+    accelerator: str
+    run: str
+    scenario: str
+    started_ns: int
+    verdict: Verdict
+    checks: int
+    operations: int
+    stall_s: float | None
+    bound_s: float | None
+    phases_s: dict[Phase, float] | None
+    sha256: str
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """One start of one scenario."""
+        return (self.code, self.configuration, self.accelerator, self.scenario, self.started_ns)
 
 
 @dataclass(slots=True)
@@ -49,7 +90,7 @@ class CodeTally:
 
     code: str
     accelerator: str
-    runs: list[str] = field(default_factory=list)
+    runs: set[str] = field(default_factory=set)
     scenarios: dict[str, ScenarioTally] = field(default_factory=dict)
 
     def all_valid(self, times: int) -> bool:
@@ -60,13 +101,13 @@ class CodeTally:
         )
 
 
-def tally(run_folders: Iterable[Path]) -> tuple[list[CodeTally], list[str]]:
-    """Add up stored runs, by code, configuration and accelerator; and tell what cannot be read.
+def judged_in(run_folders: Iterable[Path]) -> tuple[list[Judged], list[str]]:
+    """What stored runs came to, a line for each scenario; and what of them cannot be read.
 
     A scenario without a verdict counts as INCONCLUSIVE: a run that was cut short is no pass. What
     was judged and set aside when a run was resumed counts as well: trying again does not undo it.
     """
-    tallies: dict[tuple[str, str], CodeTally] = {}
+    found: list[Judged] = []
     notes: list[str] = []
     for folder in run_folders:
         try:
@@ -78,49 +119,82 @@ def tally(run_folders: Iterable[Path]) -> tuple[list[CodeTally], list[str]]:
                 sort_keys=True,
             )
             digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
-            key = (f"{facts['code']}, configuration {digest}", str(facts["accelerator"]))
+            # Resolved, as a run's name is its folder's, however that was written down.
+            run = _Run(str(facts["code"]), digest, str(facts["accelerator"]), folder.resolve().name)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             notes.append(f"{folder}: no run.json that can be read ({one_line(repr(error), 80)})")
             continue
-        own = tallies.setdefault(key, CodeTally(*key))
-        own.runs.append(str(folder))
-        for evidence in sorted((folder / "evidence").glob("*/")):
-            _add(own, evidence, notes)
+        attempts = sorted((folder / "evidence").glob("*/"))
         for evidence in superseded(folder):
             if not cut_short(evidence) and (evidence / "verdict.json").exists():
-                _add(own, evidence, notes)
-    return list(tallies.values()), notes
+                attempts.append(evidence)
+        if not attempts:
+            notes.append(f"{folder}: nothing was run")
+        found += [_judged(run, evidence, notes) for evidence in attempts]
+    return found, notes
 
 
-def _add(own: CodeTally, evidence: Path, notes: list[str]) -> None:
+def tally(judged: Iterable[Judged]) -> list[CodeTally]:
+    """Add up, by code, configuration and accelerator."""
+    tallies: dict[tuple[str, str], CodeTally] = {}
+    for one in judged:
+        key = (f"{one.code}, configuration {one.configuration}", one.accelerator)
+        own = tallies.setdefault(key, CodeTally(*key))
+        own.runs.add(one.run)
+        scenario = own.scenarios.setdefault(one.scenario, ScenarioTally(one.scenario))
+        scenario.verdicts[one.verdict] = scenario.verdicts.get(one.verdict, 0) + 1
+        if one.phases_s is not None:
+            scenario.phases_s.append(one.phases_s)
+        if one.stall_s is not None:
+            scenario.stalls_s.append(one.stall_s)
+        if one.bound_s is not None:
+            scenario.bound_s = max(one.bound_s, scenario.bound_s or 0.0)
+    return list(tallies.values())
+
+
+class _Run(NamedTuple):
+    """What all scenarios of a run have in common."""
+
+    code: str
+    configuration: str
+    accelerator: str
+    run: str
+
+
+def _judged(run: _Run, evidence: Path, notes: list[str]) -> Judged:
+    scenario = read_json(evidence / "scenario.json")
+    name, started_ns = scenario.get("name"), scenario.get("started_ns")
+    raw = b""
     try:
-        scenario = json.loads((evidence / "scenario.json").read_text(encoding="utf-8"))
-        name = str(scenario["name"])
-    except (OSError, ValueError, KeyError, TypeError):
-        name = evidence.name
-    one = own.scenarios.setdefault(name, ScenarioTally(name))
-    try:
+        raw = (evidence / "verdict.json").read_bytes()
         verdict = ScenarioVerdict.load(evidence / "verdict.json")
     except (OSError, VerdictError) as error:
         verdict = ScenarioVerdict(evidence.name, error=str(error))
         notes.append(f"{evidence}: no verdict that can be read")
-    one.verdicts[verdict.verdict] = one.verdicts.get(verdict.verdict, 0) + 1
+    phases = None
     # An evidence folder that cannot be read has been told of; its time is not known.
     with contextlib.suppress(OSError, EvidenceError):
-        one.phases_s.append(seconds_by_phase(spans_of(evidence)))
+        phases = seconds_by_phase(spans_of(evidence))
     stall = verdict.result("stall")
-    if stall is None:
-        return
+    details = {} if stall is None else stall.details
     seconds = [
         part["seconds"]
-        for part in stall.details.get("per_job", [])
+        for part in details.get("per_job", [])
         if isinstance(part, dict) and isinstance(part.get("seconds"), int | float)
     ]
-    bound = stall.details.get("bound_s")
-    if seconds:
-        one.stalls_s.append(max(seconds))
-    if isinstance(bound, int | float):
-        one.bound_s = max(bound, one.bound_s or 0.0)
+    bound = details.get("bound_s")
+    return Judged(
+        **run._asdict(),
+        scenario=name if isinstance(name, str) else evidence.name,
+        started_ns=started_ns if isinstance(started_ns, int) else 0,
+        verdict=verdict.verdict,
+        checks=len(verdict.checks),
+        operations=max((check.operations for check in verdict.checks), default=0),
+        stall_s=max(seconds, default=None),
+        bound_s=bound if isinstance(bound, int | float) else None,
+        phases_s=phases,
+        sha256=hashlib.sha256(raw).hexdigest() if raw else "",
+    )
 
 
 def tally_lines(tallies: list[CodeTally], notes: list[str]) -> list[str]:

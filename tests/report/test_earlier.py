@@ -14,7 +14,7 @@ from harness.errors import ExitCode
 from harness.report import summary_lines, write_junit
 from harness.report.earlier import earlier_attempts
 from harness.report.load import load_run
-from harness.report.tally import tally
+from harness.report.tally import judged_in, tally
 from tests.report import build, scenes
 from tests.report.pages import page_of, scene_of
 
@@ -97,7 +97,7 @@ def test_every_report_tells_of_an_earlier_attempt(run: Path) -> None:
     path = write_run_verdicts(run, read_run_verdicts(run))
     (told,) = json.loads(path.read_text())["earlier"]
     assert (told["place"], told["verdict"]) == ("superseded/power-off-active-0", "INVALID")
-    (own,), _notes = tally([run])
+    (own,) = tally(judged_in([run])[0])
     assert own.scenarios[NAME].verdicts == {Verdict.VALID: 1, Verdict.INVALID: 1}
 
 
@@ -110,7 +110,7 @@ def test_what_was_cut_short_is_told_and_counts_for_nothing(run: Path) -> None:
     assert load_run(run).verdict is Verdict.VALID
     path = write_run_verdicts(run, read_run_verdicts(run))
     assert json.loads(path.read_text())["earlier"] == []
-    (own,), _notes = tally([run])
+    (own,) = tally(judged_in([run])[0])
     assert own.scenarios[NAME].verdicts == {Verdict.VALID: 1}
 
 
@@ -195,7 +195,8 @@ def test_a_tally_tells_where_the_time_goes(run: Path) -> None:
     from harness.report.tally import tally_lines
 
     last(run)
-    found, notes = tally([run])
+    judged, notes = judged_in([run])
+    found = tally(judged)
     lines = tally_lines(found, notes)
     head = next(line for line in lines if line.startswith("average seconds:"))
     assert head.split()[2:] == ["revert", "load", "before", "fault", "reaction", "heal",
@@ -209,6 +210,6 @@ def test_a_run_without_injecting_is_never_added_to_others(tmp_path: Path) -> Non
         build.run_json(tmp_path / name)
         path = tmp_path / name / "run.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | more))
-        (tmp_path / name / "evidence").mkdir()
-    found, _notes = tally([tmp_path / "a", tmp_path / "b"])
-    assert len(found) == 2
+        (tmp_path / name / "evidence/s").mkdir(parents=True)
+    judged, _notes = judged_in([tmp_path / "a", tmp_path / "b"])
+    assert len(tally(judged)) == 2

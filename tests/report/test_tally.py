@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,20 @@ from typer.testing import CliRunner
 
 from harness.checks import CheckResult, ScenarioVerdict, Verdict
 from harness.cli import app
-from harness.report.tally import tally, tally_lines
+from harness.report.tally import CodeTally, judged_in, tally_lines
+from harness.report.tally import tally as tally_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 VALID, INVALID, INCONCLUSIVE = Verdict.VALID, Verdict.INVALID, Verdict.INCONCLUSIVE
+STARTS = itertools.count(1_700_000_000_000_000_000)
+
+
+def tally(folders: Iterable[Path]) -> tuple[list[CodeTally], list[str]]:
+    judged, notes = judged_in(folders)
+    return tally_of(judged), notes
 
 
 def run(
@@ -31,7 +40,10 @@ def run(
     for name, verdict in verdicts.items():
         evidence = folder / "evidence" / name.lower()
         evidence.mkdir()
-        (evidence / "scenario.json").write_text(json.dumps({"name": name}))
+        started_ns = next(STARTS)
+        (evidence / "scenario.json").write_text(
+            json.dumps({"name": name, "started_ns": started_ns})
+        )
         if verdict is not None:
             details = {"bound_s": 45.0, "per_job": [{"seconds": 3.0}, {"seconds": stall_s}]}
             check = CheckResult("stall", "t", verdict, "e", "s", operations=1, details=details)

@@ -1,0 +1,60 @@
+"""``harness tally``: stored runs added up, and a ledger that outlives them."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  (typer needs it at run time)
+from typing import Annotated
+
+import typer
+
+from harness.commands.stored import needs_run
+from harness.errors import BadInputError, ExitCode
+
+
+def tally(
+    run_folders: Annotated[
+        list[Path] | None, typer.Argument(help="reports/<run>, any number of them")
+    ] = None,
+    times: Annotated[
+        int, typer.Option(min=1, help="Fail unless each scenario was VALID so often, and always.")
+    ] = 1,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add what these runs came to to this file, a line of JSON for each scenario, and "
+            "add up all of it that is of the code that is here.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Add up stored runs of the same code: verdicts and stalls of each scenario.
+
+    With --ledger, runs add up that are not here any more: a run's evidence can
+    go once it is in the ledger. What was judged counts, whatever it came to.
+    """
+    from harness.report.ledger import record
+    from harness.report.tally import Judged, judged_in, tally, tally_lines
+    from harness.resuming import code_hash
+
+    folders = run_folders or []
+    if not folders and ledger is None:
+        raise BadInputError("add up which runs?", hint="harness tally reports/*")
+    for folder in folders:
+        needs_run(folder)
+    judged, notes = judged_in(folders)
+    if ledger is not None:
+        # What has no verdict can be run again when its run goes on; until then the note counts.
+        everything = record(ledger, (one for one in judged if one.sha256), Judged)
+        code = code_hash()
+        others = {one.code for one in everything} - {code}
+        judged = [one for one in everything if one.code == code]
+        if others:
+            print(f"not counted: what {len(others)} other states of the code came to")
+    tallies = tally(judged)
+    print(*tally_lines(tallies, notes), sep="\n")
+    if not tallies:
+        print("nothing was judged")
+    elif len(tallies) != 1:
+        print("not all runs are of the same code: none of them counts for another")
+    good = len(tallies) == 1 and tallies[0].all_valid(times) and not notes
+    raise typer.Exit(int(ExitCode.VALID if good else ExitCode.INVALID))

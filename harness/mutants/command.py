@@ -1,0 +1,124 @@
+"""The command ``harness mutants``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  (typer needs it at run time)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import BadInputError, ExitCode
+from harness.lab.paths import PROJECT, Cache, default_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.mutants.model import Mutant
+
+    CheckHost = Callable[[Cache, str], None]
+
+
+def register(app: typer.Typer, check_host: CheckHost) -> None:
+    """Add the command; ``check_host`` stops on a host that cannot run a lab."""
+
+    @app.command()
+    def mutants(
+        names: Annotated[
+            list[str] | None, typer.Argument(help="Mutants to run; by default all.")
+        ] = None,
+        times: Annotated[int, typer.Option("--times", min=1, help="How often each is tried.")] = 1,
+        folder: Annotated[Path | None, typer.Option(help="Where the runs land.")] = None,
+        resume: Annotated[
+            Path | None, typer.Option(help="Go on with the campaign in this folder (or begin it).")
+        ] = None,
+        control: Annotated[
+            bool,
+            typer.Option(
+                help="Run each scenario on the reference configuration first: VALID there."
+            ),
+        ] = True,
+        ledger: Annotated[
+            Path | None,
+            typer.Option(
+                help="Add each try to this file, a line of JSON each: campaigns add up.",
+                show_default=False,
+            ),
+        ] = None,
+        score: Annotated[
+            bool,
+            typer.Option(
+                "--score",
+                help="Run nothing: the score by the ledger, of the code and the mutants' files "
+                "that are here.",
+            ),
+        ] = False,
+        list_only: Annotated[
+            bool, typer.Option("--list", help="List the mutants and stop.")
+        ] = False,
+        accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+        cache: Annotated[
+            Path | None,
+            typer.Option(
+                "--cache", help="Where images, formed clusters and labs live.", show_default=False
+            ),
+        ] = None,
+    ) -> None:
+        """Plant misconfigurations and see that each is caught, by the check that should catch it.
+
+        Each mutant is a file below scenarios/mutants: a configuration, the scenario that must fail
+        with it, and the check that must say so. One that another check catches counts as missed.
+        """
+        from harness.mutants.campaign import Campaign
+        from harness.mutants.model import check_scenarios, load_mutants
+        from harness.mutants.score import lines
+        from harness.running import scenario_names
+        from harness.session import RunOptions, new_run_folder
+
+        chosen = load_mutants(names or ())
+        if list_only:
+            for mutant in chosen:
+                print(f"{mutant.name}: {mutant.title}")
+                print(f"    {mutant.scenario}: {' or '.join(mutant.caught_by)}")
+            return
+        if score:
+            if ledger is None:
+                raise BadInputError("--score of what?", hint="name the file with --ledger")
+            raise typer.Exit(int(_score(chosen, ledger, times)))
+        place = Cache(cache.resolve()) if cache is not None else default_cache()
+        everything = RunOptions(cache=place, everything=True)
+        check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
+        check_host(place, "")
+        target = resume or folder
+        campaign = Campaign(
+            target.resolve() if target is not None else new_run_folder(),
+            ("--cache", str(place.root), "--accelerator", accelerator),
+            resume=resume is not None,
+            cache=place,
+            ledger=ledger,
+        )
+        sound = True
+        for scenario in dict.fromkeys(mutant.scenario for mutant in chosen) if control else ():
+            seen = campaign.control(scenario)
+            sound = sound and seen.valid
+            print(f"{seen.said}  {scenario}, on the reference configuration")
+        scores = [campaign.mutant(mutant, times) for mutant in chosen]
+        print(*lines(scores), sep="\n")
+        print(f"Runs: {campaign.folder}")
+        perfect = sound and all(score.perfect for score in scores)
+        raise typer.Exit(int(ExitCode.VALID if perfect else ExitCode.INVALID))
+
+
+def _score(chosen: list[Mutant], ledger: Path, times: int) -> ExitCode:
+    """Print the score by a ledger; VALID if each was tried so often, and caught every time."""
+    from harness.mutants.ledger import Tried, scores
+    from harness.mutants.score import lines
+    from harness.report.ledger import read_ledger
+    from harness.resuming import code_hash
+
+    found = scores(chosen, read_ledger(ledger, Tried), code_hash())
+    print(*lines(found), sep="\n")
+    short = [one.mutant.name for one in found if len(one.tries) < times]
+    if short:
+        print(f"Tried less than {times} times: {', '.join(short)}")
+    good = not short and all(one.perfect for one in found)
+    return ExitCode.VALID if good else ExitCode.INVALID
