@@ -16,6 +16,7 @@ from harness.commands.bundle import bundle
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
+from harness.commands.own import configure, mapped, prepare
 from harness.commands.prune import prune
 from harness.commands.report import report as report_command
 from harness.commands.seed import seed
@@ -84,6 +85,7 @@ LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab
 
 
 app.command()(bundle)
+app.command()(configure)
 app.command()(lint)
 app.command(name="report")(report_command)
 app.command()(seed)
@@ -129,7 +131,11 @@ def run(
         float | None, typer.Option(help="Your bound on the longest stall, in seconds.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file that overrides the cluster's configuration.")
+        Path | None,
+        typer.Option(
+            help="TOML file that overrides the cluster's configuration; or a folder of files "
+            "collected from a cluster of your own (docs/own-cluster.md)."
+        ),
     ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
     mirror: Annotated[str, typer.Option(help="Debian mirror for the guest image.")] = "",
@@ -190,7 +196,10 @@ def run(
     )
     if config is not None:
         # A malformed configuration is told at once, and --list is a way to check one.
-        load_config(config, PROFILES["tcg"])
+        if config.is_dir():
+            mapped(config, "kvm")
+        else:
+            load_config(config, PROFILES["tcg"])
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
     if folder is not None and not options.resume:
@@ -244,6 +253,10 @@ def _run(options: RunOptions, suite: Path) -> int:
 
     _check_host(options.cache, options.connect)
     target = options.folder or new_run_folder()
+    own = options.config
+    if own is not None and own.is_dir():
+        path = prepare(own, target, options.cache, options.accelerator)
+        options = dataclasses.replace(options, config=path)
     with shown_live(target):
         code = run_scenarios(dataclasses.replace(options, folder=target), suite)
     with contextlib.suppress(OSError):

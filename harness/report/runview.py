@@ -14,7 +14,7 @@ from harness.report.nottested import Untested, not_begun
 from harness.report.phasebar import phase_bar
 from harness.report.text import date, duration, one_line, seconds
 from harness.report.view import LOUDEST_FIRST, verdict_counts
-from harness.report.workedon import Difference, configuration
+from harness.report.workedon import Difference, Foreign, configuration, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,6 +76,7 @@ class RunView:
         not_begun: scenarios of the features that this run has no evidence of.
         checks_run, checks_kinds: checks that ran in all scenarios, and how many different ones.
         differences: of the cluster's configuration from the reference; None where not known.
+        foreign: the cluster that the lab stands for; None for the lab's own.
     """
 
     loaded: LoadedRun
@@ -91,6 +92,7 @@ class RunView:
     versions: list[tuple[str, str]]
     timing: list[tuple[str, Any]]
     differences: list[Difference] | None
+    foreign: Foreign | None
     checks_run: int
     checks_kinds: int
 
@@ -152,6 +154,7 @@ def run_view(loaded: LoadedRun, rows: list[Row]) -> RunView:
         sorted(info.versions.items()) if info else [],
         list(info.timing.items()) if info else [],
         configuration(loaded.folder),
+        foreign(loaded.folder),
         sum(len(row.checks) for row in rows),
         len({slug for row in rows for slug in row.checks}),
     )  # fmt: skip

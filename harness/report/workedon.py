@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFERENCE = "assets/reference_config.json"
+MAPPING = "mapping.json"
+"""In the folder of a run of a foreign cluster, mapped onto the lab (docs/own-cluster.md)."""
 _MOST = 200
 
 
@@ -29,6 +31,33 @@ class Difference:
     name: str
     reference: str
     here: str
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """The cluster that the lab stands for.
+
+    Attributes:
+        source: the name of the folder with its files.
+        settings: how many of its settings the lab was given.
+        left: what the lab does not have of it, or what of it is not known; one line each.
+    """
+
+    source: str
+    settings: int
+    left: tuple[str, ...]
+
+
+def foreign(run_folder: Path) -> Foreign | None:
+    """The foreign cluster that a run is of; None where it is of the lab's own."""
+    told = read_json(run_folder / MAPPING)
+    left, settings = told.get("left"), told.get("settings")
+    if not isinstance(left, list) or not isinstance(settings, int):
+        return None
+    lines = tuple(one_line(str(line), 400) for line in left[:_MOST])
+    if len(left) > _MOST:
+        lines += (f"and {len(left) - _MOST} more",)
+    return Foreign(one_line(str(told.get("source", "?")), 200), settings, lines)
 
 
 def configuration(run_folder: Path) -> list[Difference] | None:
