@@ -44,6 +44,8 @@ _NAMES = {
     "/etc/iscsi/initiatorname.iscsi": "initiatorname.iscsi",
     "/etc/udev/rules.d/": "udev/",
 }
+# Where it lies in a seed, the guest takes the agent as its distribution ships it.
+UNPATCHED = "/etc/lab/unpatched-portblock"
 # What a machine that was just made has not, unless the configuration adds it.
 _NOT_YET = ("iscsi-nodes.txt", "drbd.conf")
 
@@ -77,7 +79,7 @@ def configured_files(config: ClusterConfig, topology: Topology | None = None) ->
         own = _named(seeds[machine.name])
         if machine.role is Role.NODE:
             own["unit-files.txt"] = _units()
-            own["portblock.txt"] = _agent(patched=config.guest.portblock_patched)
+            own["portblock.txt"] = _agent(patched=UNPATCHED not in seeds[machine.name].base.files)
         absent = [name for name in (*_NAMES.values(), *_NOT_YET) if not _has(own, name)]
         own[ABSENT] = "".join(f"{name}\n" for name in absent).encode()
         files[machine.name] = own

@@ -7,6 +7,7 @@ that was killed goes on where it was.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -46,9 +47,22 @@ class Control:
 
 def launch(arguments: Sequence[str]) -> int:
     """``harness`` with these arguments in a process of its own; its exit code."""
-    return subprocess.run(
-        [sys.executable, "-B", "-m", "harness", *arguments], check=False, cwd=PROJECT
-    ).returncode
+    return run_to_its_end([sys.executable, "-B", "-m", "harness", *arguments])
+
+
+def run_to_its_end(command: Sequence[str]) -> int:
+    """Run a command that cleans up after itself when it is interrupted; its exit code.
+
+    subprocess.run would kill it a quarter of a second after an interrupt, and its lab would stay.
+    In a process group of its own it is told once, by us, and has the time that it takes.
+    """
+    process = subprocess.Popen(command, cwd=PROJECT, process_group=0)
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
 
 
 class Campaign:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ from harness.mutants.model import MUTANTS, Mutant, check_scenarios, load_mutant,
 from harness.mutants.score import Fate, Score, Trial, judge_trial, lines
 from harness.running import scenario_names
 from harness.session import RunOptions
+from harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,3 +252,39 @@ def test_a_control_that_is_not_valid_says_so(tmp_path: Path) -> None:
     assert campaign.control("A scenario").said == "INVALID"
     assert not campaign.control("A scenario").valid
     assert campaign.control("Another").said == "no verdict"
+
+
+_CHILD = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+folder = pathlib.Path(sys.argv[1])
+try:
+    (folder / "begun").touch()
+    time.sleep(600)
+except KeyboardInterrupt:
+    time.sleep(1)  # longer than subprocess.run would wait
+    (folder / "cleaned").touch()
+    sys.exit(20)
+"""
+_PARENT = """
+import signal, sys
+from harness.mutants.campaign import run_to_its_end
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+run_to_its_end([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_campaign_lets_its_run_clean_up(tmp_path: Path, number: int) -> None:
+    """It was killed once a quarter of a second after the interrupt, and its lab was left."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, _CHILD, str(tmp_path)],
+        cwd=PROJECT,
+        stderr=subprocess.DEVNULL,
+        # SIGINT may be ignored where tests run in the background, and is inherited so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+    wait_until("the child", lambda: "" if (tmp_path / "begun").exists() else "it", deadline_s=60)
+    parent.send_signal(number)
+    assert parent.wait(60) != 0
+    assert (tmp_path / "cleaned").exists()

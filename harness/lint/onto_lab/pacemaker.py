@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from harness.lint.formats.cib import INFINITY
 from harness.lint.formats.text import is_true, seconds
-from harness.lint.model import Place
 from harness.lint.onto_lab.membership import min_value
 from harness.lint.rules.constraints import PING
 from harness.lint.rules.resources import ADDRESSES, DRBD, LUN, PORTBLOCK, TARGET, serving_groups
@@ -170,10 +169,13 @@ def _portblock(sheet: Sheet, cib: Cib) -> None:
         sheet.leave(place, "portblock with one action alone", "the lab has both, or none")
     if used:
         outcome = sheet.judge("portblock-agent")
-        if outcome.seen:
-            agent = Place(sheet.cluster.nodes[0].portblock.name)
-            at = outcome.found[0].place if outcome.found else agent
-            sheet.set("guest.portblock_patched", not outcome.found, at)
+        for found in outcome.found[:1]:
+            sheet.leave(
+                found.place,
+                found.what,
+                "the lab's is mended: with this one the first start leaves the port shut, and no "
+                "cluster comes to be that could fail over",
+            )
 
 
 def _others(sheet: Sheet, cib: Cib) -> None:
