@@ -81,6 +81,11 @@ def harness(
         (["down"], "0 labs on this host", "--lab"),
         (["report", "/nonexistent"], "/nonexistent is not the folder of a run", ""),
         (["recheck", "/nonexistent"], "/nonexistent is not the folder of a run", ""),
+        (["seed", "/nonexistent"], "/nonexistent is not the folder of a run", ""),
+        (["tally", __file__], "test_command_line.py is not the folder of a run", ""),
+        (["tally", "--ledger", "/nonexistent/ledger"], "there is no ledger /nonexist", "first run"),
+        (["mutants", "--score", "--ledger", "/nonexistent/ledger"], "there is no led", "first run"),
+        (["mutants", "--ledger", __file__], "test_command_line.py, line 1", "one JSON object"),
     ],
 )
 def test_bad_input_is_one_line_a_hint_and_21(
