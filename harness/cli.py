@@ -340,14 +340,19 @@ def status(cache: CacheOption = None) -> None:
                 console.print(f"  libvirt: {lab.host.uri}", markup=False)
 
 
-@app.command()
+# The options of a guest's command are not ours: crm_mon -1rf.
+@app.command(context_settings={"ignore_unknown_options": True})
 def ssh(
     node: Annotated[str, typer.Argument(help="alpha, bravo or client")],
     command: Annotated[list[str] | None, typer.Argument(help="Command; a shell if none.")] = None,
     lab: LabOption = None,
     cache: CacheOption = None,
 ) -> None:
-    """A shell in a guest, or one command."""
+    """A shell in a guest, or one command.
+
+    Options that are not below go to the command: harness ssh alpha crm_mon -1rf.
+    After -- all of them do: harness ssh alpha -- crm_mon --help.
+    """
     from harness.lab.lab import attach_host
     from harness.lab.topology import Link
 

@@ -24,6 +24,7 @@ from harness.errors import (
 from harness.lab import doctor
 from harness.lab.lab import KEPT
 from harness.lab.lease import try_lease
+from harness.lab.topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +81,11 @@ def harness(
         (["down"], "0 labs on this host", "--lab"),
         (["report", "/nonexistent"], "/nonexistent is not the folder of a run", ""),
         (["recheck", "/nonexistent"], "/nonexistent is not the folder of a run", ""),
+        (["seed", "/nonexistent"], "/nonexistent is not the folder of a run", ""),
+        (["tally", __file__], "test_command_line.py is not the folder of a run", ""),
+        (["tally", "--ledger", "/nonexistent/ledger"], "there is no ledger /nonexist", "first run"),
+        (["mutants", "--score", "--ledger", "/nonexistent/ledger"], "there is no led", "first run"),
+        (["mutants", "--ledger", __file__], "test_command_line.py, line 1", "one JSON object"),
     ],
 )
 def test_bad_input_is_one_line_a_hint_and_21(
@@ -324,6 +330,40 @@ def test_a_lab_that_is_not_there(harness: Harness, arguments: list[str], says: s
     assert first.startswith("error: ")
     assert says in first
     assert second.startswith(("hint: harness status", "hint: start one"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["alpha", "crm_mon", "-1rf"], ["crm_mon", "-1rf"]),
+        (["alpha", "--lab", "lab0", "ls", "--all", "-l", "/"], ["ls", "--all", "-l", "/"]),
+        (["alpha", "--", "crm_mon", "--help"], ["crm_mon", "--help"]),
+        (["alpha"], []),
+    ],
+)
+def test_a_guest_s_command_keeps_its_options(
+    harness: Harness,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    asked: list[str],
+) -> None:
+    class Host:
+        topology = Topology(0)
+        lab_path = "/lab"
+
+        def inside(self, *command: str) -> list[str]:
+            return list(command)
+
+    def execute(_name: str, command: list[str]) -> None:
+        raise HarnessError(json.dumps(command), hint="")
+
+    (cache / "labs" / "lab0").mkdir(parents=True)
+    monkeypatch.setattr("harness.lab.lab.attach_host", lambda _cache, _folder: Host())
+    monkeypatch.setattr(os, "execvp", execute)
+    _code, _out, err = harness("ssh", *arguments)
+    command = json.loads(err.removeprefix("error: "))
+    assert command[command.index("-o") :][5:] == asked
 
 
 @pytest.mark.parametrize(

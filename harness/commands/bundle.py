@@ -52,6 +52,8 @@ def bundle(
     if output is None:
         more = f"-{re.sub('[^a-z0-9]+', '-', scenario.lower()).strip('-')}" if scenario else ""
         output = Path(f"{bundle_name(run_folder)}{more}.tar.gz")
+    if not output.parent.is_dir():
+        raise BadInputError(f"no folder {output.parent}", hint="-o names a file in one that exists")
     try:
         made = make_bundle(run_folder, output, scenario=scenario, limit=most)
     except OSError as error:

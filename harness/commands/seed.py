@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.stored import needs_run
 from harness.errors import BadInputError, ExitCode
 from harness.lab.paths import PROJECT
 
@@ -52,6 +53,8 @@ def seed(
 
     if record and run_folder is None:
         raise BadInputError("--record of which run?", hint="harness seed reports/<run> --record")
+    if run_folder is not None:
+        needs_run(run_folder)
     known = what_there_is()
     text = DOCUMENT.read_text(encoding="utf-8")
     try:

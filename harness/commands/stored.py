@@ -18,8 +18,14 @@ def needs_run(folder: Path) -> None:
         BadInputError: it is not; the hint names the last one that there is.
     """
     if not (folder / "evidence").is_dir():
-        runs = sorted(path.parent.name for path in REPORTS.glob("*/evidence"))
+        newest = newest_run()
         raise BadInputError(
-            f"{folder} is not the folder of a run",
-            hint=f"the last one is reports/{runs[-1]}" if runs else "there is none yet",
+            f"{folder} is not the folder of a run: it has no folder evidence/",
+            hint=f"the last one is reports/{newest.name}" if newest else "there is none yet",
         )
+
+
+def newest_run() -> Path | None:
+    """The run in ``reports/`` that was worked on last, if there is any."""
+    runs = sorted(REPORTS.glob("*/evidence"), key=lambda path: path.stat().st_mtime_ns)
+    return runs[-1].parent if runs else None

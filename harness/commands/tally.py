@@ -32,15 +32,15 @@ def tally(
     With --ledger, runs add up that are not here any more: a run's evidence can
     go once it is in the ledger. What was judged counts, whatever it came to.
     """
-    from harness.report.ledger import record
+    from harness.report.ledger import needs_ledger, record
     from harness.report.tally import Judged, judged_in, tally, tally_lines
     from harness.resuming import code_hash
 
-    folders = run_folders or []
-    if not folders and ledger is None:
+    if not run_folders and ledger is None:
         raise BadInputError("add up which runs?", hint="harness tally reports/*")
-    for folder in folders:
-        needs_run(folder)
+    folders = _runs(run_folders or [])
+    if not folders and ledger is not None:
+        needs_ledger(ledger, Judged)
     judged, notes = judged_in(folders)
     if ledger is not None:
         # What has no verdict can be run again when its run goes on; until then the note counts.
@@ -55,6 +55,21 @@ def tally(
     if not tallies:
         print("nothing was judged")
     elif len(tallies) != 1:
-        print("not all runs are of the same code: none of them counts for another")
+        print(
+            "not all runs are of the same code, configuration and kind of emulation: none of them "
+            "counts for another"
+        )
     good = len(tallies) == 1 and tallies[0].all_valid(times) and not notes
     raise typer.Exit(int(ExitCode.VALID if good else ExitCode.INVALID))
+
+
+def _runs(paths: list[Path]) -> list[Path]:
+    """The folders of runs. Files beside them are left out: reports/* names the trend's page too.
+
+    Raises:
+        BadInputError: a folder is no run's, or there are only files.
+    """
+    folders = [path for path in paths if not path.is_file()]
+    for path in folders or paths:
+        needs_run(path)
+    return folders

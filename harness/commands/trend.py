@@ -128,8 +128,9 @@ def _chosen(runs: Sequence[RunLine], since: str, last: str) -> list[RunLine]:
 
 
 def _since_ns(runs: Sequence[RunLine], since: str) -> int:
-    if any(run.name == since for run in runs):
-        return min(run.started_ns for run in runs if run.name == since)
+    named = [run.started_ns for run in runs if _called(run, since)]
+    if named:
+        return min(named)
     try:
         day = datetime.fromisoformat(since)
     except ValueError:
@@ -139,10 +140,14 @@ def _since_ns(runs: Sequence[RunLine], since: str) -> int:
     return int(day.replace(tzinfo=day.tzinfo or UTC).timestamp()) * 1_000_000_000
 
 
+def _called(run: RunLine, name: str) -> bool:
+    """By its name or its folder's: they are two where a run was copied."""
+    return Path(name).name in (run.name, Path(run.folder).name)
+
+
 def _named(runs: Sequence[RunLine], name: str) -> RunLine:
-    name = Path(name).name
     for run in reversed(runs):
-        if name in (run.name, Path(run.folder).name):
+        if _called(run, name):
             return run
     raise BadInputError(
         f"no finished run called {name!r} in the database",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.commands.stored import newest_run
 from harness.errors import BadInputError
 from harness.lab.paths import REPORTS
 
@@ -47,9 +48,9 @@ def watch(
 
 
 def _newest() -> Path:
-    runs = sorted(REPORTS.glob("*/evidence"), key=lambda path: path.stat().st_mtime_ns)
-    if not runs:
+    newest = newest_run()
+    if newest is None:
         raise BadInputError(
             f"there is no run in {REPORTS}", hint="harness run begins one; or name its folder"
         )
-    return runs[-1].parent
+    return newest

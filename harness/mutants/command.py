@@ -69,8 +69,10 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         with it, and the check that must say so. One that another check catches counts as missed.
         """
         from harness.mutants.campaign import Campaign
+        from harness.mutants.ledger import Tried
         from harness.mutants.model import check_scenarios, load_mutants
         from harness.mutants.score import lines
+        from harness.report.ledger import record
         from harness.running import scenario_names
         from harness.session import RunOptions, new_run_folder
 
@@ -84,6 +86,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             if ledger is None:
                 raise BadInputError("--score of what?", hint="name the file with --ledger")
             raise typer.Exit(int(_score(chosen, ledger, times)))
+        if ledger is not None:
+            # Before anything runs: a try takes minutes, and would have nowhere to go.
+            record(ledger, (), Tried)
         place = Cache(cache.resolve()) if cache is not None else default_cache()
         everything = RunOptions(cache=place, everything=True)
         check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
@@ -112,11 +117,17 @@ def _score(chosen: list[Mutant], ledger: Path, times: int) -> ExitCode:
     """Print the score by a ledger; VALID if each was tried so often, and caught every time."""
     from harness.mutants.ledger import Tried, scores
     from harness.mutants.score import lines
-    from harness.report.ledger import read_ledger
+    from harness.report.ledger import needs_ledger
+    from harness.report.text import plural
     from harness.resuming import code_hash
 
-    found = scores(chosen, read_ledger(ledger, Tried), code_hash())
+    told = needs_ledger(ledger, Tried)
+    found = scores(chosen, told, code_hash())
     print(*lines(found), sep="\n")
+    names = {mutant.name for mutant in chosen}
+    asked = sum(line.mutant in names for line in told)
+    if other := asked - sum(len(one.trials) for one in found):
+        print(f"Not counted: {plural(other, 'run')} of other code or of another mutant's file")
     short = [one.mutant.name for one in found if len(one.tries) < times]
     if short:
         print(f"Tried less than {times} times: {', '.join(short)}")

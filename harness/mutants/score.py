@@ -117,6 +117,9 @@ def lines(scores: Iterable[Score]) -> list[str]:
     everything = list(scores)
     for one in everything:
         mutant = one.mutant
+        if not one.tries:
+            told.append(f"UNTRIED {mutant.name} (expected: {' or '.join(mutant.caught_by)})")
+            continue
         mark = "CAUGHT" if one.perfect else "MISSED"
         by = sorted({slug for trial in one.trials for slug in trial.by})
         coin = (

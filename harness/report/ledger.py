@@ -47,20 +47,36 @@ def read_ledger(path: Path, kind: type[L]) -> list[L]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} cannot be read: {error}") from error
     found: dict[tuple[object, ...], L] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
+    # By this sign alone: what splitlines() takes for an end of line may stand in a name.
+    for number, raw in enumerate(text.removesuffix("\n").split("\n") if text else [], 1):
         try:
             line = kind.model_validate_json(raw)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"
+            hint = "a ledger has one JSON object on each line; is it another kind of ledger?"
+            if number > text.count("\n"):
+                hint = "its end is missing: a process was killed as it wrote it. Remove that line"
             raise BadInputError(
-                f"{path}, line {number}: {where}: {first['msg']}",
-                hint="a ledger has one JSON object on each line; is it another kind of ledger?",
+                f"{path}, line {number}: {where}: {first['msg']}", hint=hint
             ) from error
         if line.key in found:
             raise BadInputError(f"{path}, line {number}: it says a second time what it is of")
         found[line.key] = line
     return list(found.values())
+
+
+def needs_ledger(path: Path, kind: type[L]) -> list[L]:
+    """The lines of a ledger that has to be there: of one that is not, nothing can be told.
+
+    Raises:
+        BadInputError: there is no such file, or it is no such ledger.
+    """
+    if not path.exists():
+        raise BadInputError(
+            f"there is no ledger {path}", hint="it begins with the first run that is added to it"
+        )
+    return read_ledger(path, kind)
 
 
 def record(path: Path, lines: Iterable[L], kind: type[L]) -> list[L]:
@@ -71,8 +87,8 @@ def record(path: Path, lines: Iterable[L], kind: type[L]) -> list[L]:
     Raises:
         BadInputError: the file is no such ledger, or it says something else of the same.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Opened for appending, so that a kill -9 leaves at worst a last line that is not whole.
         file = path.open("a", encoding="utf-8")
     except OSError as error:

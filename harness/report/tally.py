@@ -14,7 +14,7 @@ from harness.evidence.files import read_json
 from harness.evidence.model import EvidenceError
 from harness.evidence.phases import Phase, seconds_by_phase, spans_of
 from harness.report.ledger import Line
-from harness.report.text import one_line
+from harness.report.text import one_line, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -201,7 +201,7 @@ def tally_lines(tallies: list[CodeTally], notes: list[str]) -> list[str]:
     """A table for each code, in words and columns."""
     lines: list[str] = []
     for own in tallies:
-        lines.append(f"code {own.code}, {own.accelerator}: {len(own.runs)} runs")
+        lines.append(f"code {own.code}, {own.accelerator}: {plural(len(own.runs), 'run')}")
         lines.append(
             f"{'runs':>5} {'VALID':>6} {'INCONCL.':>9} {'INVALID':>8}  "
             f"{'stall s, least to most':>24} {'bound':>6}  scenario"

@@ -84,9 +84,17 @@ def test_the_score_of_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     mutant, ledger = written(tmp_path), tmp_path / "ledger"
     monkeypatch.setattr("harness.mutants.model.load_mutants", lambda _names: [mutant])
     asked = ["mutants", "--score", "--ledger", str(ledger), "--times"]
+    ledger.touch()
     result = CliRunner().invoke(app, [*asked, "1"])
     assert result.exit_code == 1
+    assert "UNTRIED wrong (expected: stall or io-errors)" in result.output
     assert "Tried less than 1 times: wrong" in result.output
+    monkeypatch.setattr(campaigns, "code_hash", lambda: "01d")
+    campaign(tmp_path / "0", ledger, [INVALID]).mutant(mutant, 1)
+    monkeypatch.setattr(campaigns, "code_hash", code_hash)
+    result = CliRunner().invoke(app, [*asked, "1"])
+    assert result.exit_code == 1
+    assert "Not counted: 1 run of other code" in result.output
     campaign(tmp_path / "1", ledger, [INVALID]).mutant(mutant, 1)
     result = CliRunner().invoke(app, [*asked, "1"])
     assert result.exit_code == 0, result.output

@@ -16,7 +16,7 @@ import pytest
 from harness import cli
 from harness.checks import judge
 from harness.checks.verdict import Verdict, read_run_verdicts, write_run_verdicts
-from harness.commands.bundle import _bytes
+from harness.commands.bundle import _bytes, bundle
 from harness.errors import BadInputError, HarnessError
 from harness.report import write_report
 from harness.report.bundle import bundle_name, make_bundle, redact
@@ -391,3 +391,10 @@ def test_nothing_in_memory_at_once(tmp_path: Path) -> None:
     with Spool(tmp_path, 1_000_000_000) as spool:
         packed = spool.pack("zeros", pieces())
     assert (packed.size, packed.length < 200_000) == (64 << 20, True)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run" / "evidence").mkdir(parents=True)
+    with pytest.raises(BadInputError) as raised:
+        bundle(tmp_path / "run", output=tmp_path / "none" / "b.tar.gz")
+    assert raised.value.message == f"no folder {tmp_path / 'none'}"

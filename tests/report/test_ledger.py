@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import BadInputError
-from harness.report.ledger import Line, read_ledger, record
+from harness.report.ledger import Line, needs_ledger, read_ledger, record
 from harness.report.tally import Judged, judged_in
 from harness.resuming import code_hash
 from tests.report.test_tally import INCONCLUSIVE, INVALID, VALID, run
@@ -68,8 +68,15 @@ def test_a_line_that_a_kill_cut_is_told(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     record(path, [A, B], Of)
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(BadInputError, match="line 2"):
+    with pytest.raises(BadInputError, match="line 2") as raised:
         read_ledger(path, Of)
+    assert "Remove that line" in raised.value.hint
+
+
+def test_what_only_looks_like_an_end_of_line(tmp_path: Path) -> None:
+    odd = Of(name="a\u2028b\x85c", value=1)
+    record(tmp_path / "ledger", [odd, B], Of)
+    assert read_ledger(tmp_path / "ledger", Of) == [odd, B]
 
 
 def test_no_file_of_text(tmp_path: Path) -> None:
@@ -78,6 +85,10 @@ def test_no_file_of_text(tmp_path: Path) -> None:
         read_ledger(tmp_path / "ledger", Of)
     with pytest.raises(BadInputError, match="cannot be written"):
         record(tmp_path, [A], Of)
+    with pytest.raises(BadInputError, match="cannot be written"):
+        record(tmp_path / "ledger" / "below", [A], Of)
+    with pytest.raises(BadInputError, match="there is no ledger"):
+        needs_ledger(tmp_path / "none", Of)
 
 
 def test_runs_add_up_that_are_not_here_any_more(tmp_path: Path) -> None:

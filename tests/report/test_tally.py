@@ -88,7 +88,7 @@ def test_another_code_is_never_added(tmp_path: Path) -> None:
     assert [one.scenarios["Power"].runs for one in found] == [1, 1]
     result = CliRunner().invoke(app, ["tally", *map(str, folders)])
     assert result.exit_code == 1
-    assert "not all runs are of the same code" in result.output
+    assert "not all runs are of the same code, configuration" in result.output
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,16 @@ def test_a_run_that_cannot_be_read(tmp_path: Path) -> None:
     found, notes = tally([tmp_path / "1"])
     assert found == []
     assert "no run.json" in notes[0]
+
+
+def test_files_beside_the_runs_are_left_out(tmp_path: Path) -> None:
+    folder = run(tmp_path / "1", {"Power": VALID})
+    (tmp_path / "trend.sqlite").write_bytes(b"")
+    (tmp_path / "index.html").write_text("")
+    result = CliRunner().invoke(app, ["tally", *map(str, sorted(tmp_path.iterdir()))])
+    assert result.exit_code == 0, result.output
+    assert "tcg: 1 run\n" in result.output
+    (tmp_path / "empty").mkdir()
+    result = CliRunner().invoke(app, ["tally", str(folder), str(tmp_path / "empty")])
+    assert result.exit_code == 1
+    assert "not the folder of a run" in str(result.exception)

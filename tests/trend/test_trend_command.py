@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -175,6 +176,14 @@ def test_after_a_change_that_was_meant(tmp_path: Path, since: str) -> None:
     code, said = trend(tmp_path, "--gate", "--since", since)
     assert code == 0
     assert "no scenario has 7 results under these conditions yet (4 runs)" in said
+
+
+def test_a_copied_run_is_named_by_its_folder(tmp_path: Path) -> None:
+    ten_nights(tmp_path, slow_from=6)
+    shutil.move(tmp_path / "night-06", tmp_path / "copied")
+    for name in ("copied", f"{tmp_path}/copied/"):
+        assert trend(tmp_path, "--gate", "--since", name)[0] == 0
+        assert "gate on night-06" in trend(tmp_path, "--gate", "--run", name)[1]
 
 
 @pytest.mark.parametrize(
