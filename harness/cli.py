@@ -220,9 +220,10 @@ def nightly(
 ) -> None:
     """Run all scenarios, or go on with that, in as many parts as it takes.
 
-    The run is reports/nightly-CODE, where CODE is the hash of everything that a result depends on:
-    parts of other code are never merged. What was judged is not run again, whatever the verdict;
-    what was cut short is. Run it again after an interruption, a kill, or the end of a budget.
+    The run is reports/nightly-CODE, where CODE is the hash of everything that a
+    result depends on: parts of other code are never merged. What was judged is
+    not run again, whatever the verdict; what was cut short is. Run it again after
+    an interruption, a kill, or the end of a budget.
     """
     from harness.resuming import code_hash
     from harness.running import list_scenarios

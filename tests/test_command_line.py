@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -471,3 +472,9 @@ def test_help_names_every_command_and_exit_code(harness: Harness) -> None:
     codes = " ".join(out.split())
     for value in ("0 valid", "1 invalid", "10 inconclusive", "20 error", "21 something"):
         assert value in codes
+
+
+def test_help_is_not_broken_within_its_lines() -> None:
+    for command in cli.app.registered_commands:
+        _summary, *lines = (inspect.getdoc(command.callback) or "").splitlines()
+        assert all(len(line) <= 78 for line in lines), f"{command.callback}: 80 columns, less two"

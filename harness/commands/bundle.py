@@ -35,15 +35,16 @@ def bundle(
 ) -> None:
     """Pack a stored run's evidence into one archive, to attach to a ticket or judge elsewhere.
 
-    In it is what the verdicts rest on (timeline, fio's results and logs, both replicas' digests and
-    metadata, states before and after, versions) and the consoles. Secrets are replaced: keys,
-    DRBD's, CHAP's and other passwords, tokens. bundle.json tells what is in it, what was left out
-    and why.
+    In it is what the verdicts rest on (timeline, fio's results and logs, both
+    replicas' digests and metadata, states before and after, versions) and the
+    consoles. Secrets are replaced: keys, DRBD's, CHAP's and other passwords,
+    tokens. bundle.json tells what is in it, what was left out and why.
 
     Elsewhere: tar xf RUN.tar.gz && harness recheck RUN
 
-    What is needed to judge again is never left out: if it does not fit, the command fails and names
-    the least limit. Consoles and the like are kept as room allows, those of failures the longest.
+    What is needed to judge again is never left out: if it does not fit, the
+    command fails and names the least limit. Consoles and the like are kept as
+    room allows, those of failures the longest.
     """
     from harness.report.bundle import bundle_name, make_bundle, megabytes
 

@@ -44,8 +44,9 @@ def report(
 ) -> None:
     """Write a stored run's report again from its evidence and verdicts.
 
-    Written are index.html for people, and for machines junit.xml, cucumber.json, run-report.json
-    and verdicts.json. Nothing is judged anew: that is harness recheck.
+    Written are index.html for people, and for machines junit.xml, cucumber.json,
+    run-report.json and verdicts.json. Nothing is judged anew: that is harness
+    recheck.
 
     Exit codes: as harness run would have had it (0 valid, 1 invalid, 10
     inconclusive, 20 error of the harness).

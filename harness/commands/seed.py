@@ -33,7 +33,8 @@ def seed(
 ) -> None:
     """Resolve every reference of docs/seed.md: did what stands for a point of the post pass?
 
-    Exit codes: 0 all points passed, 1 one failed, 10 one is not in that run or not measured.
+    Exit codes: 0 all points passed, 1 one failed, 10 one is not in that run or
+    not measured.
     """
     from datetime import datetime
 

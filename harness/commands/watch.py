@@ -22,9 +22,10 @@ def watch(
 ) -> None:
     """Serve a run that goes on, and its report as far as it has come, on loopback.
 
-    Shows the scenario, its step, the faults that are active, the writes per second, the longest
-    stall so far and what both nodes are. Reads the run's evidence and nothing else: the guests do
-    not notice. Ctrl-C ends it; the run goes on.
+    Shows the scenario, its step, the faults that are active, the writes per
+    second, the longest stall so far and what both nodes are. Reads the run's
+    evidence and nothing else: the guests do not notice. Ctrl-C ends it; the run
+    goes on.
     """
     from harness.report.live.serve import WatchServer
 

@@ -128,10 +128,11 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
     ) -> None:
         """Search beyond the written scenarios: draw schedules of overlapping faults, run them.
 
-        Each is a feature file below scenarios/schedules that harness replay runs again. It keeps
-        within what the cluster is designed to survive, so that whatever check fails is a finding.
-        One that fails is shrunk to a minimal one. The same seed draws the same schedules;
-        docs/exploring.md says how to read them.
+        Each is a feature file below scenarios/schedules that harness replay runs
+        again. It keeps within what the cluster is designed to survive, so that
+        whatever check fails is a finding. One that fails is shrunk to a minimal one.
+        The same seed draws the same schedules; docs/exploring.md says how to read
+        them.
         """
         from harness.explore.coverage import CoverageStore
         from harness.explore.exploration import Exploration, Plan
@@ -194,8 +195,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
     ) -> None:
         """Run a saved schedule, or any feature file of one scenario, exactly as it is written.
 
-        With --times the runs are compared: roles, connections and disks of DRBD, membership and
-        moves as a sequence for each node and resource, and what differs where they do.
+        With --times the runs are compared: roles, connections and disks of DRBD,
+        membership and moves as a sequence for each node and resource, and what
+        differs where they do.
         """
         from harness.explore.replay import Origin, check_feature, lines
         from harness.explore.replay import replay as replay_it

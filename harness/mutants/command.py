@@ -65,8 +65,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
     ) -> None:
         """Plant misconfigurations and see that each is caught, by the check that should catch it.
 
-        Each mutant is a file below scenarios/mutants: a configuration, the scenario that must fail
-        with it, and the check that must say so. One that another check catches counts as missed.
+        Each mutant is a file below scenarios/mutants: a configuration, the scenario
+        that must fail with it, and the check that must say so. One that another check
+        catches counts as missed.
         """
         from harness.mutants.campaign import Campaign
         from harness.mutants.ledger import Tried

@@ -124,7 +124,7 @@ def record_of(
         code, accelerator = str(facts["code"]), str(facts["accelerator"])
         config, command = facts["config"], str(facts["command"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{run_folder}: no run.json that can be read ({error!r})") from error
+        raise RecordError(f"{run_folder}: no run.json that can be read: {error}") from error
     if config != dict(reference):
         raise RecordError(f"{run_folder} is not a run of the reference configuration")
     if "--max-stall" in command:

@@ -122,7 +122,7 @@ def judged_in(run_folders: Iterable[Path]) -> tuple[list[Judged], list[str]]:
             # Resolved, as a run's name is its folder's, however that was written down.
             run = _Run(str(facts["code"]), digest, str(facts["accelerator"]), folder.resolve().name)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            notes.append(f"{folder}: no run.json that can be read ({one_line(repr(error), 80)})")
+            notes.append(f"{folder}: no run.json that can be read: {_why(error)}")
             continue
         attempts = sorted((folder / "evidence").glob("*/"))
         for evidence in superseded(folder):
@@ -150,6 +150,15 @@ def tally(judged: Iterable[Judged]) -> list[CodeTally]:
         if one.bound_s is not None:
             scenario.bound_s = max(one.bound_s, scenario.bound_s or 0.0)
     return list(tallies.values())
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a file of JSON, in words."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, TypeError | AttributeError):
+        return "it is no object of a run"
+    return one_line((isinstance(error, OSError) and error.strerror) or str(error), 80)
 
 
 class _Run(NamedTuple):

@@ -326,7 +326,12 @@ def test_mistakes(harness: Callable[..., tuple[int, str]], tmp_path: Path) -> No
     assert (code, "--record of which run?" in said) == (21, True)
     code, said = harness(str(tmp_path / "nothing"))
     assert code == 21
-    assert "no run.json that can be read" in " ".join(said.split())
+    assert "is not the folder of a run" in " ".join(said.split())
+    (tmp_path / "torn" / "evidence").mkdir(parents=True)
+    (tmp_path / "torn" / "run.json").touch()
+    code, said = harness(str(tmp_path / "torn"))
+    assert code == 21
+    assert "no run.json that can be read: Expecting value" in " ".join(said.split())
     (tmp_path / "docs/seed.md").write_text(DOCUMENT.replace("A cut", "A cat"))
     code, said = harness()
     assert (code, "there is no scenario: A cat" in said) == (21, True)

@@ -119,3 +119,20 @@ def test_files_beside_the_runs_are_left_out(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["tally", str(folder), str(tmp_path / "empty")])
     assert result.exit_code == 1
     assert "not the folder of a run" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "read: Expecting value"),
+        ("{}", "read: it has no 'command'"),
+        ("[]", "read: it is no object of a run"),
+        (None, "read: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_with_run_json_is_told_in_words(
+    tmp_path: Path, text: str | None, says: str
+) -> None:
+    if text is not None:
+        (tmp_path / "run.json").write_text(text)
+    assert says in judged_in([tmp_path])[1][0]
