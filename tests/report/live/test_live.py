@@ -294,7 +294,7 @@ def test_the_report_grows_with_the_verdicts(growing: Growing, tmp_path: Path) ->
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.commands.watch.REPORTS", tmp_path)
+    monkeypatch.setattr("harness.commands.stored.REPORTS", tmp_path)
     outcome = CliRunner().invoke(app, ["watch"])
     assert "there is no run in" in str(outcome.exception)
     outcome = CliRunner().invoke(app, ["watch", str(tmp_path / "absent")])
@@ -306,7 +306,7 @@ def test_the_newest_run_is_watched_and_a_taken_port_is_told(
 ) -> None:
     (tmp_path / "old" / "evidence").mkdir(parents=True)
     taken = WatchServer(tmp_path / "old")
-    monkeypatch.setattr("harness.commands.watch.REPORTS", tmp_path)
+    monkeypatch.setattr("harness.commands.stored.REPORTS", tmp_path)
     try:
         outcome = CliRunner().invoke(app, ["watch", "--port", taken.url.split(":")[2].strip("/")])
     finally:
