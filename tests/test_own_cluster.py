@@ -14,7 +14,8 @@ from harness.errors import BadInputError
 from harness.lab.paths import Cache
 from harness.report.workedon import MAPPING, foreign
 from harness.timing import PROFILES
-from tests.lint.test_onto_lab import POST, lay
+from tests.lint.reference import lay_out
+from tests.lint.test_onto_lab import POST
 from tests.report import build
 from tests.report.pages import page_of
 from tests.test_command_line import cache as cache
@@ -69,7 +70,7 @@ def test_a_run_keeps_the_mapping(tmp_path: Path, cache: Path) -> None:
     assert (told["source"], told["accelerator"]) == ("the-post", "tcg")
     # Going on with the same is fine; with another it is not the same run.
     assert prepare(POST, run, place, "tcg") == path
-    other = lay(configured_files(ClusterConfig()), tmp_path / "other")
+    other = lay_out(configured_files(ClusterConfig()), tmp_path / "other")
     with pytest.raises(BadInputError, match="another configuration"):
         prepare(other, run, place, "tcg")
 

@@ -46,6 +46,16 @@ def add(files: Files, name: str, content: str, *machines: str) -> None:
         files[machine][ABSENT] = "".join(f"{n}\n" for n in gone).encode()
 
 
+def lay_out(files: Files, folder: Path) -> Path:
+    """Write the files as ``harness lint --from`` takes them; the folder."""
+    for machine, own in files.items():
+        for name, content in own.items():
+            path = folder / machine / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return folder
+
+
 def outcome(files: Files, rule: str) -> Outcome:
     return ALL_RULES[rule].run(cluster_of(files))
 

@@ -14,8 +14,7 @@ from harness.lab.paths import PROJECT
 from harness.lint import ALL_RULES, cluster_of, lint
 from harness.lint.telling import as_json, exit_code, lines, rule_table
 from harness.mutants.model import MUTANTS
-from tests.lint.reference import edit, reference
-from tests.lint.test_folder import lay_out
+from tests.lint.reference import edit, lay_out, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,20 +14,10 @@ from harness.lint.archive import read_archive
 from harness.lint.folder import ABSENT
 from harness.lint.formats.text import FormatError
 from harness.lint.model import Kind, State
-from tests.lint.reference import edit, found, outcome, reference
+from tests.lint.reference import edit, found, lay_out, outcome, reference
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from harness.lint import Files
-
-
-def lay_out(files: Files, folder: Path) -> None:
-    for machine, own in files.items():
-        for name, content in own.items():
-            path = folder / machine / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
 
 
 def test_a_folder_says_what_its_files_say(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from harness.lab.paths import PROJECT
 from harness.lint.onto_lab.telling import as_toml, changed, left_lines, summary_lines
 from harness.mutants.model import MUTANTS
 from harness.timing import PROFILES
+from tests.lint.reference import edit, lay_out
 
 if TYPE_CHECKING:
     from harness.lint import Files
@@ -28,18 +29,9 @@ KVM, TCG = PROFILES["kvm"], PROFILES["tcg"]
 POST = PROJECT / "docs" / "examples" / "the-post"
 
 
-def lay(files: Files, folder: Path) -> Path:
-    for machine, own in files.items():
-        for name, content in own.items():
-            path = folder / machine / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    return folder
-
-
 def back(config: ClusterConfig, folder: Path) -> ClusterConfig:
     """The configuration that comes back from the files of one."""
-    sheet = mapped(lay(configured_files(config), folder / "files"), config.timing.name)
+    sheet = mapped(lay_out(configured_files(config), folder / "files"), config.timing.name)
     write_configuration(sheet, folder / "own.toml")
     assert not sheet.left
     return load_config(folder / "own.toml", config.timing)
@@ -50,17 +42,9 @@ def files() -> Files:
     return configured_files(ClusterConfig(timing=KVM))
 
 
-def edit(files: Files, machine: str, name: str, *changes: tuple[str, str]) -> None:
-    text = files[machine][name].decode()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    files[machine][name] = text.encode()
-
-
 def test_the_reference_comes_back(tmp_path: Path) -> None:
     config = ClusterConfig(timing=KVM)
-    sheet = mapped(lay(configured_files(config), tmp_path), "kvm")
+    sheet = mapped(lay_out(configured_files(config), tmp_path), "kvm")
     assert ClusterConfig.model_validate(nested(sheet)) == config
     assert changed(sheet) == []
     assert left_lines(sheet) == []
@@ -71,7 +55,7 @@ def test_the_reference_comes_back(tmp_path: Path) -> None:
 def test_every_mutant_comes_back(mutant: Path, tmp_path: Path) -> None:
     """A mistake in somebody's files is the lab's mistake, and only that one."""
     config = load_config(mutant, KVM)
-    sheet = mapped(lay(configured_files(config), tmp_path / "files"), "kvm")
+    sheet = mapped(lay_out(configured_files(config), tmp_path / "files"), "kvm")
     write_configuration(sheet, tmp_path / "own.toml")
     found = load_config(tmp_path / "own.toml", KVM)
     # Files that are put over others are no setting.
@@ -108,7 +92,7 @@ def test_configurations_come_back(config: ClusterConfig) -> None:
 
 
 def test_longer_timeouts_for_slower_guests(files: Files, tmp_path: Path) -> None:
-    lay(files, tmp_path)
+    lay_out(files, tmp_path)
     real, slow = mapped(tmp_path, "kvm"), mapped(tmp_path, "tcg")
     assert ClusterConfig.model_validate(nested(real)).timing == KVM
     assert ClusterConfig.model_validate(nested(slow)).timing == TCG
@@ -117,8 +101,8 @@ def test_longer_timeouts_for_slower_guests(files: Files, tmp_path: Path) -> None
 
 
 def test_a_short_patience_stays_a_short_one(files: Files, tmp_path: Path) -> None:
-    edit(files, "client", "iscsid.conf", ("replacement_timeout = 180", "replacement_timeout = 5"))
-    sheet = mapped(lay(files, tmp_path), "tcg")
+    edit(files, "iscsid.conf", "replacement_timeout = 180", "replacement_timeout = 5")
+    sheet = mapped(lay_out(files, tmp_path), "tcg")
     assert sheet.settings["timing", "replacement_timeout_s"].value == 12
 
 
@@ -148,14 +132,14 @@ def test_what_nobody_says_is_the_programs_default(
 ) -> None:
     file, old, new, _ = change
     for node in ("alpha", "bravo"):
-        edit(files, node, file, (old, new))
-    sheet = mapped(lay(files, tmp_path), "kvm")
+        edit(files, file, old, new, node)
+    sheet = mapped(lay_out(files, tmp_path), "kvm")
     assert sheet.settings[tuple(name.split("."))].value == value
 
 
 def test_one_resource_that_differs_is_the_one_to_look_at(files: Files, tmp_path: Path) -> None:
-    edit(files, "bravo", "drbd.d/r1.res", ("device ", "net { protocol A; }\n    device "))
-    sheet = mapped(lay(files, tmp_path), "kvm")
+    edit(files, "drbd.d/r1.res", "device ", "net { protocol A; }\n    device ", "bravo")
+    sheet = mapped(lay_out(files, tmp_path), "kvm")
     setting = sheet.settings["drbd", "protocol"]
     assert setting.value == "A"
     assert setting.note == "C, A in different places"
@@ -163,7 +147,7 @@ def test_one_resource_that_differs_is_the_one_to_look_at(files: Files, tmp_path:
 
 
 def left(files: Files, folder: Path) -> list[str]:
-    return left_lines(mapped(lay(files, folder), "kvm"))
+    return left_lines(mapped(lay_out(files, folder), "kvm"))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +185,7 @@ def test_what_the_lab_does_not_have_is_said(
     files: Files, tmp_path: Path, machine: str, file: str, old: str, new: str, says: str
 ) -> None:
     """And nothing of it is an error: the rest is run."""
-    edit(files, machine, file, (old, new))
+    edit(files, file, old, new, machine)
     told = left(files, tmp_path)
     assert any(says in line for line in told), told
     load_config(None, KVM)
@@ -209,10 +193,10 @@ def test_what_the_lab_does_not_have_is_said(
 
 def test_what_is_missing_is_assumed_and_said(files: Files, tmp_path: Path) -> None:
     del files["client"]
-    edit(files, "alpha", "crm.txt", ("example:client", "example:theirs"))
+    edit(files, "crm.txt", "example:client", "example:theirs", "alpha")
     for name in [name for name in files["alpha"] if name.startswith("networkd/")]:
         del files["alpha"][name]
-    sheet = mapped(lay(files, tmp_path), "kvm")
+    sheet = mapped(lay_out(files, tmp_path), "kvm")
     told = "\n".join(left_lines(sheet))
     assert "no initiator's files" in told
     assert "alpha/networkd/ was not collected" in told
@@ -222,13 +206,13 @@ def test_what_is_missing_is_assumed_and_said(files: Files, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_two_nodes(files: Files, tmp_path: Path, count: int) -> None:
-    lay(files, tmp_path)
+    lay_out(files, tmp_path)
     if count == 1:
         files = {name: own for name, own in files.items() if name != "bravo"}
     else:
         files = files | {"charly": files["bravo"]}
     with pytest.raises(BadInputError, match=f"this cluster {count}"):
-        mapped(lay(files, tmp_path / "files"), "kvm")
+        mapped(lay_out(files, tmp_path / "files"), "kvm")
 
 
 def test_a_ring_on_the_data_link_is_left(files: Files, tmp_path: Path) -> None:
@@ -236,17 +220,16 @@ def test_a_ring_on_the_data_link_is_left(files: Files, tmp_path: Path) -> None:
     data = next(line[8:].split("/")[0] for line in card.split("\n") if line.startswith("Address="))
     text = files["alpha"]["corosync.conf"].decode()
     old = next(line.split()[1] for line in text.split("\n") if "ring0_addr" in line)
-    edit(files, "alpha", "corosync.conf", (old, data))
-    sheet = mapped(lay(files, tmp_path), "kvm")
+    edit(files, "corosync.conf", old, data, "alpha")
+    sheet = mapped(lay_out(files, tmp_path), "kvm")
     assert sheet.settings["corosync", "rings"].value == ["drbd"]
     assert any("ring 0 on the data link" in line for line in left_lines(sheet))
 
 
 def test_hostile_text_stays_text(files: Files, tmp_path: Path) -> None:
-    edit(files, "alpha", "crm.txt", (
-        "property ", 'primitive bad ocf:heartbeat:"\x1b]0;x\x07' + "A" * 900 + '"\nproperty '
-    ))  # fmt: skip
-    sheet = mapped(lay(files, tmp_path), "kvm")
+    bad = 'primitive bad ocf:heartbeat:"\x1b]0;x\x07' + "A" * 900 + '"'
+    edit(files, "crm.txt", "property ", f"{bad}\nproperty ", "alpha")
+    sheet = mapped(lay_out(files, tmp_path), "kvm")
     text = as_toml(sheet)
     tomllib.loads(text)
     assert all(line.isprintable() and len(line) <= 310 for line in text.splitlines())
@@ -282,7 +265,7 @@ def test_any_bytes_give_a_mapping_or_the_typed_error(data: st.DataObject) -> Non
     files[machine][name] = content[:at] + data.draw(st.binary(max_size=40)) + content[at + 1 :]
     with tempfile.TemporaryDirectory() as folder:
         try:
-            sheet: Sheet = mapped(lay(files, Path(folder)), "kvm")
+            sheet: Sheet = mapped(lay_out(files, Path(folder)), "kvm")
         except BadInputError:
             return
     ClusterConfig.model_validate(nested(sheet))

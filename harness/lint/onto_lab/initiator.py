@@ -47,12 +47,12 @@ def map_initiator(sheet: Sheet) -> None:
 
 
 def _patience(sheet: Sheet, machine: Machine) -> None:
-    records = machine.records.value or []
-    settings, file = (records[0], machine.records.name) if records else (None, "")
-    if settings is None:
+    if records := machine.records.value:
+        settings, file = records[0], machine.records.name
+    elif (conf := sheet.look.need(machine.iscsid)) is not None:
         # A record is made from these when a target is found, and counts from then on.
-        settings, file = sheet.look.need(machine.iscsid), machine.iscsid.name
-    if settings is None:
+        settings, file = conf, machine.iscsid.name
+    else:
         return
     for name, key, default in _SETTINGS:
         given = settings.get(name)

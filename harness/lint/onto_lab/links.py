@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.lint.formats.host import starts_at_boot
 from harness.lint.model import Place
+from harness.lint.rules.links import configures
 from harness.lint.wiring import cib_place, ends, floating, network_of, replication_ends, rings
 
 if TYPE_CHECKING:
@@ -20,12 +20,8 @@ DATA, DRBD, MGMT = "data", "drbd", "mgmt"
 _DEFAULT_MTU = 1500
 _LEAST, _MOST = 576, 9000
 
-
-@dataclass(slots=True)
-class Wires:
-    """The lab's link that each network of the cluster stands for."""
-
-    link: dict[Network, str] = field(default_factory=dict)
+Wires = dict["Network", str]
+"""The lab's link that each network of the cluster stands for."""
 
 
 def links_of(sheet: Sheet) -> Wires:
@@ -34,7 +30,8 @@ def links_of(sheet: Sheet) -> Wires:
     Replication makes the DRBD link, the floating address the data link, a ring that is on neither
     the management link.
     """
-    wires, look = Wires(), sheet.look
+    wires: Wires = {}
+    look = sheet.look
     for node in sheet.cluster.nodes:
         for place, end in replication_ends(look, node) or []:
             _give(sheet, wires, end.interface.network, DRBD, place)
@@ -45,15 +42,15 @@ def links_of(sheet: Sheet) -> Wires:
             _give(sheet, wires, network, DATA, cib_place(look, f"primitive {name}"))
     for node in sheet.cluster.nodes:
         for ring in rings(look, node) or []:
-            if ring.end is not None and ring.end.interface.network not in wires.link:
+            if ring.end is not None and ring.end.interface.network not in wires:
                 _give(sheet, wires, ring.end.interface.network, MGMT, ring.place)
     return wires
 
 
 def _give(sheet: Sheet, wires: Wires, network: Network, link: str, place: Place) -> None:
-    known = wires.link.get(network)
-    if known is None and link not in wires.link.values():
-        wires.link[network] = link
+    known = wires.get(network)
+    if known is None and link not in wires.values():
+        wires[network] = link
     elif known is None:
         sheet.leave(place, f"network {network}", f"the lab has one {link} link, and that is taken")
     elif known != link:
@@ -81,14 +78,7 @@ def map_links(sheet: Sheet, wires: Wires) -> None:
                 sheet.leave(end.place, f"MTU {mtu} on the {link} link", least)
             elif mtu != sheet.mtu[link]:
                 sheet.set(f"guest.mtu.{name}.{link}", mtu, end.place)
-            configured = next(
-                (
-                    card
-                    for card in machine.configured.value or []
-                    if any(one.ip == end.interface.ip for one in card.addresses)
-                ),
-                None,
-            )
+            configured = configures(machine.configured.value or [], end)
             if configured is not None and configured.keeps_address is not None:
                 place = Place(configured.file, configured.line or None, f"card {configured.name}")
                 keeps.append((configured.keeps_address, place))
@@ -107,6 +97,6 @@ def map_links(sheet: Sheet, wires: Wires) -> None:
 
 def _of_lab(wires: Wires, found: Iterator[End]) -> Iterator[tuple[End, str]]:
     for end in found:
-        link = wires.link.get(end.interface.network)
+        link = wires.get(end.interface.network)
         if link is not None:
             yield end, link

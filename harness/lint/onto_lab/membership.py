@@ -24,6 +24,7 @@ _TOTEM = {"version", "cluster_name", "transport", "link_mode", "rrp_mode", "toke
           "crypto_cipher", "crypto_hash", "secauth", "keyfile", "config_version", "ip_version",
           "crypto_model"}  # fmt: skip
 _QUORUM = {"provider", "two_node", "wait_for_all", "expected_votes"}
+_RING = {"ringnumber", "linknumber", "bindnetaddr", "mcastaddr"}
 _MAPPED_SECTIONS = {"totem", "nodelist", "quorum", "logging"}
 
 
@@ -40,17 +41,10 @@ def map_membership(sheet: Sheet, wires: Wires) -> None:
         modes.append(_mode(sheet, node, conf))
         waits.append(_waits(sheet, node, conf))
         _others(sheet, node, conf)
-    # The shortest patience is the one that shows.
-    sheet.take("timing.corosync_token_ms", tokens, min_value)
+    sheet.take_least("timing.corosync_token_ms", tokens)
     sheet.take("corosync.link_mode", modes)
     sheet.take("corosync.wait_for_all", waits)
     _rings(sheet, wires)
-
-
-def min_value(given: object) -> Given:
-    """The least of some given numbers."""
-    assert isinstance(given, list)
-    return min(given, key=lambda one: one[0])  # type: ignore[no-any-return]
 
 
 def _rings(sheet: Sheet, wires: Wires) -> None:
@@ -60,7 +54,7 @@ def _rings(sheet: Sheet, wires: Wires) -> None:
             continue
         links: list[str] = []
         for ring in own:
-            link = wires.link.get(ring.end.interface.network) if ring.end is not None else None
+            link = wires.get(ring.end.interface.network) if ring.end is not None else None
             if link is None:
                 sheet.assume(f"{ring.place}: no card of {node.name} is known to have its address")
             elif link == DATA:
@@ -93,10 +87,12 @@ def _mode(sheet: Sheet, node: Machine, conf: Section) -> Given:
     setting = conf.find("totem.link_mode" if knet else "totem.rrp_mode")
     if not knet:
         transport = conf.find("totem.transport")
-        line = (transport or setting).line if (transport or setting) is not None else None  # type: ignore[union-attr]
-        what = f"transport {transport.value}" if transport is not None else "transport udp"
-        why = "the lab has knet, whose links stand for the rings of RRP"
-        sheet.leave(Place(node.corosync.name, line), what, why)
+        said = transport or setting
+        sheet.leave(
+            Place(node.corosync.name, said.line if said is not None else None),
+            f"transport {transport.value if transport is not None else 'udp'}",
+            "the lab has knet, whose links stand for the rings of RRP",
+        )
     if setting is None:
         return ("passive", None)
     place = Place(node.corosync.name, setting.line)
@@ -119,22 +115,24 @@ def _waits(sheet: Sheet, node: Machine, conf: Section) -> Given:
 
 
 def _others(sheet: Sheet, node: Machine, conf: Section) -> None:
-    for name, known in (("totem", _TOTEM), ("quorum", _QUORUM)):
-        for section in conf.all(name):
-            for key, setting in section.settings.items():
-                if key not in known:
-                    place = Place(node.corosync.name, setting.line)
-                    sheet.leave(place, f"{name}: {key} {setting.value}", "the lab does not set it")
-            for inner in section.sections:
-                if name == "quorum":
-                    place = Place(node.corosync.name, inner.line)
-                    sheet.leave(place, f"quorum: {inner.name}", "the lab has no third vote")
-                for key, setting in inner.settings.items() if name == "totem" else ():
-                    if key not in ("ringnumber", "linknumber", "bindnetaddr", "mcastaddr"):
-                        place = Place(node.corosync.name, setting.line)
-                        what = f"{inner.name}: {key} {setting.value}"
-                        sheet.leave(place, what, "the lab's links have Corosync's defaults")
+    file = node.corosync.name
+    for section in conf.all("totem"):
+        _unknown(sheet, file, section, _TOTEM, "the lab does not set it")
+        for inner in section.sections:
+            _unknown(sheet, file, inner, _RING, "the lab's links have Corosync's defaults")
+    for section in conf.all("quorum"):
+        _unknown(sheet, file, section, _QUORUM, "the lab does not set it")
+        for inner in section.sections:
+            place = Place(file, inner.line)
+            sheet.leave(place, f"quorum: {inner.name}", "the lab has no third vote")
     for section in conf.sections:
         if section.name not in _MAPPED_SECTIONS:
-            place = Place(node.corosync.name, section.line)
+            place = Place(file, section.line)
             sheet.leave(place, f"section {section.name}", "the lab does not have it")
+
+
+def _unknown(sheet: Sheet, file: str, section: Section, known: set[str], why: str) -> None:
+    for key, setting in section.settings.items():
+        if key not in known:
+            what = f"{section.name}: {key} {setting.value}"
+            sheet.leave(Place(file, setting.line), what, why)

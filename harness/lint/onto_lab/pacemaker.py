@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 from harness.lint.formats.cib import INFINITY
 from harness.lint.formats.text import is_true, seconds
-from harness.lint.onto_lab.membership import min_value
 from harness.lint.rules.constraints import PING
-from harness.lint.rules.resources import ADDRESSES, DRBD, LUN, PORTBLOCK, TARGET, serving_groups
+from harness.lint.rules.resources import (
+    ADDRESSES,
+    DRBD,
+    LUN,
+    PORTBLOCK,
+    TARGET,
+    drbd_clones,
+    primitive_place,
+    serving_groups,
+)
 from harness.lint.wiring import cib_place
 
 if TYPE_CHECKING:
-    from harness.lint.formats.cib import Cib, Clone, Group, Primitive
+    from harness.lint.formats.cib import Cib, Group, Primitive
     from harness.lint.onto_lab.sheet import Given, Sheet
 
 _STICKINESS = "resource-stickiness"
@@ -73,11 +81,7 @@ def _properties(sheet: Sheet, cib: Cib) -> None:
 
 def _shape(sheet: Sheet, cib: Cib) -> None:
     """How the group and DRBD's promotion are placed: one of the lab's four ways."""
-    clones = {
-        clone.id: clone
-        for primitive in cib.of_agent(DRBD)
-        if (clone := cib.clone_of(primitive.id)) is not None
-    }
+    clones = [clone.id for clone in drbd_clones(cib)]
     groups = serving_groups(cib)
     place = cib_place(sheet.look, "constraints")
     if not clones or not groups:
@@ -103,7 +107,7 @@ def _shape(sheet: Sheet, cib: Cib) -> None:
     )  # fmt: skip
 
 
-def _colocated(sheet: Sheet, cib: Cib, group: Group, clones: dict[str, Clone]) -> tuple[str, str]:
+def _colocated(sheet: Sheet, cib: Cib, group: Group, clones: list[str]) -> tuple[str, str]:
     """``right``, ``turned`` or ``none``, and the id of the constraint that makes it so."""
     right, turned = dict[str, str](), dict[str, str]()
     for one in cib.colocations:
@@ -119,7 +123,7 @@ def _colocated(sheet: Sheet, cib: Cib, group: Group, clones: dict[str, Clone]) -
                 turned[dependent.id] = one.id
     if turned:
         return "turned", next(iter(turned.values()))
-    if right.keys() == clones.keys():
+    if right.keys() == set(clones):
         return "right", next(iter(right.values()))
     return "none", next(iter(right.values()), "")
 
@@ -134,7 +138,7 @@ def _timeouts(sheet: Sheet, cib: Cib) -> None:
         ("timing.promote_timeout_s", cib.of_agent(DRBD), "promote"),
     ):
         given = _durations(sheet, cib, primitives, operation)
-        sheet.take(name, given, min_value)
+        sheet.take_least(name, given)
         if not given:
             sheet.assume(f"no resource says how long its {operation} may take")
     intervals: list[Given] = []
@@ -142,9 +146,9 @@ def _timeouts(sheet: Sheet, cib: Cib) -> None:
         for one in primitive.operations:
             interval = seconds(one.interval) if one.name == "monitor" else None
             if interval:
-                where = cib_place(sheet.look, f"primitive {primitive.id}", primitive.line)
+                where = primitive_place(sheet.look, primitive)
                 intervals.append((max(1, round(interval)), where))
-    sheet.take("timing.monitor_interval_s", intervals, min_value)
+    sheet.take_least("timing.monitor_interval_s", intervals)
 
 
 def _durations(sheet: Sheet, cib: Cib, primitives: list[Primitive], operation: str) -> list[Given]:
@@ -153,7 +157,7 @@ def _durations(sheet: Sheet, cib: Cib, primitives: list[Primitive], operation: s
         text = primitive.timeout(operation) or cib.operation_defaults.get("timeout")
         duration = seconds(text) if text else None
         if duration:
-            where = cib_place(sheet.look, f"primitive {primitive.id}", primitive.line)
+            where = primitive_place(sheet.look, primitive)
             found.append((max(1, round(duration)), where))
     return found
 
@@ -162,7 +166,7 @@ def _portblock(sheet: Sheet, cib: Cib) -> None:
     used = cib.of_agent(PORTBLOCK)
     actions = {one.param("action") for one in used}
     both = {"block", "unblock"} <= actions
-    place = cib_place(sheet.look, f"primitive {used[0].id}", used[0].line) if used else None
+    place = primitive_place(sheet.look, used[0]) if used else None
     sheet.set("pacemaker.portblock", both, place)
     if used and not both:
         assert place is not None
@@ -182,7 +186,7 @@ def _others(sheet: Sheet, cib: Cib) -> None:
     for primitive in cib.primitives.values():
         if primitive.agent in _AGENTS or primitive.agent.startswith("stonith:"):
             continue
-        place = cib_place(sheet.look, f"primitive {primitive.id}", primitive.line)
+        place = primitive_place(sheet.look, primitive)
         sheet.leave(place, f"{primitive.id}, a {primitive.agent}", "the lab does not have it")
     known = {*cib.groups, *cib.clones, *cib.primitives}
     for one in cib.locations:

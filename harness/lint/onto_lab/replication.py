@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.lint.formats.text import is_false
 from harness.lint.model import Place
 from harness.lint.rules.drbd import place_of, resources
-from harness.lint.rules.handlers import HANDLER_TIMEOUT
+from harness.lint.rules.handlers import DC_TIMEOUT, HANDLER_TIMEOUT, UNFENCES
 
 if TYPE_CHECKING:
     from harness.lint.formats.drbd_conf import DrbdConfig, DrbdResource, Option
@@ -37,8 +37,6 @@ _NUMBERS = (
     ("net/ping-timeout", "timing.drbd_ping_timeout_ds", 5),
 )
 _FENCE_PEER = "handlers/fence-peer"
-_UNFENCES = ("handlers/after-resync-target", "handlers/unfence-peer")
-_DC_TIMEOUT = re.compile(r"(?:--dc-timeout|-d)[= ](\d{1,6})(?:\s|$)", re.ASCII)
 # What the lab's own files say besides (vagrant/cluster): the same elsewhere is nothing to tell.
 _AS_HERE = {
     "disk/resync-rate": "10M",
@@ -68,11 +66,11 @@ def map_replication(sheet: Sheet) -> None:
         sheet.take(name, _given(sheet, keys, default))
     for key, name in _SWITCHES:
         given = _given(sheet, (key,), "yes")
-        sheet.take(name, [(not is_false(str(value)), place) for value, place in given])
+        sheet.take(name, [(not is_false(value), place) for value, place in given])
     for key, name, usual in _NUMBERS:
         numbers = []
         for value, place in _given(sheet, (key,), str(usual)):
-            if re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+            if re.fullmatch(r"\d{1,9}", value, re.ASCII):
                 numbers.append((int(value), place))
             elif place is not None:
                 sheet.leave(place, f"{key.partition('/')[2]} {value}", "it is no number")
@@ -81,9 +79,9 @@ def map_replication(sheet: Sheet) -> None:
     _others(sheet)
 
 
-def _given(sheet: Sheet, keys: tuple[str, ...], default: Any) -> list[Given]:
+def _given(sheet: Sheet, keys: tuple[str, ...], default: str) -> list[tuple[str, Place | None]]:
     """The value of each resource on each node; DRBD's default where it has none."""
-    values: list[Given] = []
+    values: list[tuple[str, Place | None]] = []
     for _node, config, resource in resources(sheet.look):
         options = [option for key in keys for option in config.option(resource, key)]
         values += [(one.value, place_of(config, one, resource)) for one in options]
@@ -99,12 +97,12 @@ def _handlers(sheet: Sheet) -> None:
     dc_patience: list[Given] = []
     for _node, config, resource in resources(sheet.look):
         fence = config.option(resource, _FENCE_PEER)
-        unfence = [option for name in _UNFENCES for option in config.option(resource, name)]
+        unfence = [option for name in UNFENCES for option in config.option(resource, name)]
         fences.append(_presence(sheet, config, resource, fence, "crm-fence-peer"))
         unfences.append(_presence(sheet, config, resource, unfence, "crm-unfence-peer"))
         for option in fence:
             place = place_of(config, option, resource)
-            for pattern, into in ((HANDLER_TIMEOUT, patience), (_DC_TIMEOUT, dc_patience)):
+            for pattern, into in ((HANDLER_TIMEOUT, patience), (DC_TIMEOUT, dc_patience)):
                 if match := pattern.search(option.value):
                     into.append((int(match[1]), place))
     sheet.take("drbd.fence_peer", fences)
@@ -131,7 +129,7 @@ def _presence(
 
 
 def _others(sheet: Sheet) -> None:
-    mapped = {_SECRET, _FENCE_PEER, *_UNFENCES}
+    mapped = {_SECRET, _FENCE_PEER, *UNFENCES}
     mapped |= {key for keys, _name, _default in _WORDS for key in keys}
     mapped |= {key for key, _name in _SWITCHES} | {key for key, _name, _default in _NUMBERS}
     for _node, config, resource in resources(sheet.look):

@@ -9,7 +9,7 @@ from harness.lint.model import Place
 from harness.lint.registry import ALL_RULES, Look, Outcome, Rule, Severity, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.lint.model import Cluster
 
@@ -86,31 +86,33 @@ class Sheet:
         key = tuple(name.split("."))
         self.settings[key] = Setting(key, value, place, note)
 
-    def take(
-        self,
-        name: str,
-        given: Sequence[Given],
-        choose: Callable[[Sequence[Given]], Given] | None = None,
-    ) -> None:
-        """Give the lab a setting that several places have a say in: resources, nodes, monitors.
+    def take(self, name: str, given: Sequence[Given]) -> None:
+        """Give the lab a setting that several places have a say in: resources, nodes.
 
         The lab has one for all of them. Where they differ it gets the one that is not the
-        reference's, as that is the one to look at; or the one that ``choose`` takes.
+        reference's, as that is the one to look at.
         """
-        if not given:
-            return
-        usual = self.usual(name)
+        usual = self.usual(tuple(name.split(".")))
         odd = [one for one in given if one[0] != usual]
-        value, place = choose(given) if choose is not None else (odd or given)[0]
+        self._take(name, given, (odd or given)[:1])
+
+    def take_least(self, name: str, given: Sequence[Given]) -> None:
+        """The same of numbers, where the least is the one that shows: the shortest patience."""
+        self._take(name, given, sorted(given, key=lambda one: one[0])[:1])
+
+    def _take(self, name: str, given: Sequence[Given], chosen: Sequence[Given]) -> None:
+        if not chosen:
+            return
+        value, place = chosen[0]
         different = list(dict.fromkeys(str(one[0]) for one in given))
         note = f"{', '.join(different)} in different places" if len(different) > 1 else ""
         self.set(name, value, place, note)
 
-    def usual(self, name: str) -> Any:
-        """What the reference configuration has."""
+    def usual(self, key: tuple[str, ...]) -> Any:
+        """What the reference has; None for what it has only where something differs, by machine."""
         found: Any = self.reference
-        for part in name.split("."):
-            found = found[part]
+        for part in key:
+            found = found.get(part) if isinstance(found, dict) else None
         return found
 
     def leave(self, place: Place, what: str, why: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.lint.rules.resources import LUN, TARGET
+from harness.lint.rules.resources import LUN, TARGET, primitive_place
 from harness.lint.wiring import cib_place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.lint.formats.cib import Cib, Primitive
-    from harness.lint.model import Place
     from harness.lint.onto_lab.sheet import Given, Sheet
 
 _IMPLEMENTATION = "implementation"
@@ -37,31 +38,34 @@ def map_target(sheet: Sheet) -> None:
         sheet.assume("no iSCSI target among the resources")
         return
     for other in targets[1:]:
-        sheet.leave(_place(sheet, other), f"target {other.id}", "the lab has one target")
+        sheet.leave(
+            primitive_place(sheet.look, other), f"target {other.id}", "the lab has one target"
+        )
     _target(sheet, targets[0])
     _luns(sheet, cib)
     for primitive in (targets[0], *cib.of_agent(LUN)):
         _others(sheet, primitive)
 
 
-def _place(sheet: Sheet, primitive: Primitive) -> Place:
-    return cib_place(sheet.look, f"primitive {primitive.id}", primitive.line)
-
-
 def _target(sheet: Sheet, target: Primitive) -> None:
-    place = _place(sheet, target)
+    place = primitive_place(sheet.look, target)
     if iqn := target.param("iqn"):
         sheet.set("target.iqn", iqn, place)
     sheet.set("target.allowed_initiators", _words(target.param(_INITIATORS)), place)
-    for one in target.everywhere(_INITIATORS):
+    for node, text in _by_node(sheet, target, _INITIATORS, "the lab has them by node alone"):
+        sheet.set(f"target.allowed_initiators_on.{node}", _words(text), place)
+
+
+def _by_node(sheet: Sheet, primitive: Primitive, name: str, why: str) -> Iterator[tuple[str, str]]:
+    """(the lab's node, value) of each rule that gives a parameter another value on one node."""
+    for one in primitive.everywhere(name):
         if not one.ruled:
             continue
         node = sheet.names.get(one.node or "")
         if node is None:
-            sheet.leave(place, f"{_INITIATORS} by a rule", "the lab has them by node alone")
+            sheet.leave(primitive_place(sheet.look, primitive), f"{name} by a rule", why)
         else:
-            allowed = _words(one.values[_INITIATORS])
-            sheet.set(f"target.allowed_initiators_on.{node}", allowed, place)
+            yield node, one.values[name]
 
 
 def _words(text: str | None) -> list[str]:
@@ -75,25 +79,18 @@ def _luns(sheet: Sheet, cib: Cib) -> None:
         sheet.leave(cib_place(sheet.look, "resources"), f"{len(luns)} LUNs", why)
     backstores: list[Given] = []
     for lun in luns:
-        place = _place(sheet, lun)
-        file = lun.param("liot_bstype") == "fileio" or not (
-            lun.param("path") or "/dev/"
-        ).startswith("/dev/")
+        place = primitive_place(sheet.look, lun)
+        path = lun.param("path") or "/dev/"
+        file = lun.param("liot_bstype") == "fileio" or not path.startswith("/dev/")
         backstores.append(("fileio" if file else "block", place))
-        for one in lun.everywhere(_SERIAL):
-            if not one.ruled:
-                continue
-            node = sheet.names.get(one.node or "")
-            if node is None:
-                sheet.leave(place, f"{_SERIAL} by a rule", "the lab has it by node alone")
-                continue
-            match = re.match(r"[a-z]{1,20}", one.values[_SERIAL], re.ASCII)
+        for node, serial in _by_node(sheet, lun, _SERIAL, "the lab has it by node alone"):
+            match = re.match(r"[a-z]{1,20}", serial, re.ASCII)
             sheet.set(f"target.serial_on.{node}", match[0] if match else _OTHER, place)
     sheet.take("target.backstore", backstores)
 
 
 def _others(sheet: Sheet, primitive: Primitive) -> None:
-    place = _place(sheet, primitive)
+    place = primitive_place(sheet.look, primitive)
     implementation = primitive.param(_IMPLEMENTATION)
     if implementation not in (*_LIO, None):
         what = f"{_IMPLEMENTATION}={implementation}"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tomlkit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from tomlkit.items import Table
 
     from harness.lint.onto_lab.sheet import Setting, Sheet
@@ -35,7 +33,8 @@ def as_toml(sheet: Sheet) -> str:
         item.comment(_plain("; ".join(_remarks(setting))))
         tables[part].add(tomlkit.key(list(name)) if len(name) > 1 else tomlkit.key(name[0]), item)
     lines = [document.as_string().rstrip("\n")]
-    lines += ["", *(_plain(f"# {line}") for line in left_lines(sheet))] if left_lines(sheet) else []
+    if left := left_lines(sheet):
+        lines += ["", *(_plain(f"# {line}") for line in left)]
     return "\n".join(lines) + "\n"
 
 
@@ -51,15 +50,7 @@ def _plain(text: str) -> str:
 
 def changed(sheet: Sheet) -> list[Setting]:
     """The settings that are not the reference configuration's."""
-    return [one for one in sheet.settings.values() if one.value != _usual(sheet.reference, one.key)]
-
-
-def _usual(reference: Mapping[str, Any], key: Iterable[str]) -> Any:
-    """What the reference has; None for what it has only where something differs, by machine."""
-    found: Any = reference
-    for part in key:
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
+    return [one for one in sheet.settings.values() if one.value != sheet.usual(one.key)]
 
 
 def left_lines(sheet: Sheet) -> list[str]:
@@ -77,7 +68,7 @@ def summary_lines(sheet: Sheet) -> list[str]:
         f"{len(sheet.settings)} settings mapped, {len(different)} of them other than the reference:"
     )
     for one in different:
-        usual = _usual(sheet.reference, one.key)
+        usual = sheet.usual(one.key)
         instead = f", not {usual}" if usual is not None else ""
         lines.append(f"  {one.name} = {one.value}{instead} ({'; '.join(_remarks(one))})")
     told = left_lines(sheet)

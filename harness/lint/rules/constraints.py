@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.lint.formats.cib import INFINITY
 from harness.lint.registry import Look, Severity, Source, rule
-from harness.lint.rules.resources import DRBD, serving_groups
+from harness.lint.rules.resources import drbd_clones, serving_groups
 from harness.lint.wiring import cib_place
 
 if TYPE_CHECKING:
@@ -21,22 +21,13 @@ _WATCHES = (PING, "ocf:heartbeat:ethmonitor", "ocf:pacemaker:pingd", "ocf:heartb
 _DRBD_SCORE = 10_000
 
 
-def _promoted_clones(cib: Cib) -> list[Clone]:
-    found = {
-        clone.id: clone
-        for primitive in cib.of_agent(DRBD)
-        if (clone := cib.clone_of(primitive.id)) is not None
-    }
-    return list(found.values())
-
-
 def _each_pair(look: Look, judge: Callable[[Look, Cib, Group, Clone], None]) -> None:
     """Judge every group that serves together with every clone of DRBD."""
     cib = look.need(look.cluster.cib)
     if cib is None:
         return
     for group in serving_groups(cib):
-        for clone in _promoted_clones(cib):
+        for clone in drbd_clones(cib):
             judge(look, cib, group, clone)
             look.saw()
 
@@ -126,7 +117,7 @@ def ping_rule(look: Look) -> None:
         return
     watchers = _watchers(cib)
     for group in serving_groups(cib):
-        moved = {group.id, *group.members, *(clone.id for clone in _promoted_clones(cib))}
+        moved = {group.id, *group.members, *(clone.id for clone in drbd_clones(cib))}
         rules = [
             location
             for location in cib.locations
@@ -167,7 +158,7 @@ def ping_multiplier(look: Look) -> None:
         for group in serving_groups(cib):
             members = [
                 *group.members,
-                *(m for c in _promoted_clones(cib) for m in cib.members(c.id)),
+                *(m for c in drbd_clones(cib) for m in cib.members(c.id)),
             ]
             holds = _DRBD_SCORE + sum(
                 _number(cib.primitives[member].meta.get("resource-stickiness", str(default)))

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 _SCRIPT = re.compile(r"(\S*/)?([\w.-]+)", re.ASCII)
 HANDLER_TIMEOUT = re.compile(r"(?:--timeout|-t)[= ](\d{1,6})(?:\s|$)", re.ASCII)
-_DC_TIMEOUT = re.compile(r"(?:--dc-timeout|-d)[= ](\d{1,6})(?:\s|$)", re.ASCII)
+DC_TIMEOUT = re.compile(r"(?:--dc-timeout|-d)[= ](\d{1,6})(?:\s|$)", re.ASCII)
 # Each fence-peer handler that leaves a constraint, and the one that takes it back.
 _PAIRS = {
     "crm-fence-peer.sh": "crm-unfence-peer.sh",
     "crm-fence-peer.9.sh": "crm-unfence-peer.9.sh",
 }
 # What DRBD calls when a peer is as good as new again: 8.4's, and 9's.
-_UNFENCES = ("handlers/after-resync-target", "handlers/unfence-peer")
+UNFENCES = ("handlers/after-resync-target", "handlers/unfence-peer")
 
 
 def _script(option: Option) -> str:
@@ -44,7 +44,7 @@ def fence_handlers(look: Look) -> None:
     for 9."""
     for _node, config, resource in resources(look):
         fences = _handlers(config, resource, "handlers/fence-peer")
-        unfences = _handlers(config, resource, *_UNFENCES)
+        unfences = _handlers(config, resource, *UNFENCES)
         if not fences:
             look.report(place(resource), "no fence-peer handler")
         if not unfences:
@@ -70,7 +70,7 @@ def handler_patience(look: Look) -> None:
     for _node, config, resource in resources(look):
         for fence in _handlers(config, resource, "handlers/fence-peer"):
             patience = HANDLER_TIMEOUT.search(fence.value)
-            dc = _DC_TIMEOUT.search(fence.value)
+            dc = DC_TIMEOUT.search(fence.value)
             where = place_of(config, fence, resource)
             if patience is None:
                 look.lacks(f"{where}: the handler has no --timeout of its own")

@@ -77,7 +77,7 @@ def address_without_carrier(look: Look) -> None:
         if cluster is None or configured is None:
             continue
         for what, end in cluster.values():
-            card = _configures(configured, end)
+            card = configures(configured, end)
             if card is None:
                 look.lacks(f"{node.name}: no file that configures {end.card.name} ({what})")
                 continue
@@ -94,7 +94,7 @@ def address_without_carrier(look: Look) -> None:
                 look.report(Place(node.units.name, None, watcher), "it does an ifdown")
 
 
-def _configures(configured: list[Card], end: End) -> Card | None:
+def configures(configured: list[Card], end: End) -> Card | None:
     """The configured card that gives an end its address."""
     return next((c for c in configured if any(a.ip == end.interface.ip for a in c.addresses)), None)
 

@@ -11,7 +11,7 @@ from harness.lint.registry import Look, Severity, Source, rule
 from harness.lint.wiring import cib_place
 
 if TYPE_CHECKING:
-    from harness.lint.formats.cib import Cib, Group, Primitive
+    from harness.lint.formats.cib import Cib, Clone, Group, Primitive
 
 DRBD = "ocf:linbit:drbd"
 LUN = "ocf:heartbeat:iSCSILogicalUnit"
@@ -31,6 +31,12 @@ def serving_groups(cib: Cib) -> list[Group]:
     """The groups with a target or a LUN in them."""
     wanted = {one.id for agent in (LUN, TARGET) for one in cib.of_agent(agent)}
     return [group for group in cib.groups.values() if wanted & set(group.members)]
+
+
+def drbd_clones(cib: Cib) -> list[Clone]:
+    """The clones that DRBD's resources are in, each once."""
+    found = (cib.clone_of(primitive.id) for primitive in cib.of_agent(DRBD))
+    return list({clone.id: clone for clone in found if clone is not None}.values())
 
 
 @rule("every-resource-managed", "Pacemaker runs every DRBD resource", Severity.ERROR, Source.POST)
@@ -93,14 +99,11 @@ def one_promotable_clone(look: Look) -> None:
     cib = look.need(look.cluster.cib)
     if cib is None:
         return
-    clones = {
-        clone.id: clone
-        for primitive in cib.of_agent(DRBD)
-        if (clone := cib.clone_of(primitive.id)) is not None
-    }
+    clones = drbd_clones(cib)
     if len(clones) > 1 and serving_groups(cib):
-        second = list(clones.values())[1]
-        text = f"{len(clones)} promotable clones serve one group: {', '.join(clones)}"
+        second = clones[1]
+        names = ", ".join(clone.id for clone in clones)
+        text = f"{len(clones)} promotable clones serve one group: {names}"
         look.report(cib_place(look, f"clone {second.id}", second.line), text)
     if clones:
         look.saw()
