@@ -7,15 +7,18 @@ import dataclasses
 import os
 import signal
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  (typer needs it at run time)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.commands.bundle import bundle
+from harness.commands.cache import CacheOption, newest_kernel
+from harness.commands.cache import cache_at as _cache
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
+from harness.commands.mutants import register as register_mutants
 from harness.commands.own import configure, mapped, prepare
 from harness.commands.prune import prune
 from harness.commands.report import report as report_command
@@ -26,8 +29,7 @@ from harness.commands.trend import trend
 from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
 from harness.explore.command import register as register_explore
-from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
-from harness.mutants.command import register as register_mutants
+from harness.lab.paths import PROJECT, REPORTS, Cache
 from harness.progress import console
 
 if TYPE_CHECKING:
@@ -45,12 +47,6 @@ app = typer.Typer(
     "21 something is missing.",
 )
 
-CacheOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache", help="Where images, formed clusters and labs live.", show_default=False
-    ),
-]
 ConnectOption = Annotated[
     str,
     typer.Option(
@@ -93,10 +89,6 @@ app.command()(tally)
 app.command()(watch)
 app.command()(trend)
 app.command()(prune)
-
-
-def _cache(root: Path | None) -> Cache:
-    return Cache(root.resolve()) if root is not None else default_cache()
 
 
 @app.command()
@@ -460,8 +452,7 @@ def _findings(place: Cache, connect: str) -> list[Finding]:
     """What the doctor finds on this host, with the newest guest kernel for the KVM probe."""
     from harness.lab.doctor import run_doctor
 
-    images = sorted(place.images.glob("*/vmlinuz"))
-    return run_doctor(place.root, images[-1] if images else None, connect=connect or None)
+    return run_doctor(place.root, newest_kernel(place), connect=connect or None)
 
 
 def _check_host(place: Cache, connect: str) -> None:

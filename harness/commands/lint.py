@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.cache import CacheOption, cache_at
 from harness.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -39,10 +40,7 @@ def lint(
         bool, typer.Option("--rules", help="Print the rules as a table (Markdown).")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", help="Where labs live.", show_default=False),
-    ] = None,
+    cache: CacheOption = None,
 ) -> None:
     """Judge a configuration by what the post and experience ask of it; needs no VM.
 
@@ -83,15 +81,13 @@ def _files(
     from harness.cluster.config import load_config
     from harness.cluster.lintable import collected_files, configured_files
     from harness.commands.kept import kept_lab
-    from harness.lab.paths import Cache, default_cache
     from harness.lint import read_folder
     from harness.timing import PROFILES
 
     if folder is not None:
         return read_folder(folder)
     if lab is not None:
-        place = Cache(cache.resolve()) if cache is not None else default_cache()
-        with kept_lab(place, lab) as opened:
+        with kept_lab(cache_at(cache), lab) as opened:
             return collected_files(opened)
     if accelerator not in PROFILES:
         raise BadInputError(f"no accelerator {accelerator!r}", hint=" or ".join(PROFILES))

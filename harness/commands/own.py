@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
 from pathlib import Path  # noqa: TC003  (typer needs it at run time)
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands.cache import newest_kernel
 from harness.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def configure(
 
     Says what the lab can be given of it, where that was read, and what the lab
     does not have. harness run --config FOLDER does the same and runs it.
-    """  # fmt: skip
+    """
     from harness.lint.onto_lab.telling import as_toml, summary_lines
 
     sheet = mapped(folder, accelerator)
@@ -76,14 +79,12 @@ def mapped(folder: Path, accelerator: str) -> Sheet:
 
 def _scale(sheet: Sheet, real: dict[str, Any], here: dict[str, Any]) -> None:
     """Timeouts of real machines as guests need them that are slower, each class by itself."""
-    import dataclasses
-
     for key, setting in list(sheet.settings.items()):
         if key[0] != "timing" or here[key[1]] == real[key[1]]:
             continue
         value = math.ceil(setting.value * here[key[1]] / real[key[1]])
-        note = "; ".join([*([setting.note] if setting.note else []),
-                          f"{setting.value} there; longer for slower guests"])  # fmt: skip
+        there = f"{setting.value} there; longer for slower guests"
+        note = f"{setting.note}; {there}" if setting.note else there
         sheet.settings[key] = dataclasses.replace(setting, value=value, note=note)
 
 
@@ -126,8 +127,6 @@ def nested(sheet: Sheet, *, without: tuple[str, ...] | None = None) -> dict[str,
 
     ``without``: but for this one.
     """
-    import copy
-
     data = copy.deepcopy(dict(sheet.reference))
     for key, setting in sheet.settings.items():
         if key == without:
@@ -155,18 +154,17 @@ def prepare(source: Path, run_folder: Path, place: Cache, accelerator: str) -> P
     from harness.report.workedon import MAPPING
 
     if accelerator == "auto":
-        kernels = sorted(place.images.glob("*/vmlinuz"))
-        found = probe_kvm(kernel=kernels[-1] if kernels else None, cache=place.root)
-        accelerator = found.kind
+        accelerator = probe_kvm(kernel=newest_kernel(place), cache=place.root).kind
     sheet = mapped(source, accelerator)
     path = run_folder / "configuration.toml"
-    if path.exists() and path.read_text(encoding="utf-8") != as_toml(sheet):
+    run_folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        write_configuration(sheet, path)
+    elif path.read_text(encoding="utf-8") != as_toml(sheet):
         raise BadInputError(
             f"{run_folder} holds a run of another configuration than {source}",
             hint="start a new run, or give it the files of that one",
         )
-    run_folder.mkdir(parents=True, exist_ok=True)
-    write_configuration(sheet, path)
     told = {
         "source": source.resolve().name,
         "accelerator": accelerator,

@@ -98,18 +98,19 @@ class Campaign:
         self._ledger = ledger
         state = folder / _STATE
         code = code_hash()
+        before = read_json(state)
         if state.exists():
             if not resume:
                 raise BadInputError(f"{folder} holds a campaign", hint="--resume goes on with it")
-            if read_json(state).get("code") != code:
+            if before.get("code") != code:
                 raise BadInputError(
                     f"{folder} holds results of other code than this",
                     hint="start a new campaign, or check out the code of that one",
                 )
         folder.mkdir(parents=True, exist_ok=True)
         self._code = code
-        self._formed = set(read_json(state).get("formed", ()))
-        self._begun_ns = int(read_json(state).get("begun_ns") or now_ns())
+        self._formed = set(before.get("formed", ()))
+        self._begun_ns = int(before.get("begun_ns") or now_ns())
         self._save()
 
     def control(self, scenario: str) -> Control:

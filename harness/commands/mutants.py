@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.cache import CacheOption, cache_at
 from harness.errors import BadInputError, ExitCode
-from harness.lab.paths import PROJECT, Cache, default_cache
+from harness.lab.paths import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.lab.paths import Cache
     from harness.mutants.model import Mutant
 
     CheckHost = Callable[[Cache, str], None]
@@ -56,12 +58,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             bool, typer.Option("--list", help="List the mutants and stop.")
         ] = False,
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
-        cache: Annotated[
-            Path | None,
-            typer.Option(
-                "--cache", help="Where images, formed clusters and labs live.", show_default=False
-            ),
-        ] = None,
+        cache: CacheOption = None,
     ) -> None:
         """Plant misconfigurations and see that each is caught, by the check that should catch it.
 
@@ -90,7 +87,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         if ledger is not None:
             # Before anything runs: a try takes minutes, and would have nowhere to go.
             record(ledger, (), Tried)
-        place = Cache(cache.resolve()) if cache is not None else default_cache()
+        place = cache_at(cache)
         everything = RunOptions(cache=place, everything=True)
         check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
         check_host(place, "")
