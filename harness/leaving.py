@@ -18,6 +18,7 @@ from harness.cluster.residue import residue
 from harness.errors import HarnessError
 from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
+from harness.evidence.witness import Witnesses
 from harness.faults.undo import undo_open_faults
 from harness.lab.host import PrivateHost
 from harness.lab.machine import in_parallel
@@ -32,6 +33,9 @@ RESIDUE = "residue.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _END_S = 10.0  # processes of a lab that is removed end at once, but not in no time
 _ANSWER_S = 60.0  # a guest may take so long to answer after a revert
+# The witness services in the guests start again once their ports are read: a second or two in a
+# guest, up to 15 s under emulation (residue.json of 27 runs, lab-events2.service).
+_SETTLE_S = 60.0
 
 
 class Leftovers:
@@ -63,14 +67,25 @@ class Leftovers:
         self._save()
 
     def of_the_lab(self, lab: Lab) -> None:
-        """Look at the lab after its last scenario, back at the snapshot; it is removed next."""
-        with contextlib.suppress(HarnessError, OSError, libvirt.libvirtError):
-            undo_open_faults(lab)
-            lab.revert()
-            in_parallel(
-                {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in lab.machines.values()}
-            )
-        self._part["lab"]["after"] = residue(lab)
+        """Look at the lab after its last scenario, back at the snapshot; it is removed next.
+
+        The first look was taken with the ports of the witnesses open. So is this one, as a service
+        whose port nobody reads does not get beyond its shell.
+        """
+        streams = Witnesses(lab.streams(), lambda *_event: None)
+        try:
+            with contextlib.suppress(HarnessError, OSError, libvirt.libvirtError):
+                undo_open_faults(lab)
+                lab.revert()
+                in_parallel(
+                    {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in lab.machines.values()}
+                )
+            with contextlib.suppress(HarnessError):
+                wait_until(
+                    "the lab is as it was before", partial(self._settle, lab), deadline_s=_SETTLE_S
+                )
+        finally:
+            streams.close()
         if isinstance(lab.host, PrivateHost):
             self._processes = running_beside(lab.host.pid)
         self._save()
@@ -85,16 +100,25 @@ class Leftovers:
         ]
         if alive := self._alive():
             told.append(f"host: of the lab there still runs {alive}")
-        before, after = self._part["lab"]["before"], self._part["lab"]["after"]
-        if before is not None and after is not None:
-            told += [f"{name}: does not answer" for name in sorted(before.keys() - after.keys())]
-            told += [
-                f"{name}: {text}"
-                for name in sorted(before.keys() & after.keys())
-                for text in changes(before[name], after[name])
-            ]
-        self._part["differences"] = told
+        self._part["differences"] = told + self._of_the_lab()
         self._save()
+
+    def _settle(self, lab: Lab) -> str:
+        """Look once more; what still differs."""
+        self._part["lab"]["after"] = residue(lab)
+        return "; ".join(self._of_the_lab())
+
+    def _of_the_lab(self) -> list[str]:
+        """What differs in the lab between the first look and the last."""
+        before, after = self._part["lab"]["before"], self._part["lab"]["after"]
+        if before is None or after is None:
+            return []
+        told = [f"{name}: does not answer" for name in sorted(before.keys() - after.keys())]
+        return told + [
+            f"{name}: {text}"
+            for name in sorted(before.keys() & after.keys())
+            for text in changes(before[name], after[name])
+        ]
 
     def _host_before(self) -> Traces:
         """This host before the run's first part; before this one, where it has booted since."""

@@ -28,6 +28,8 @@ RUN = "run.json"
 _NO_PART_OF_A_RESULT = (
     "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/nightly",
     "harness/lint", "harness/cluster/lintable.py", "harness/points", "harness/explore",
+    # After the last verdict; and what of a run counts, where the hash itself is.
+    "harness/leaving.py", "harness/resuming.py",
 )  # fmt: skip
 # By folder: which files of it count. Beside what binds the features, scenarios/ holds what others
 # are made with and what they found: a mutant is its own run's configuration, for one.
@@ -49,7 +51,8 @@ def code_hash() -> str:
     """Hash of everything that a result depends on: results of other code are never merged.
 
     How results are shown and which are made when is not among it, nor what judges a configuration
-    without running it.
+    without running it, nor what a run as a whole is seen to have left behind: that is looked for
+    when the last verdict has been given (what a fault left behind is the check ``residue``).
     """
     digest = hashlib.sha256()
     apart = tuple(PROJECT / part for part in _NO_PART_OF_A_RESULT)

@@ -38,6 +38,10 @@ class World:
         self.running: list[Running] = []
         self.did: list[str] = []
         self.broken = False
+        self.read = False  # somebody reads the ports of the witnesses
+
+    def streams(self) -> list[Any]:
+        return []
 
     def revert(self) -> None:
         self.did.append("revert")
@@ -53,6 +57,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     boot_id.write_text("boot-1\n")
     monkeypatch.setattr(leaving, "_BOOT_ID", boot_id)
     monkeypatch.setattr(leaving, "_END_S", 0.0)
+    monkeypatch.setattr(leaving, "_SETTLE_S", 0.0)
     monkeypatch.setattr(leaving, "PrivateHost", PrivateHost)
     monkeypatch.setattr(leaving, "host_traces", lambda: json.loads(json.dumps(world.host)))
     monkeypatch.setattr(leaving, "residue", lambda _lab: json.loads(json.dumps(world.lab)))
@@ -62,7 +67,9 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
 
 
 def lab(world: World) -> Any:
-    return SimpleNamespace(host=PrivateHost(), machines={}, revert=world.revert)
+    return SimpleNamespace(
+        host=PrivateHost(), machines={}, revert=world.revert, streams=world.streams
+    )
 
 
 def part(folder: Path, number: int = -1) -> dict[str, Any]:
@@ -106,6 +113,58 @@ def test_what_is_left_is_told_of_host_lab_and_guests(world: World, tmp_path: Pat
         "alpha: does not answer",
         "lab: rules: table bridge fh0_cut_alpha_drbd_both is left over",
     ]
+
+
+def test_the_last_look_waits_for_services_whose_ports_are_read_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A formed cluster kept drbdsetup running for minutes; a revert starts its service anew."""
+
+    class Reading:
+        def __init__(self, streams: list[Any], _add: object) -> None:
+            assert streams == []
+            world.read = True
+
+        def close(self) -> None:
+            world.read = False
+
+    def events2(name: str, age_s: int) -> dict[str, Any]:
+        return {"name": name, "unit": "lab-events2.service", "age_s": age_s, "stopped": False}
+
+    looks: list[bool] = []
+
+    def look(_lab: object) -> dict[str, Any]:
+        looks.append(world.read)
+        begun = len(looks) == 1 or (world.read and len(looks) > 2)
+        process = events2("drbdsetup-84", 271) if begun else events2("sh", 3)
+        return {"bravo": {"processes": [process]}, "lab": {}}
+
+    monkeypatch.setattr(leaving, "Witnesses", Reading)
+    monkeypatch.setattr(leaving, "residue", look)
+    monkeypatch.setattr(leaving, "_SETTLE_S", 30.0)
+    left = Leftovers(tmp_path)
+    left.before_the_lab()
+    left.with_the_lab(lab(world))
+    left.of_the_lab(lab(world))
+    left.of_the_host()
+    assert looks == [False, True, True], "once before; at the end until it is as it was"
+    assert not world.read
+    assert part(tmp_path)["differences"] == []
+
+
+def test_a_service_that_does_not_come_back_is_told(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([[{"name": "iscsid", "unit": "u", "age_s": 271, "stopped": False}], []])
+    monkeypatch.setattr(
+        leaving, "residue", lambda _lab: {"client": {"processes": next(looks)}, "lab": {}}
+    )
+    left = Leftovers(tmp_path)
+    left.before_the_lab()
+    left.with_the_lab(lab(world))
+    left.of_the_lab(lab(world))
+    left.of_the_host()
+    assert part(tmp_path)["differences"] == ["client: processes: iscsid (u) is gone"]
 
 
 def test_a_lab_that_cannot_be_reverted_is_looked_at_all_the_same(
