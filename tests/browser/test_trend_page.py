@@ -111,6 +111,7 @@ def test_it_fits_wide_and_narrow_light_and_dark(
     opened(window, worse)
     window.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert window.run("document.documentElement.scrollWidth") <= width
+    assert window.run("document.querySelector('h1').getBoundingClientRect().top") >= 15
     background = window.run("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") is not dark
     at_peace(window, worse)
@@ -137,6 +138,15 @@ def test_the_newest_run_is_seen_first(window: Chrome, worse: Path, width: int) -
             " return r.getBoundingClientRect().left; })()"
         )
         assert left <= text <= left + 2
+    # The upright days pass below the word at the left, not over it.
+    on_top = window.run(
+        "(() => { const e = document.querySelector('thead th.name'); e.scrollIntoView();"
+        " const r = e.getBoundingClientRect(), found = new Set();"
+        " for (let x = r.left + 2; x < r.right - 2; x += 4)"
+        " found.add(document.elementFromPoint(x, r.bottom - 30).className);"
+        " return [...found]; })()"
+    )
+    assert on_top == ["name"]
 
 
 def test_every_row_keeps_its_cells_to_itself(window: Chrome, tmp_path: Path) -> None:
