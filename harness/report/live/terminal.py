@@ -31,14 +31,17 @@ class LiveRun:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._scenario: LiveScenario | None = None
+        self._inode = 0
 
     def status(self) -> Status | None:
         """What is known of it now; None before the first."""
         newest = self._newest()
         if newest is None:
             return None
-        if self._scenario is None or self._scenario.folder != newest:
-            self._scenario = LiveScenario(newest)
+        # One that is tried again has the same path, and another folder.
+        inode = _inode(newest)
+        if self._scenario is None or (self._scenario.folder, self._inode) != (newest, inode):
+            self._scenario, self._inode = LiveScenario(newest), inode
         self._scenario.update()
         return self._scenario.status(now_ns())
 
@@ -52,6 +55,13 @@ class LiveRun:
         current = self._scenario.folder if self._scenario else None
         # The folder that changed last; on a tie the one that is shown stays.
         return max(begun, key=lambda one: (one[0], one[1] == current), default=(0, None))[1]
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def lines(status: Status) -> list[Text]:
