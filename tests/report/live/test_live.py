@@ -148,7 +148,7 @@ def test_the_lines_of_the_terminal(growing: Growing) -> None:
     out = io.StringIO()
     Console(file=out, width=200).print(*lines(status), sep="\n")
     shown = out.getvalue().splitlines()
-    assert shown[0].startswith("Name [bold] of it")
+    assert shown[0] == "51 s    Name [bold] of it"
     assert "power-off of alpha for 11 s (not proved yet)" in shown[2]
     assert "longest stall 30.0 s, standing still for 30.0 s" in shown[3]
     assert shown[4].startswith("nodes   alpha: no DRBD; bravo: no DRBD")
@@ -191,6 +191,17 @@ def test_an_attempt_in_the_same_place_is_followed_from_its_start(
     status = run.status()
     assert status is not None
     assert status.step == "When all is tried again"
+
+
+def test_many_faults_do_not_fill_the_terminal(growing: Growing) -> None:
+    for n in range(9):
+        told = {"id": f"f{n}", "fault": f"fault-{n}", "target": "alpha"}
+        growing.add(0, "host", Channel.FAULT, "inject", **told)
+    shown = [line.plain for line in lines(status_of(growing, 1))]
+    assert [line[:16] for line in shown[2:6]] == [
+        "fault   fault-0 ", "        fault-1 ", "        fault-2 ", "        and 6 mo",
+    ]  # fmt: skip
+    assert "fault-8" in one_log_line(status_of(growing, 1))
 
 
 def test_a_log_gets_a_line_now_and_then(
