@@ -151,7 +151,7 @@ def _named(runs: Sequence[RunLine], name: str) -> RunLine:
             return run
     raise BadInputError(
         f"no finished run called {name!r} in the database",
-        hint=f"the last one is {runs[-1].name}" if runs else "there is none yet",
+        hint=f"the last one is {runs[-1].shown}" if runs else "there is none yet",
     )
 
 
@@ -161,10 +161,12 @@ def _finished(imported: Imported, runs: Sequence[RunLine]) -> None:
     Raises:
         HarnessError: it is not finished.
     """
+    from harness.report.text import one_line
+
     newest_ns = max((run.started_ns for run in runs), default=0)
     open_ones = {(name, t_ns) for name, t_ns in imported.unfinished if t_ns >= newest_ns}
     if open_ones:
-        name = max(open_ones, key=lambda one: one[1])[0]
+        name = one_line(max(open_ones, key=lambda one: one[1])[0], 80)
         raise HarnessError(
             f"the newest run, {name}, is not finished or was cut short: nothing is said of it",
             hint="harness run --resume goes on with it; --run NAME judges another one",
@@ -183,7 +185,7 @@ def _tell(imported: Imported, runs: Sequence[RunLine], analyses: Sequence[Analys
         print(f"note: {note}")
     for own in analyses:
         last = own.last
-        print(f"{last.conditions}: {plural(len(own.runs), 'run')}, the last one {last.name}")
+        print(f"{last.conditions}: {plural(len(own.runs), 'run')}, the last one {last.shown}")
         for longer in own.longer:
             print(f"  longer blackout: {longer_text(own, longer)}")
         for flaky in own.flaky:

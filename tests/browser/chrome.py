@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PATIENCE_S = 120.0  # CPUs may be busy with VMs
+# Keys that do something of themselves: text, and Windows' code, without which nothing happens.
+_ACTING = {"Enter": ("\r", 13), " ": (" ", 32), "Tab": ("", 9), "ArrowRight": ("", 39)}
 _ARGUMENTS = (
     "--headless=new",
     "--remote-debugging-pipe",
@@ -33,8 +35,8 @@ _ARGUMENTS = (
     "--disable-background-networking",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
-    # Whatever would be asked of a network is not there.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    # Whatever would be asked of a network is not there; `harness watch` serves on this address.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
 
 
@@ -121,13 +123,14 @@ class Chrome:
                 result: dict[str, Any] = answer["result"]
                 return result
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it is loaded and its scripts are ready, or have failed."""
+    def open(self, page: Path | str) -> None:
+        """Open a file or an address and wait until it is loaded, its scripts ready or failed."""
         # From another document, so that the one before is not what is waited for.
         self.call("Page.navigate", url="about:blank")
         self.wait("location.href === 'about:blank'")
         self.requests.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        self.call("Page.navigate", url=address)
         self.wait("location.href !== 'about:blank'")
         self.wait("document.readyState === 'complete' && (!document.getElementById('live') || "
                   "document.documentElement.dataset.ready === 'yes' || "
@@ -160,8 +163,10 @@ class Chrome:
 
     def key(self, key: str) -> None:
         """Press and release a key."""
-        text = {"text": key} if len(key) == 1 else {}
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        text, code = _ACTING.get(key, (key if len(key) == 1 else "", 0))
+        more: dict[str, Any] = {"text": text} if text else {}
+        more |= {"windowsVirtualKeyCode": code} if code else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **more)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:

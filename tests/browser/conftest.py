@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.browser.chrome import browser
+import pytest
+
+from tests.browser.chrome import Chrome, browser
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 _HERE = Path(__file__).parent
 _left_out: list[int] = []
@@ -32,3 +34,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"{sum(_left_out)} browser tests were not run: they take -m browser ({here})"
         )
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A browser for all tests; whoever changes its window puts 1,400 by 1,000 back."""
+    program = browser()
+    if program is None:
+        pytest.fail("no Chromium here (hint: apt install chromium, or leave -m browser out)")
+    with Chrome(program, tmp_path_factory.mktemp("profile")) as chrome:
+        chrome.window(1400, 1000)
+        yield chrome

@@ -12,12 +12,12 @@ import pytest
 
 from harness.evidence.timeline import Channel
 from harness.report import write_report
-from tests.browser.chrome import Chrome, browser
 from tests.report import build, scenes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.browser.chrome import Chrome
 
 pytestmark = pytest.mark.browser
 
@@ -36,17 +36,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes.inconclusive(folder)
     write_report(folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """A browser for all tests."""
-    program = browser()
-    if program is None:
-        pytest.fail("no Chromium here (hint: apt install chromium, or leave -m browser out)")
-    with Chrome(program, tmp_path_factory.mktemp("profile")) as chrome:
-        chrome.window(1400, 1000)
-        yield chrome
 
 
 def opened(chrome: Chrome, run: Path, slug: str) -> None:

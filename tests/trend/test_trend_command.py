@@ -220,3 +220,31 @@ def test_a_broken_database_touches_no_run(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="damaged"):
         trend(tmp_path, "--gate")
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred\x1b]0;t\x07 \x00", "A" * 10_000, "l\u202eine\u2028"])
+def test_the_name_of_a_run_is_never_more_than_a_short_line(tmp_path: Path, name: str) -> None:
+    """It is what run.json says, and that folder may have come from elsewhere."""
+    stored(tmp_path, 0, {"power off": Came()}, run=name)
+    said = trend(tmp_path, "--gate")[1]
+    with pytest.raises(HarnessError) as raised:
+        trend(tmp_path, "--run", "night-77")
+    run = stored(tmp_path, 1, {"power off": Came()}, run=name)
+    (run / "verdicts.json").unlink()
+    with pytest.raises(HarnessError) as unfinished:
+        trend(tmp_path, "--gate")
+    page = (tmp_path / "index.html").read_text()
+    for text in (said, raised.value.hint or "", str(unfinished.value), page):
+        assert not {"\x1b", "\x00", "\x07", "\u202e", "\u2028"} & set(text)
+        assert "A" * 81 not in text
+
+
+def test_a_name_that_is_no_text_keeps_its_run_out_and_no_other(tmp_path: Path) -> None:
+    stored(tmp_path, 0, {"power off": Came()})
+    run = stored(tmp_path, 1, {"power off": Came()}, run="half a \ud800 sign")
+    assert "\\ud800" in (run / "run.json").read_text()
+    stored(tmp_path, 2, {"power off": Came()})
+    code, said = trend(tmp_path)
+    assert code == 0
+    assert "2 runs in the database" in said
+    assert "night-01: not taken in: " in said

@@ -25,6 +25,7 @@ from harness.evidence.files import read_json
 from harness.report.live.terminal import LiveRun
 from harness.report.page import write_report
 from harness.report.text import one_line
+from harness.report.trend.extract import Stage, stage_of
 
 _RENDER_S = 2.0  # how often is looked whether there is a new verdict
 _LARGEST = 64 << 20  # bytes of a file that is handed out
@@ -59,6 +60,8 @@ class RunWatch:
         with self._lock:
             status = self._run.status()
         return {
+            "gone": not self.folder.is_dir(),
+            "over": stage_of(self.folder) is Stage.FINISHED,
             "status": status.to_json() if status is not None else None,
             "verdicts": self._verdicts(),
             "report": (self.pages / "index.html").exists(),

@@ -74,6 +74,8 @@ class Status:
         longest_stall_s: longest time so far in which a raw LUN acknowledged no write.
         standstill_s: how long that has been going on now; 0 while writes are acknowledged.
         roles: by node, in words: ``Primary of r0 r1 r2``, ``Secondary``, ``off``.
+        quiet_s: for how long no witness has told of anything; 0 once it ended. Long after, the run
+            was interrupted: nothing is known of the cluster.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Status:
     longest_stall_s: float
     standstill_s: float
     roles: dict[str, str]
+    quiet_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a page."""
@@ -95,7 +98,7 @@ class Status:
             "elapsed_s": max(self.now_ns - self.started_ns, 0) / 1e9,
             "step": self.step, "writes_per_s": self.writes_per_s,
             "longest_stall_s": self.longest_stall_s, "standstill_s": self.standstill_s,
-            "roles": self.roles,
+            "roles": self.roles, "quiet_s": self.quiet_s,
             "faults": [
                 {
                     "name": fault.name, "target": fault.target, "bitten": fault.bitten,
@@ -170,7 +173,8 @@ class LiveScenario:
             longest_stall_s=max(self._longest_ns, still_ns) / 1e9,
             # The counters come every 100 ms or so: less than two seconds is no standstill.
             standstill_s=still_ns / 1e9 if still_ns > 2_000_000_000 else 0.0,
-            roles={node: self._role(node) for node in self._nodes()},
+            roles={one_line(node, 60): self._role(node) for node in self._nodes()},
+            quiet_s=(now_ns - self._last_ns) / 1e9 if self._last_ns else 0.0,
         )
 
     def _take(self, event: Event) -> None:

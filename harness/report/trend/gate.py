@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.checks.verdict import Verdict
 from harness.errors import ExitCode
-from harness.report.text import date, one_line, plural, seconds
+from harness.report.text import date, plural, seconds
 from harness.report.trend.analysis import News
 from harness.report.trend.slower import ALL, ALPHA, LEAST_RUNS
 
@@ -78,7 +78,7 @@ def _compared(analysis: Analysis) -> str:
 
 def run_text(run: RunLine) -> str:
     """A run in words."""
-    return f"{one_line(run.name, 80)} ({date(run.started_ns)}, code {run.code})"
+    return f"{run.shown} ({date(run.started_ns)}, code {run.code})"
 
 
 def standing_text(analysis: Analysis, one: Standing) -> str:
@@ -102,7 +102,7 @@ def longer_text(analysis: Analysis, one: Longer) -> str:
     first, before = analysis.runs[one.since], analysis.runs[one.since - 1]
     since = f"since {run_text(first)}"
     if first.code != before.code:
-        since += f"; the run before, {one_line(before.name, 80)}, is of code {before.code}"
+        since += f"; the run before, {before.shown}, is of code {before.code}"
     if first.versions != before.versions:
         names = sorted(
             name
@@ -146,7 +146,7 @@ def flaky_text(analysis: Analysis, one: Flaky) -> str:
     bad = [found for found in one.outcomes if not found.valid]
     of = f"{one.valid} of {len(one.outcomes)} attempts were VALID"
     where = f"at code {one.code}" if one.code else "alternating over several codes"
-    names = list(dict.fromkeys(one_line(analysis.runs[found.run].name, 80) for found in bad))
+    names = list(dict.fromkeys(analysis.runs[found.run].shown for found in bad))
     told = ", ".join(names[-4:])
     kinds = " and ".join(sorted({str(found.verdict) for found in bad}))
     return f"{one.name}: {of} {where}; {kinds} in {told}"

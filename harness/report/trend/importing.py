@@ -71,7 +71,7 @@ def import_runs(store: Store, reports: Path, more: Iterable[Path] = ()) -> Impor
             done.unfinished.append(identity_of(folder))
             continue
         if stage is not Stage.FINISHED:
-            done.notes.append(f"{folder}: {stage}")
+            done.notes.append(one_line(f"{folder}: {stage}"))
             continue
         identity = identity_of(folder)
         if known.get(identity) == digest_of(folder):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.report.text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -92,6 +94,11 @@ class RunLine:
     def scenario(self, name: str) -> ScenarioLine | None:
         """The scenario of that name, or None where it was not run."""
         return next((one for one in self.scenarios if one.name == name), None)
+
+    @property
+    def shown(self) -> str:
+        """Its name as it is shown: whatever run.json says, a line without control characters."""
+        return one_line(self.name, 80)
 
     @property
     def conditions(self) -> str:

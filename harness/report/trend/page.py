@@ -163,7 +163,7 @@ def _rows(analysis: Analysis, columns: tuple[Column, ...]) -> tuple[GridRow, ...
         for column in columns:
             one = column.run.scenario(name)
             if one is None:
-                cells.append(Cell("", f"not run in {column.run.name}", ""))
+                cells.append(Cell("", f"not run in {column.run.shown}", ""))
                 continue
             feature = one.feature or feature
             cells.append(Cell(str(one.verdict), cell_text(one, column.run), column.href))

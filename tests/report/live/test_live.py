@@ -14,46 +14,19 @@ from typer.testing import CliRunner
 
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
 from harness.cli import app
-from harness.evidence.timeline import Channel, TimelineWriter
+from harness.evidence.timeline import Channel
 from harness.report.live import terminal
 from harness.report.live.serve import RunWatch, WatchServer
 from harness.report.live.status import Follower, LiveScenario
 from harness.report.live.terminal import LiveRun, lines, one_log_line
 from tests.report import build
+from tests.report.live.growing import Growing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 at = build.at
-
-
-class Growing:
-    """A scenario that is being written."""
-
-    def __init__(self, run: Path, slug: str = "s1", name: str = "The node loses power") -> None:
-        self.path = run / "evidence" / slug
-        self.writer = TimelineWriter(self.path / "timeline.jsonl")
-        self.told: dict[str, Any] = {
-            "name": name, "feature": "Power", "started_ns": at(-40), "outcome": "running",
-            "nodes": ["alpha", "bravo"],
-        }  # fmt: skip
-        self.save()
-
-    def save(self, **changes: Any) -> None:
-        self.told |= changes
-        (self.path / "scenario.json").write_text(json.dumps(self.told))
-
-    def add(self, t_s: float, source: str, channel: Channel, kind: str, /, **data: Any) -> None:
-        self.writer.add(source, channel, kind, data, t_ns=at(t_s))
-
-    def io(self, t_s: float, **writes: int) -> None:
-        for disk, count in writes.items():
-            self.add(t_s, "client", Channel.PROGRESS, "io", disk=disk, write_ios=count)
-
-    def role(self, t_s: float, node: str, resource: str, role: str) -> None:
-        fields = {"name": resource, "role": role}
-        self.add(t_s, node, Channel.EVENTS2, "change", object="resource", fields=fields)
 
 
 @pytest.fixture
@@ -175,11 +148,60 @@ def test_the_lines_of_the_terminal(growing: Growing) -> None:
     out = io.StringIO()
     Console(file=out, width=200).print(*lines(status), sep="\n")
     shown = out.getvalue().splitlines()
-    assert shown[0].startswith("Name [bold] of it")
+    assert shown[0] == "51 s    Name [bold] of it"
     assert "power-off of alpha for 11 s (not proved yet)" in shown[2]
     assert "longest stall 30.0 s, standing still for 30.0 s" in shown[3]
     assert shown[4].startswith("nodes   alpha: no DRBD; bravo: no DRBD")
     assert one_log_line(status).startswith("power-off of alpha for 11 s")
+
+
+def test_names_of_nodes_are_short_lines_without_control_characters(growing: Growing) -> None:
+    """scenario.json may have come from elsewhere."""
+    hostile = "\x1b[31mred\x1b]0;t\x07 \x00"
+    growing.save(nodes=[hostile, "A" * 10_000])
+    growing.role(-30, hostile, "r0", "Primary")
+    status = status_of(growing, 0)
+    first, second = status.roles
+    assert status.roles[first] == "Primary of r0"
+    assert first.startswith("red")
+    assert not {"\x1b", "\x07", "\x00"} & set(first)
+    assert len(second) <= 60
+
+
+def test_silence_is_told_from_a_standstill(growing: Growing) -> None:
+    growing.add(-20, "client", Channel.WORKLOAD, "start", jobs=["raw1"])
+    growing.io(-20, lun1=1)
+    assert status_of(growing, 100).quiet_s == pytest.approx(120)
+    growing.add(99, "alpha", Channel.HOST, "cpu", threads={})
+    status = status_of(growing, 100)
+    assert (status.quiet_s, status.standstill_s) == (pytest.approx(1), pytest.approx(120))
+    growing.save(outcome="finished")
+    assert status_of(growing, 5000).quiet_s == 0
+
+
+def test_an_attempt_in_the_same_place_is_followed_from_its_start(
+    growing: Growing, tmp_path: Path
+) -> None:
+    run = LiveRun(tmp_path)
+    for _ in range(9):
+        growing.step(-5, "When", "alpha loses power")
+    assert (run.status() or status_of(growing, 0)).step == "When alpha loses power"
+    growing.path.rename(tmp_path / "aside")
+    Growing(tmp_path).step(-5, "When", "all is tried again")
+    status = run.status()
+    assert status is not None
+    assert status.step == "When all is tried again"
+
+
+def test_many_faults_do_not_fill_the_terminal(growing: Growing) -> None:
+    for n in range(9):
+        told = {"id": f"f{n}", "fault": f"fault-{n}", "target": "alpha"}
+        growing.add(0, "host", Channel.FAULT, "inject", **told)
+    shown = [line.plain for line in lines(status_of(growing, 1))]
+    assert [line[:16] for line in shown[2:6]] == [
+        "fault   fault-0 ", "        fault-1 ", "        fault-2 ", "        and 6 mo",
+    ]  # fmt: skip
+    assert "fault-8" in one_log_line(status_of(growing, 1))
 
 
 def test_a_log_gets_a_line_now_and_then(
