@@ -26,6 +26,7 @@ from harness.commands.seed import seed
 from harness.commands.stored import needs_run as _needs_run
 from harness.commands.tally import tally
 from harness.commands.trend import trend
+from harness.commands.variants import register as register_variants
 from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
 from harness.explore.command import register as register_explore
@@ -467,6 +468,7 @@ def _check_host(place: Cache, connect: str) -> None:
 
 register_explore(app, _check_host)
 register_mutants(app, _check_host)
+register_variants(app, _check_host)
 
 
 def _plan(node: str) -> MachinePlan:

@@ -28,6 +28,7 @@ RUN = "run.json"
 _NO_PART_OF_A_RESULT = (
     "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/nightly",
     "harness/lint", "harness/cluster/lintable.py", "harness/points", "harness/explore",
+    "harness/variants",
     # After the last verdict; and what of a run counts, where the hash itself is.
     "harness/leaving.py", "harness/resuming.py",
 )  # fmt: skip
