@@ -15,6 +15,7 @@ import typer
 from harness.commands.bundle import bundle
 from harness.commands.cache import CacheOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
+from harness.commands.explore import register as register_explore
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
@@ -29,7 +30,6 @@ from harness.commands.trend import trend
 from harness.commands.variants import register as register_variants
 from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
-from harness.explore.command import register as register_explore
 from harness.lab.paths import PROJECT, REPORTS, Cache
 from harness.progress import console
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import cli, reporting
+from harness.commands import explore as command
+from harness.commands.explore import config_hash, duration_s, explore_hash
 from harness.errors import ExitCode
-from harness.explore import command
 from harness.explore import runner as runners
-from harness.explore.command import config_hash, duration_s, explore_hash
 from harness.explore.records import load
 from harness.lab.paths import PROJECT
 from tests.explore.fakes import FakeRunner

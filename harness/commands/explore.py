@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands.cache import CacheOption, cache_at
 from harness.errors import BadInputError, HarnessError
-from harness.lab.paths import PROJECT, REPORTS, Cache, default_cache
+from harness.lab.paths import PROJECT, REPORTS
 from harness.progress import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.explore.exploration import Exploration
+    from harness.lab.paths import Cache
     from harness.session import RunOptions
 
     CheckHost = Callable[[Cache, str], None]
@@ -36,12 +38,6 @@ FolderOption = Annotated[
     typer.Option(help="Where the run lands; one that was begun there goes on where it was."),
 ]
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache", help="Where images, formed clusters and labs live.", show_default=False
-    ),
-]
 
 
 def duration_s(text: str) -> float:
@@ -256,7 +252,7 @@ def _options(
 
     if accelerator not in ("auto", "kvm", "tcg"):
         raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
-    place = Cache(cache.resolve()) if cache is not None else default_cache()
+    place = cache_at(cache)
     check_host(place, "")
     return RunOptions(
         cache=place,
