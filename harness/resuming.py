@@ -48,6 +48,12 @@ _SAME = {
 }
 
 
+# What only reads evidence. It can be changed and asked again of evidence that is there.
+_JUDGING = ("harness/checks", "harness/history")
+CODES = PROJECT / "docs" / "ledgers" / "codes.json"
+"""By code hash, the ``made_hash`` of that code: which evidence was made alike."""
+
+
 def code_hash() -> str:
     """Hash of everything that a result depends on: results of other code are never merged.
 
@@ -55,8 +61,26 @@ def code_hash() -> str:
     without running it, nor what a run as a whole is seen to have left behind: that is looked for
     when the last verdict has been given (what a fault left behind is the check ``residue``).
     """
+    return _hash_without(_NO_PART_OF_A_RESULT)
+
+
+def made_hash() -> str:
+    """Hash of what evidence depends on: as ``code_hash`` but for what only reads evidence.
+
+    A scenario is judged while it runs, too; that decides when it is called red, not what is
+    written down of it.
+    """
+    return _hash_without((*_NO_PART_OF_A_RESULT, *_JUDGING))
+
+
+def made_alike(code: str) -> bool:
+    """Whether evidence that was made by code of this hash is such as this code makes."""
+    return code == code_hash() or read_json(CODES).get(code) == made_hash()
+
+
+def _hash_without(parts: Collection[str]) -> str:
     digest = hashlib.sha256()
-    apart = tuple(PROJECT / part for part in _NO_PART_OF_A_RESULT)
+    apart = tuple(PROJECT / part for part in parts)
     for top, pattern in _PARTS.items():
         for path in sorted((PROJECT / top).rglob(pattern)):
             if any(path.is_relative_to(part) for part in apart):

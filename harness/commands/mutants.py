@@ -54,6 +54,22 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
                 "that are here.",
             ),
         ] = False,
+        controls: Annotated[
+            Path | None,
+            typer.Option(
+                help="With --score: a ledger of harness tally. Each mutant's scenario has to be in "
+                "it, VALID on the reference configuration every time.",
+                show_default=False,
+            ),
+        ] = None,
+        rejudge: Annotated[
+            Path | None,
+            typer.Option(
+                help="Run nothing: judge the runs in a campaign's folder again, by the checks that "
+                "are here.",
+                show_default=False,
+            ),
+        ] = None,
         list_only: Annotated[
             bool, typer.Option("--list", help="List the mutants and stop.")
         ] = False,
@@ -83,10 +99,12 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         if score:
             if ledger is None:
                 raise BadInputError("--score of what?", hint="name the file with --ledger")
-            raise typer.Exit(int(_score(chosen, ledger, times)))
+            raise typer.Exit(int(_score(chosen, ledger, times, controls)))
         if ledger is not None:
             # Before anything runs: a try takes minutes, and would have nowhere to go.
             record(ledger, (), Tried)
+        if rejudge is not None:
+            raise typer.Exit(int(_again(chosen, rejudge.resolve(), ledger)))
         place = cache_at(cache)
         everything = RunOptions(cache=place, everything=True)
         check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
@@ -111,11 +129,28 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         raise typer.Exit(int(ExitCode.VALID if perfect else ExitCode.INVALID))
 
 
-def _score(chosen: list[Mutant], ledger: Path, times: int) -> ExitCode:
+def _again(chosen: list[Mutant], folder: Path, ledger: Path | None) -> ExitCode:
+    """Judge a campaign's stored runs again, and print the score; VALID if all were caught."""
+    from harness.mutants.again import judge_again
+    from harness.mutants.score import lines
+
+    there = [mutant for mutant in chosen if (folder / mutant.name).is_dir()]
+    if not there:
+        raise BadInputError(f"{folder} has no run of a mutant that is asked for")
+    scores = [judge_again(mutant, folder, ledger) for mutant in there]
+    print(*lines(scores), sep="\n")
+    good = all(score.perfect for score in scores)
+    return ExitCode.VALID if good else ExitCode.INVALID
+
+
+def _score(
+    chosen: list[Mutant], ledger: Path, times: int, controls: Path | None = None
+) -> ExitCode:
     """Print the score by a ledger; VALID if each was tried so often, and caught every time."""
-    from harness.mutants.ledger import Tried, scores
+    from harness.mutants.ledger import Tried, controlled, scores
     from harness.mutants.score import lines
     from harness.report.ledger import needs_ledger
+    from harness.report.tally import Judged
     from harness.report.text import plural
     from harness.resuming import code_hash
 
@@ -130,4 +165,9 @@ def _score(chosen: list[Mutant], ledger: Path, times: int) -> ExitCode:
     if short:
         print(f"Tried less than {times} times: {', '.join(short)}")
     good = not short and all(one.perfect for one in found)
-    return ExitCode.VALID if good else ExitCode.INVALID
+    if controls is None:
+        print("Whether their scenarios are VALID without them was not asked (hint: --controls)")
+        return ExitCode.VALID if good else ExitCode.INVALID
+    wrong = controlled(chosen, needs_ledger(controls, Judged), code_hash())
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    return ExitCode.VALID if good and not wrong else ExitCode.INVALID

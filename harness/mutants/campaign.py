@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     Launch = Callable[[Sequence[str]], int]
 
-_STATE = "mutants.json"
+STATE = "mutants.json"
+"""In a campaign's folder: the code that it is of, and when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Campaign:
         self._start = start
         self._cache = cache
         self._ledger = ledger
-        state = folder / _STATE
+        state = folder / STATE
         code = code_hash()
         before = read_json(state)
         if state.exists():
@@ -146,7 +147,7 @@ class Campaign:
     def _save(self) -> None:
         formed = sorted(self._formed)
         state = {"code": self._code, "begun_ns": self._begun_ns, "formed": formed}
-        write_json(self.folder / _STATE, state)
+        write_json(self.folder / STATE, state)
 
     def _forget_clusters(self) -> None:
         """Remove what the mutants' runs formed."""

@@ -18,6 +18,8 @@ from harness.timing import PROFILES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.cluster.config import ClusterConfig
+
 MUTANTS = PROJECT / "scenarios" / "mutants"
 
 
@@ -49,6 +51,11 @@ class Mutant(BaseModel):
     because: str = ""
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     runs: Annotated[int, Field(ge=1, le=20)] = 1
+
+    @property
+    def configuration(self) -> ClusterConfig:
+        """The cluster that its file describes, with the timing of emulation."""
+        return load_config(self.path, PROFILES["tcg"])
 
     @field_validator("because")
     @classmethod

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.checks import ScenarioVerdict, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from harness.mutants.model import Mutant
@@ -45,8 +45,15 @@ class Trial:
     said: str
 
 
-def judge_trial(mutant: Mutant, label: str, run_folder: Path) -> Trial:
+def judge_trial(
+    mutant: Mutant,
+    label: str,
+    run_folder: Path,
+    load: Callable[[Path], ScenarioVerdict] = ScenarioVerdict.load,
+) -> Trial:
     """Judge a run from the verdicts it left.
+
+    ``load`` gives the verdict that stands in a file, or another one on the evidence beside it.
 
     A run without a verdict, or with an INCONCLUSIVE one, caught nothing: a mutant must be named,
     not merely make trouble. The same holds for a verdict that other checks alone turned.
@@ -54,7 +61,7 @@ def judge_trial(mutant: Mutant, label: str, run_folder: Path) -> Trial:
     verdicts = []
     for path in sorted((run_folder / "evidence").glob("*/verdict.json")):
         try:
-            verdicts.append(ScenarioVerdict.load(path))
+            verdicts.append(load(path))
         except (OSError, ValueError) as error:
             return Trial(mutant.name, label, Fate.UNJUDGED, (), (), str(error))
     if len(verdicts) != 1:

@@ -112,13 +112,12 @@ def judged_in(run_folders: Iterable[Path]) -> tuple[list[Judged], list[str]]:
     for folder in run_folders:
         try:
             facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            asked = json.dumps(
-                [facts.get("config"), facts.get("timing"), "--max-stall" in str(facts["command"])]
-                # A run in which nothing was injected is never added to one that means it.
-                + ([] if facts.get("injecting", True) else ["without injecting"]),
-                sort_keys=True,
+            digest = configuration_digest(
+                facts.get("config"),
+                facts.get("timing"),
+                own_bound="--max-stall" in str(facts["command"]),
+                injecting=bool(facts.get("injecting", True)),
             )
-            digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
             # Resolved, as a run's name is its folder's, however that was written down.
             run = _Run(str(facts["code"]), digest, str(facts["accelerator"]), folder.resolve().name)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -132,6 +131,22 @@ def judged_in(run_folders: Iterable[Path]) -> tuple[list[Judged], list[str]]:
             notes.append(f"{folder}: nothing was run")
         found += [_judged(run, evidence, notes) for evidence in attempts]
     return found, notes
+
+
+def configuration_digest(
+    config: object, timing: object, *, own_bound: bool = False, injecting: bool = True
+) -> str:
+    """What a run was made with, in eight digits: runs of another digest are never added to it.
+
+    Args:
+        config, timing: as in run.json.
+        own_bound: a bound of the user's own stands for those of the scenarios.
+        injecting: without it, nothing was injected.
+    """
+    asked = json.dumps(
+        [config, timing, own_bound, *([] if injecting else ["without injecting"])], sort_keys=True
+    )
+    return hashlib.sha256(asked.encode()).hexdigest()[:8]
 
 
 def tally(judged: Iterable[Judged]) -> list[CodeTally]:
