@@ -34,14 +34,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# They apply in few scenarios only; test_recovery, test_flushed, test_maintenance and test_resync
-# have their defects.
+# They apply in few scenarios only; test_recovery, test_flushed, test_maintenance, test_resync and
+# test_lost_peer have their defects.
 FORCED = {
     "split-brain-detected",
     "discarded-writes",
     "flushed-writes",
     "maintenance",
     "resync-goes-on",
+    "lost-peer",
 }
 
 

@@ -181,6 +181,10 @@ CASES = [
          change(GLOBAL, "timeout 40", "timeout 60")),
     Case("drbd-timeouts", "ping-int soon: no number", change(GLOBAL, "ping-int 5",
          "ping-int soon")),
+    Case("drbd-patience", "ping-timeout 4 (tenths) is below 5",
+         change(GLOBAL, "ping-timeout 20", "ping-timeout 4")),
+    Case("drbd-patience", "ping-timeout soon: no number",
+         change(GLOBAL, "ping-timeout 20", "ping-timeout soon")),
     # --------------------------------------------------------------------------------- handlers
     Case("fence-handlers", "no fence-peer handler", change(GLOBAL, 'fence-peer "', '# "'),
          at="alpha/drbd.d/r0.res:1 (resource r0)"),

@@ -20,6 +20,7 @@ SEEN_BY = {
     "colocation-of-the-post": "colocation",
     "fencing-dont-care": "drbd-fencing",
     "fencing-resource-only": "drbd-fencing",
+    "impatient-replication": "drbd-patience",
     "mtu-on-one-node": "same-mtu",
     "no-colocation": "colocation",
     "no-fence-peer-handler": "fence-handlers",

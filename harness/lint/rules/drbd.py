@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.lint.formats.drbd_conf import DrbdConfig, DrbdResource, Option
     from harness.lint.model import Machine
 
+_LEAST_PATIENCE_DS = 5
 _AFTER_SB = ("after-sb-0pri", "after-sb-1pri", "after-sb-2pri")
 
 
@@ -190,4 +191,21 @@ def drbd_timeouts(look: Look) -> None:
         if values["timeout"] >= 10 * shortest:
             text = f"timeout {values['timeout']} (tenths) is not below {shortest} s"
             look.report(where, text)
+        look.saw()
+
+
+@rule("drbd-patience", "DRBD gives its peer time to answer", Severity.ERROR, Source.DOCS)
+def drbd_patience(look: Look) -> None:
+    """ping-timeout, in tenths of a second, is how late the answer to a keep-alive may be; 5 is the
+    default (drbd.conf(5)). With less, a peer that is slow for a moment counts as lost: the writes
+    freeze until it is fenced or outdated, again and again."""
+    for _node, config, resource in resources(look):
+        for option in _each(config, resource, "net/ping-timeout"):
+            if not option.value.isascii() or not option.value.isdigit():
+                text = f"ping-timeout {option.value}: no number"
+            elif int(option.value[:9]) < _LEAST_PATIENCE_DS:
+                text = f"ping-timeout {option.value} (tenths) is below {_LEAST_PATIENCE_DS}"
+            else:
+                continue
+            look.report(place_of(config, option, resource), text)
         look.saw()
