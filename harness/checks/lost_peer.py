@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness.checks.faults import by_id
 from harness.checks.kernel import kernel_messages, streams_judged
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.roles import deaths, primary_intervals
@@ -33,6 +34,8 @@ _CUTS = ("cut-carrier", "cut-silent")
 # and a wrong MTU are not among them: they can be as bad as a cut.
 _BORNE = ("latency", "duplication", "reordering", "rate")
 _FLAPPING = "flapping"
+# With ping-int 5 s and ping-timeout 2 s, and under emulation, it took 6 to 19 s (stored runs).
+_NOTICED_NS = 30_000_000_000
 _TIMES = re.compile(r", (\d+) times,")
 
 
@@ -60,6 +63,19 @@ def _cuts(seen: Seen) -> int:
     if times is None:
         raise CannotJudgeError(f"{seen.ref}: {target!r} does not say how often")
     return int(times[1])
+
+
+def _long_cuts(evidence: Evidence) -> list[str]:
+    """Cuts of the drbd link that lasted so long that DRBD has to have noticed, in words."""
+    told = []
+    for events in by_id(evidence).values():
+        kinds = {seen.event.kind: seen for seen in events}
+        bitten, heal = kinds.get("bitten"), kinds.get("heal")
+        if bitten is None or heal is None or bitten.text("kind") not in _CUTS:
+            continue
+        if _cuts(bitten) and heal.t_ns - bitten.t_ns >= _NOTICED_NS:
+            told.append(f"{bitten.text('target')} for {(heal.t_ns - bitten.t_ns) / 1e9:.0f} s")
+    return told
 
 
 def _count(messages: Iterable[KernelMessage]) -> Counter[tuple[str, str]]:
@@ -93,6 +109,9 @@ def lost_peer(evidence: Evidence) -> Finding:
     link is back. A delay allows none. More of either means that the connection came back and went
     again, or that constraints come and go, while nothing new had happened. Calls count where one
     node was Primary all the time: a promotion without the peer calls the handler, too.
+
+    A cut that lasted for half a minute and that DRBD did not notice is none: INCONCLUSIVE, whatever
+    was proved of it.
     """
     allowed = sum(_cuts(seen) for seen in evidence.select(Channel.FAULT, "inject"))
     lost = [m for m in kernel_messages(evidence) if _LOSS.search(m.text)]
@@ -103,6 +122,11 @@ def lost_peer(evidence: Evidence) -> Finding:
         for resource, intervals in primary_intervals(evidence).items()
         if len(intervals) == 1 and intervals[0].closed_by == "open"
     }
+    lost_by = {resource for _node, resource in losses}
+    if (cuts := _long_cuts(evidence)) and (kept := set(evidence.scenario.resources) - lost_by):
+        raise CannotJudgeError(
+            f"cut: {', '.join(cuts)}; nobody lost its peer of {', '.join(sorted(kept))}"
+        )
     problems: list[str] = []
     bad: list[KernelMessage] = []
     for key in sorted(losses.keys() | calls.keys()):

@@ -99,6 +99,26 @@ def test_a_handler_that_is_called_again_while_nothing_new_happened(tmp_path: Pat
     assert result.seen == "alpha r0: fence-peer was called 2 times, the peer was lost 1 times"
 
 
+def test_a_long_cut_that_nobody_noticed_is_no_cut(tmp_path: Path) -> None:
+    def cut(target: str, seconds: float) -> Folder:
+        folder = links_alone()
+        fault = {"fault": "cut", "kind": "cut-silent", "target": target, "id": "f0"}
+        for t_s, event in ((19, "inject"), (20, "bitten"), (20 + seconds, "heal")):
+            folder.add(t_s, "host", "fault", event, **fault, proof="frames dropped: 41")
+        return folder
+
+    for name, folder in (("short", cut(DRBD, 29)), ("other", cut("mgmt link of alpha", 45))):
+        assert str(judged(folder, tmp_path / name).verdict) == "VALID"
+    folder = cut(DRBD, 45)
+    lose(folder, 27, "r0")
+    result = judged(folder, tmp_path / "half")
+    assert (str(result.verdict), result.seen) == (
+        "INCONCLUSIVE", f"cut: {DRBD} for 45 s; nobody lost its peer of r1"
+    )  # fmt: skip
+    lose(folder, 28, "r1")
+    assert str(judged(folder, tmp_path / "noticed").verdict) == "VALID"
+
+
 def test_a_promotion_without_the_peer_calls_the_handler_too(tmp_path: Path) -> None:
     folder = links_alone(("cut-carrier", DRBD), moved=True)
     lose(folder, 25, "r0")
