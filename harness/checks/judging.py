@@ -11,6 +11,7 @@ from harness.checks.faults import without_bite
 from harness.checks.registry import ALL_CHECKS, Check, one_line
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
 from harness.evidence.model import Evidence
+from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,10 +33,14 @@ def judge_evidence(evidence: Evidence) -> ScenarioVerdict:
         error = _harness_trouble(evidence)
     except Exception as problem:
         return ScenarioVerdict(folder.name, (), f"scenario.json: {one_line(problem, folder)}")
-    results = [_run(check, evidence) for check in ALL_CHECKS.values()]
-    return ScenarioVerdict(
-        evidence.scenario.slug, tuple(r for r in results if r is not None), error
+    results = tuple(
+        result for check in ALL_CHECKS.values() if (result := _run(check, evidence)) is not None
     )
+    verdict = ScenarioVerdict(evidence.scenario.slug, results, error)
+    if verdict.verdict is Verdict.VALID and (failed := _failed_step(evidence)):
+        # What it wanted was not seen, although every check that was run holds: never a pass.
+        return replace(verdict, error=failed)
+    return verdict
 
 
 def judge_one(folder: Path, slug: str) -> CheckResult:
@@ -61,6 +66,18 @@ def _run(check: Check, evidence: Evidence) -> CheckResult | None:
         text = f"without a bite of {', '.join(names)} nothing of it was to be expected"
         return replace(result, verdict=Verdict.INCONCLUSIVE, seen=f"{text}; seen {result.seen}")
     return result
+
+
+def _failed_step(evidence: Evidence) -> str:
+    """The first step that failed and does not judge, in words: those that judge are the checks."""
+    judges = False
+    for seen in evidence.select(Channel.STEP):
+        keyword = seen.text("keyword")
+        if keyword in ("Given", "When", "Then"):  # not And, But and *
+            judges = keyword == "Then"
+        if not judges and seen.event.kind == "end" and seen.text("status") == "failed":
+            return f"{keyword} {seen.text('text')}: {seen.text('error') or 'failed'}"
+    return ""
 
 
 def _harness_trouble(evidence: Evidence) -> str | None:

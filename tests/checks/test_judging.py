@@ -23,6 +23,8 @@ from tests.checks.build import healthy
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.checks.build import Folder
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -167,3 +169,41 @@ def test_garbage_from_guests_never_crashes_the_judge(
         event.data[data.draw(st.sampled_from(keys))] = garbage
     verdict = judge(built.save(tmp_path_factory.mktemp("g")))
     assert len(verdict.checks) >= 20
+
+
+def _step(folder: Folder, t_s: float, keyword: str, status: str) -> None:
+    data = {"keyword": keyword, "text": "the moment comes", "error": None, "status": status}
+    if status == "failed":
+        data["error"] = "it never came"
+    folder.add(t_s, "host", "step", "begin", **data | {"status": "running"})
+    folder.add(t_s + 1, "host", "step", "end", **data)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error"),
+    [
+        (["When"], "When the moment comes: it never came"),
+        (["Given", "And"], "And the moment comes: it never came"),
+        (["When", "But"], "But the moment comes: it never came"),
+        (["Given", "When", "Then"], None),
+        (["When", "Then", "And"], None),
+    ],
+)
+def test_a_step_that_failed_is_no_pass_unless_it_judges(
+    tmp_path: Path, keywords: list[str], error: str | None
+) -> None:
+    folder = healthy()
+    for number, keyword in enumerate(keywords):
+        last = number == len(keywords) - 1
+        _step(folder, 80 + 2 * number, keyword, "failed" if last else "passed")
+    verdict = judge(folder.save(tmp_path))
+    assert verdict.error == error
+    assert verdict.verdict is (Verdict.VALID if error is None else Verdict.INCONCLUSIVE)
+
+
+def test_a_failed_step_does_not_hide_what_is_wrong(tmp_path: Path) -> None:
+    folder = healthy()
+    _step(folder, 80, "When", "failed")
+    folder.kernel(40, "bravo", "BUG: unable to handle page fault for address: 0")
+    verdict = judge(folder.save(tmp_path))
+    assert (verdict.verdict, verdict.error) == (Verdict.INVALID, None)
