@@ -180,7 +180,7 @@ def judged(folder: Path, scenario: str, seen: Verdict, **config: object) -> list
     verdict(folder, stall=seen)
     write_json(folder / "evidence" / "s" / "scenario.json", {"name": scenario, "started_ns": 1})
     own = load_config(None, PROFILES["tcg"])
-    facts = {"code": code_hash(), "accelerator": "tcg", "command": "harness run"}
+    facts: dict[str, object] = {"code": code_hash(), "accelerator": "tcg", "command": "harness run"}
     facts |= {"config": own.model_dump(mode="json", exclude={"timing"})}
     write_json(folder / "run.json", facts | {"timing": own.timing.model_dump()} | config)
     return judged_in([folder])[0]
