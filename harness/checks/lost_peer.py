@@ -30,9 +30,8 @@ _LOSS = re.compile(rf"(?:^|\s)conn\( (?:{_ESTABLISHED}) -> (?P<why>{_LOST}) \)")
 _CALLED = re.compile(r"^helper command: \S+ fence-peer(?: \S+)?$")
 
 _CUTS = ("cut-carrier", "cut-silent")
-# Faults of which DRBD is to bear all but the cuts: TCP reorders and waits. Loss, damage, a wrong MTU
-# and a low rate, whose queue can hold a keep-alive for long, are not among them: they can be as bad
-# as a cut.
+# Faults that DRBD is to bear: TCP reorders and waits. Loss, damage, a wrong MTU and a low rate (its
+# queue can hold a keep-alive for long) are not among them: they can be as bad as a cut.
 _BORNE = ("latency", "duplication", "reordering")
 _FLAPPING = "flapping"
 # With ping-int 5 s and ping-timeout 2 s, and under emulation, it took 6 to 19 s (stored runs).
@@ -103,7 +102,8 @@ def _count(messages: Iterable[KernelMessage]) -> Counter[tuple[str, str]]:
 def lost_peer(evidence: Evidence) -> Finding:
     """A connection ends at most once for each cut, and its fence-peer handler is called once.
 
-    Judged where links alone were broken: cut, flapping, late, with frames twice or in another order. DRBD says ``conn( Connected -> NetworkFailure )`` or the like when it gives up its peer,
+    Judged where links alone were broken: cut, flapping, late, with frames twice or in another
+    order. DRBD says ``conn( Connected -> NetworkFailure )`` or the like when it gives up its peer,
     and calls the fence-peer handler of the Primary, which sets the constraint. Each cut of the drbd
     link allows a node one such end of each resource's connection: it cannot be made anew before the
     link is back. A delay allows none. More of either means that the connection came back and went
