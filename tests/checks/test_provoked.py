@@ -19,6 +19,8 @@ FAULTS: dict[str, dict[str, Any]] = {
                     "disks": "vdb"},
     "memory-exhausted": {"machine": "bravo", "target": "bravo"},
     "kernel-panic": {"machine": "bravo", "target": "bravo"},
+    "daemon-frozen": {"machine": "bravo", "target": "pacemaker-controld of bravo"},
+    "daemon-killed": {"machine": "bravo", "target": "pacemaker-controld of bravo"},
 }  # fmt: skip
 DISK = "I/O error, dev vdb, sector 133104 op 0x1:(WRITE) flags 0x8800 phys_seg 1 prio class 2"
 BUFFER = "Buffer I/O error on dev vdb, logical block 16639, async page read"
@@ -27,6 +29,10 @@ FAILED = "block drbd0: disk( UpToDate -> Failed ) "
 DEADLOCK = "Kernel panic - not syncing: System is deadlocked on memory"
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 OOPS = "BUG: unable to handle page fault for address: ffffc90000a4a000"
+MEDIUM = DISK.replace("I/O", "critical medium")
+KILLED = "Out of memory: Killed process 812 (pacemaker-contr) total-vm:61000kB, anon-rss:9000kB"
+SEGFAULT = "pacemaker-contr[771]: segfault at 0 ip 00007f1c4b2a1b90 sp 00007ffd1 error 4 in libc.so"
+WARNED = "WARNING: CPU: 0 PID: 1 at arch/x86/kernel/smp.c:128 native_smp_send_reschedule+0x34/0x40"
 LOCKUP = "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [python3:812]"
 
 
@@ -44,6 +50,7 @@ def broken(kind: str, *, healed: bool = True) -> Folder:
     ("kind", "t_s", "node", "text", "verdict"),
     [
         ("disk-errors", 63, "bravo", DISK, "VALID"),
+        ("disk-errors", 63, "bravo", MEDIUM, "VALID"),
         ("disk-errors", 63, "bravo", BUFFER, "VALID"),
         ("disk-errors", 63, "bravo", DETACH, "VALID"),
         ("disk-errors", 63, "bravo", FAILED, "VALID"),
@@ -54,12 +61,17 @@ def broken(kind: str, *, healed: bool = True) -> Folder:
         ("disk-errors", 63, "alpha", DISK, "INVALID"),
         ("disk-errors", 63, "client", DISK, "INVALID"),
         ("disk-errors", 63, "bravo", DISK.replace("vdb", "vdc"), "INVALID"),
+        ("disk-errors", 63, "bravo", MEDIUM.replace("vdb", "vdc"), "INVALID"),
         ("disk-errors", 63, "bravo", DISK.replace("vdb", "drbd0"), "INVALID"),
         ("disk-errors", 63, "bravo", FAILED.replace("drbd0", "drbd1"), "INVALID"),
         ("disk-errors", 63, "bravo", "drbd r0: fence-peer helper broken, returned 0", "INVALID"),
         ("disk-errors", 63, "bravo", "EXT4-fs error (device vdb): bad block", "INVALID"),
         ("memory-exhausted", 63, "bravo", DEADLOCK, "VALID"),
         ("memory-exhausted", 63, "bravo", LOCKUP, "VALID"),
+        ("memory-exhausted", 63, "bravo", KILLED, "VALID"),
+        ("memory-exhausted", 63, "bravo", SEGFAULT, "VALID"),
+        ("memory-exhausted", 80, "bravo", KILLED, "INVALID"),
+        ("memory-exhausted", 63, "client", KILLED, "INVALID"),
         ("memory-exhausted", 80, "bravo", LOCKUP, "INCONCLUSIVE"),
         ("memory-exhausted", 63, "client", LOCKUP, "INCONCLUSIVE"),
         ("memory-exhausted", 63, "bravo", PANIC, "INVALID"),
@@ -67,8 +79,14 @@ def broken(kind: str, *, healed: bool = True) -> Folder:
         ("memory-exhausted", 63, "bravo", DISK, "INVALID"),
         ("kernel-panic", 63, "bravo", PANIC, "VALID"),
         ("kernel-panic", 63, "bravo", OOPS, "VALID"),
+        ("kernel-panic", 63, "bravo", WARNED, "VALID"),
+        ("kernel-panic", 61, "bravo", OOPS, "INVALID"),
         ("kernel-panic", 63, "alpha", PANIC, "INVALID"),
         ("kernel-panic", 63, "bravo", DISK, "INVALID"),
+        ("daemon-frozen", 63, "bravo", SEGFAULT, "VALID"),
+        ("daemon-frozen", 80, "bravo", SEGFAULT, "INVALID"),
+        ("daemon-frozen", 63, "bravo", SEGFAULT.replace("contr", "fence"), "INVALID"),
+        ("daemon-killed", 63, "bravo", SEGFAULT, "INVALID"),
     ],
 )
 def test_only_what_the_fault_explains_is_excused(
@@ -94,6 +112,25 @@ def test_what_failed_on_purpose_does_not_make_a_planned_stop_an_alarm(tmp_path: 
     folder.journal(79, "alpha", text, identifier="pacemaker-controld", boot="2")
     folder.kernel(80, "bravo", FAILED.replace("drbd0", "drbd1"))
     assert str(judge_one(folder.save(tmp_path), "kernel-alarms").verdict) == "VALID"
+
+
+@pytest.mark.parametrize("told", ["banner", "libvirt"])
+def test_a_panic_that_was_provoked_excuses_nothing_of_the_next_boot(
+    tmp_path: Path, told: str
+) -> None:
+    """alpha is made to panic at 20 s, is started at 27 s and speaks again at 32 s."""
+    folder = healthy()
+    for event in folder.events:
+        if event.channel == "fault":
+            event.data |= {"fault": "kernel-panic", "kind": "kernel-panic", "machine": "alpha"}
+    if told == "libvirt":
+        folder.drop(lambda e: "Linux version" in str(e.data.get("text")))
+    folder.kernel(20.2, "alpha", PANIC)
+    folder.kernel(26, "alpha", OOPS)
+    assert str(judge_one(folder.save(tmp_path / "a"), "kernel-alarms").verdict) == "VALID"
+    folder.kernel(82, "alpha", OOPS, boot="2")
+    result = judge_one(folder.save(tmp_path / "b"), "kernel-alarms")
+    assert (str(result.verdict), result.details["failures"]) == ("INVALID", 1)
 
 
 def test_a_panic_ends_the_primary_s_time(tmp_path: Path) -> None:
