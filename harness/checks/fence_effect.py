@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # From ENTER to the stop at most: virDomainDestroy() sends SIGTERM, waits, and sends SIGKILL.
 _ACTS_NS = 30_000_000_000
 # How long before its report a fencing may have begun where fence_virtd's log does not tell: it was
-# 8.6 s from ENTER to the report where one client of the fencer had asked on behalf of another.
+# at most 8.5 s from ENTER to the report, where pacemaker-fenced itself was the operation's client.
 _BEGAN_NS = 10_000_000_000
 _DOWN = ("stopped", "crashed")
 
