@@ -36,7 +36,8 @@ def dual_primary(evidence: Evidence) -> Finding:
     where neither was seen. Stamps are arrivals, so an overlap longer than the streams' skew
     (1 s) is real: INVALID. A shorter one cannot be told from late arrival: INCONCLUSIVE. A clean
     demotion and promotion whose arrivals are crossed by less than 2.5 s are put in order by the
-    guests' own clocks or by Pacemaker's operations, where one of them can (see ``overlap``).
+    guests' own clocks or by Pacemaker's operations, where one of them can (see ``overlap``: a clock
+    stands still while its VM is suspended).
     A Primary that the scenario forced (``expect.split_brain``) is not the cluster's doing.
     """
     problems: list[str] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness.checks.fence_effect import successful_fencings
 from harness.checks.fencelog import (
     FenceReport,
     called_unclean_since,
-    fence_reports,
     history_fencings,
     power_actions,
 )
@@ -38,9 +38,12 @@ def fence_before_promotion(evidence: Evidence) -> Finding:
     died), or when Pacemaker called it so. Then the promoted node's own journal must hold the
     fencer's ``Operation 'reboot' targeting PEER …: OK`` before the promotion: one clock, so
     order by its monotonic stamps; arrivals decide only where they differ by more than the skew.
-    If every promotion follows a success, no moment existed in which both could write.
+    If every promotion follows a success, no moment existed in which both could write. A success
+    counts only if the peer's machine went down with it, or was down (``fencings``); for a peer that
+    died as Primary, only one that was reported after its death: whatever it survived was none.
     """
-    reports = [report for report in fence_reports(evidence) if report.success]
+    # Where libvirt was not listened to, ``fencings`` doubts all of them.
+    told = [one.report for one in successful_fencings(evidence) if one.killed is not False]
     bad: list[str] = []
     doubtful: list[str] = []
     when: list[int] = []
@@ -55,7 +58,7 @@ def fence_before_promotion(evidence: Evidence) -> Finding:
             if since is None:
                 continue
             peer, since_ns, why = since
-            fences = [r for r in reports if r.target == peer and r.t_ns >= since_ns]
+            fences = [r for r in told if r.target == peer and r.t_ns >= since_ns]
             order = max((_order(interval, fence) for fence in fences), default=-2)
             if order > 0:
                 continue
@@ -72,7 +75,7 @@ def fence_before_promotion(evidence: Evidence) -> Finding:
         operations=signals_judged(evidence),
         when_ns=tuple(when),
         evidence=tuple(refs),
-        details={"promotions": judged, "fencings": len(reports)},
+        details={"promotions": judged, "fencings": len(told)},
     )
 
 
@@ -88,7 +91,7 @@ def _unclean_since(
         if overlap(evidence, last, promotion)[0] is Overlap.REAL:
             return peer, last.start.t_ns, f"{peer} was still Primary"
         if last.closed_by == "died" and not revived(evidence, peer, last.end_ns, at_ns):
-            return peer, last.start.t_ns, f"{peer} died as Primary"
+            return peer, last.end_ns - SKEW_NS, f"{peer} died as Primary"
     declared = called_unclean_since(evidence, peer, at_ns)
     if declared is not None:
         return peer, declared, f"{peer} was called unclean"
@@ -115,6 +118,10 @@ def fencings(evidence: Evidence) -> Finding:
     lives in the fencers' memory and is gone once both nodes went down; then the journals decide.
     Where a scenario says "at most" so many, fewer are right as well.
 
+    Each success must have taken its target down: libvirt tells of a stop (or the console of a boot)
+    between fence_virtd's ``ENTER`` and the report, or the machine was off then (fence_effect).
+    Where it ran on, the device lied: INVALID. Where nobody listened to libvirt: INCONCLUSIVE.
+
     Third witness: fence_virtd's log of what it did to each node's power. Where it acted on a node
     more or less often than Pacemaker succeeded, the witnesses disagree: INCONCLUSIVE. Not INVALID:
     the agent may ask again where its first request was answered late, which is one fencing for
@@ -125,7 +132,8 @@ def fencings(evidence: Evidence) -> Finding:
         evidence.latest("fence_history", "before"),
         evidence.latest("fence_history", "after"),
     )
-    reports = [report for report in fence_reports(evidence) if report.success]
+    told = successful_fencings(evidence)
+    reports = [one.report for one in told]
     if not before or not after:
         raise CannotJudgeError(
             f"no fence history {'before the fault' if not before else 'at the end'}; "
@@ -144,10 +152,20 @@ def fencings(evidence: Evidence) -> Finding:
     differing = Counter({n: c for n, c in acted.items() if c != journal[n]})
     if differing or any(node not in acted for node in journal):
         verdict = Verdict.INVALID if verdict is Verdict.INVALID else Verdict.INCONCLUSIVE
+    survived = Counter(one.report.target for one in told if one.killed is False)
+    unknown = Counter(one.report.target for one in told if one.killed is None)
+    if survived:
+        verdict = Verdict.INVALID
+    elif unknown and verdict is Verdict.VALID:
+        verdict = Verdict.INCONCLUSIVE
     seen = f"{journal.total()} in the journals{_named(journal)}"
     if differing:
         did = ", ".join(f"{node} × {n}" for node, n in sorted(differing.items()))
         seen += f", but fence_virtd acted on {did}"
+    if survived:
+        seen += f", but a machine ran on that was told to be fenced{_named(survived)}"
+    if unknown:
+        seen += f", but nobody would know whether the machine went down{_named(unknown)}"
     if history != journal:
         seen += f", {history.total()} in the fence history{_named(history)}"
     return Finding(
@@ -162,7 +180,12 @@ def fencings(evidence: Evidence) -> Finding:
             + [seen.ref for actions in power_actions(evidence).values() for seen in actions]
             + [sample.seen.ref for sample in (*before.values(), *after.values())]
         ),
-        details={"history": dict(history), "journal": dict(journal), "fence_virtd": acted},
+        details={
+            "history": dict(history),
+            "journal": dict(journal),
+            "fence_virtd": acted,
+            "survived": dict(survived),
+        },
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence
 
 _LATE_NS = 2_500_000_000  # a clean handover's two stamps may arrive crossed by this
+# A journal entry that arrives this long after its VM went on was not stamped before it stood still.
+_RESUMED_NS = 5_000_000_000
 _NEAR_NS = 120_000_000_000  # what Pacemaker says of a handover stands within this of it
 
 # pacemaker-controld 2.1: log_executor_event() and te_rsc_command().
@@ -36,7 +39,9 @@ def overlap(evidence: Evidence, first: Interval, second: Interval) -> tuple[Over
 
     Arrivals of two VMs may be crossed by a second, under load by more. Where the first node was
     demoted and the second promoted within 2.5 s of arrival, the guests' own clocks decide: each
-    boot's monotonic clock is mapped on the host's by its quickest entry, whose delay is least.
+    boot's monotonic clock is mapped on the host's by its quickest entry, whose delay is least. It
+    stands still while the VM is suspended, so each stretch between two pauses has a map of its own;
+    what arrives within 5 s of a pause's end may be of before it, and decides nothing.
     Failing that, Pacemaker's order: the journal of the node that was demoted (the controller)
     tells the result of the demotion before it initiates the promotion.
     """
@@ -58,13 +63,36 @@ def overlap(evidence: Evidence, first: Interval, second: Interval) -> tuple[Over
 
 
 @remember
-def boot_offsets(evidence: Evidence) -> dict[tuple[str, str], int]:
-    """Host clock minus monotonic clock of each (VM, boot), ns: the least that was seen."""
-    offsets: dict[tuple[str, str], int] = {}
+def _pauses(evidence: Evidence) -> dict[str, list[tuple[int, bool]]]:
+    """By VM: when libvirt told that it was suspended (True) or went on (False), run's clock, ns."""
+    return {
+        vm: [
+            (seen.t_ns, seen.text("event") == "suspended")
+            for seen in evidence.select(Channel.DOMAIN, "lifecycle", source=vm)
+            if seen.text("event") in ("suspended", "resumed")
+        ]
+        for vm in evidence.vms
+    }
+
+
+def _stretch(evidence: Evidence, vm: str, t_ns: int) -> int:
+    """Which of a VM's stretches, from one pause's begin or end to the next, a moment lies in."""
+    return bisect_right(_pauses(evidence).get(vm, []), t_ns, key=lambda told: told[0])
+
+
+@remember
+def boot_offsets(evidence: Evidence) -> dict[tuple[str, str, int], int]:
+    """Host clock minus monotonic clock, ns, by VM, boot and stretch: the least that was seen.
+
+    An entry that was stamped before a pause and arrives after it has an offset that is too large by
+    its delay, as any late one: the guest's clock did not count the pause.
+    """
+    offsets: dict[tuple[str, str, int], int] = {}
     for seen in evidence.select(Channel.JOURNAL, "entry"):
         stamp = journal_stamp(seen)
         if stamp is not None:
-            key, offset_ns = (seen.source, stamp[0]), seen.t_ns - stamp[1] * 1000
+            key = (seen.source, stamp[0], _stretch(evidence, seen.source, seen.t_ns))
+            offset_ns = seen.t_ns - stamp[1] * 1000
             offsets[key] = min(offset_ns, offsets.get(key, offset_ns))
     return offsets
 
@@ -74,9 +102,16 @@ def _gap_ns(evidence: Evidence, first: Interval, second: Interval) -> int | None
     moments = []
     for node, signal in ((first.node, first.end), (second.node, second.start)):
         stamp = signal.journal if signal is not None else None
-        offset_ns = boot_offsets(evidence).get((node, stamp[0])) if stamp is not None else None
-        if stamp is None or offset_ns is None:
+        if signal is None or stamp is None:
             return None
+        stretch = _stretch(evidence, node, signal.t_ns)
+        offset_ns = boot_offsets(evidence).get((node, stamp[0], stretch))
+        if offset_ns is None:
+            return None
+        if stretch:
+            changed_ns, suspended = _pauses(evidence)[node][stretch - 1]
+            if suspended or signal.t_ns - changed_ns <= _RESUMED_NS:
+                return None
         moments.append(stamp[1] * 1000 + offset_ns)
     return moments[1] - moments[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +20,10 @@ from harness.checks.registry import (
     doubting,
     remember,
 )
+from harness.checks.replicas import facts_of, pending_resync
 from harness.checks.requests import Request, disks_of, expand, requests_of
 from harness.checks.verdict import Verdict
+from harness.drbd_metadata import Flags
 from harness.evidence.blocks import Headers, read_headers
 from harness.history.model import FOREIGN, INITIAL, NEVER, Flag, Flushes, History, Kind, Outcome
 from harness.history.sweep import sweep
@@ -69,14 +72,16 @@ def history_of(evidence: Evidence, job: Job) -> History:
     if disk is None:
         raise CannotJudgeError(f"{job.name}: {job.lun} is no disk of the initiator")
     readers = _readers(evidence, job)
-    logged = acknowledged(rows, job.block_size, len(readers[0].records))
+    count = len(readers[0].records)
+    logged = acknowledged(rows, job.block_size, count)
     requests = [request for request in requests_of(evidence).all if request.disk == disk]
     writes = [request for request in requests if request.op == "write"]
     block, issue, done, fua = expand([r for r in writes if r.succeeded])
     if not np.array_equal(block, logged.block):
         raise CannotJudgeError(f"{job.name}: fio logged other writes than the kernel answered")
     open_block, open_issue, open_done, open_fua = expand([r for r in writes if not r.succeeded])
-    read_block, wrote = _final_reads(readers, logged, len(block), open_block)
+    may_read = [np.ones(count, dtype=bool), *_readable(evidence, job, count)]
+    read_block, wrote = _final_reads(readers, may_read, logged, len(block), open_block)
     # All reads happened after everything else, one after the other.
     last = int(max(done.max(initial=0), open_issue.max(initial=0), issue.max(initial=0)))
     read_ns = np.full(len(read_block), last + _READ_AFTER_NS + 2 * clock.uncertainty_ns)
@@ -116,8 +121,31 @@ def _readers(evidence: Evidence, job: Job) -> list[Headers]:
     return [headers_of(evidence, job), *(read_headers(evidence.path(name)) for name in names)]
 
 
+def _readable(evidence: Evidence, job: Job, count: int) -> list[npt.NDArray[np.bool_]]:
+    """Which of the LUN's blocks may be read from each node's backing disk; shape (count,) each.
+
+    All, but those that a resync would copy to a replica that is apart and outdated: DRBD promotes
+    none that says so itself, and one that its peer has had outdated is kept from it by the
+    constraint of the fence-peer handler (``fence-constraints``, ``outdated-promotion``). A replica
+    that neither of them holds for outdated may serve next, apart or not. The flags tell the states
+    of both disks: MDF_WAS_UP_TO_DATE and MDF_PEER_OUT_DATED, __drbd_set_state() of 8.4.
+    Where the metadata cannot be read, nothing says that a replica may not be.
+    """
+    readable = {node: np.ones(count, dtype=bool) for node in evidence.scenario.nodes}
+    resource = job.resource or ""
+    with contextlib.suppress(OSError, ValueError):
+        facts = facts_of(evidence, resource)
+        apart = pending_resync(evidence, resource, np.zeros(count, dtype=np.uint32))
+        for node, own in facts.items():
+            told = any(one.flags & Flags.PEER_OUTDATED for n, one in facts.items() if n != node)
+            if told or not own.flags & Flags.WAS_UP_TO_DATE:
+                readable[node] &= ~apart
+    return list(readable.values())
+
+
 def _final_reads(
     readers: list[Headers],
+    may_read: list[npt.NDArray[np.bool_]],
     logged: Writes,
     acknowledged_writes: int,
     open_block: npt.NDArray[np.int64],
@@ -125,11 +153,13 @@ def _final_reads(
     """Block and ``wrote`` of every final read, by index into the writes as put together."""
     blocks: list[npt.NDArray[np.int64]] = []
     wrote: list[npt.NDArray[np.int64]] = []
-    for headers in readers:
-        if not len(logged.block):
-            break
-        fate = fates(logged, headers, unacknowledged=bool(len(open_block)))
-        told = np.where(fate.no_header, INITIAL, np.where(fate.found >= 0, fate.found, FOREIGN))
+    for headers, mask in zip(readers, may_read, strict=True):
+        index = np.flatnonzero(mask[logged.block])
+        if not len(index):
+            continue
+        fate = fates(logged.only(index), headers, unacknowledged=bool(len(open_block)))
+        found = np.where(fate.found >= 0, index[fate.found], FOREIGN)
+        told = np.where(fate.no_header, INITIAL, found)
         for at in np.flatnonzero(fate.pending):
             unanswered = np.flatnonzero(open_block == fate.block[at])
             if len(unanswered):
@@ -170,7 +200,8 @@ def linearizable(evidence: Evidence) -> Finding:
     violation. A write that a node had in flight when it was fenced, and that shows up although it
     was never acknowledged, or comes back over its successor, is a zombie: judged against each
     fencing's success. Other than ``lost-writes`` this rests on the kernel's times, which are exact,
-    and has each replica read for itself. Where only what was flushed has to survive, a write that
+    and has each replica read for itself, but for what a resync would copy to one that is outdated:
+    nobody may read that. Where only what was flushed has to survive, a write that
     was acknowledged but not flushed before power was cut is as good as unanswered.
     """
     problems: list[str] = []

@@ -55,6 +55,16 @@ class Writes:
             return np.empty(0, dtype=np.intp)
         return np.concatenate([[0], np.flatnonzero(np.diff(self.block)) + 1]).astype(np.intp)
 
+    def only(self, index: npt.NDArray[np.intp]) -> Writes:
+        """Some of the writes: all of each block that is among them, in the same order."""
+        return Writes(
+            block=self.block[index],
+            issue_ns=self.issue_ns[index],
+            done_ns=self.done_ns[index],
+            rank_low=self.rank_low[index],
+            rank_high=self.rank_high[index],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:

@@ -22,7 +22,7 @@ def the_fault_did_not_bite(f: Folder) -> None:
             event.kind = "not-bitten"
 
 
-@defect(faults=INCONCLUSIVE, spanning_writes=INCONCLUSIVE)
+@defect(faults=INCONCLUSIVE, spanning_writes=INCONCLUSIVE, machines=INVALID)
 def no_fault_at_all(f: Folder) -> None:
     f.drop(lambda e: e.channel == "fault")
 

@@ -137,54 +137,6 @@ def test_overlap_within_the_skew_is_inconclusive(
     assert judge_one(folder.save(tmp_path), "dual-primary").verdict is verdict
 
 
-def _handover(late_s: float) -> Folder:
-    """A planned move at 30 s whose demotion reaches the host after the promotion."""
-    folder = healthy()
-    never_fenced(folder)
-    folder.drop(lambda e: "will be fenced" in str(e.data.get("message")))
-    folder.scenario["expect"] |= {"fencings": 0, "fenced": []}
-    folder.role(30.5, "alpha", "Secondary")
-    for event in folder.events:
-        if event.source == "alpha" and 30 < event.t_s < 31:
-            event.t_s += late_s
-    return folder
-
-
-def _forget_stamps(folder: Folder) -> None:
-    for event in folder.events:
-        if event.channel == "journal" and "role(" in str(event.data.get("message")):
-            event.data["monotonic_us"] = None
-
-
-def test_a_late_demotion_is_ordered_by_the_guests_clocks(tmp_path: Path) -> None:
-    assert outcome(_handover(late_s=2.0), tmp_path) == {}
-
-
-def test_a_late_demotion_that_nothing_orders(tmp_path: Path) -> None:
-    folder = _handover(late_s=2.0)
-    _forget_stamps(folder)
-    assert outcome(folder, tmp_path) == {"dual-primary": INCONCLUSIVE}
-
-
-@pytest.mark.parametrize(("promote_s", "verdict"), [(30.9, None), (30.6, INCONCLUSIVE)])
-def test_a_late_demotion_is_ordered_by_pacemaker(
-    tmp_path: Path, promote_s: float, verdict: Verdict | None
-) -> None:
-    folder = _handover(late_s=2.0)
-    _forget_stamps(folder)
-    for t_s, text in (
-        (30.8, "notice: Result of demote operation for d0 on alpha: ok"),
-        (promote_s, "notice: Initiating promote operation d0_promote_0 on bravo"),
-    ):
-        folder.journal(t_s, "alpha", text, identifier="pacemaker-controld")
-    assert outcome(folder, tmp_path) == ({} if verdict is None else {"dual-primary": verdict})
-
-
-def test_a_crossing_of_more_than_lateness_is_real(tmp_path: Path) -> None:
-    folder = _handover(late_s=4.0)
-    assert judge_one(folder.save(tmp_path), "dual-primary").verdict is INVALID
-
-
 def test_a_short_promotion_beside_a_primary_is_real(tmp_path: Path) -> None:
     folder = healthy()
     folder.role(70, "alpha", "Primary", boot="2")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from harness.checks import judge_one
+from harness.checks import Verdict, judge_one
 from harness.checks.histories import history_of
 from harness.checks.registry import CannotJudgeError
 from harness.checks.requests import requests_of
+from harness.drbd_metadata import Flags
 from harness.evidence.model import Evidence
 from harness.history.model import NEVER, Kind, Outcome
 from harness.history.sweep import sweep
@@ -161,17 +163,67 @@ def test_a_lun_that_fio_and_the_kernel_tell_apart(tmp_path: Path) -> None:
         of(folder, tmp_path)
 
 
-def test_an_old_block_on_one_replica_alone(tmp_path: Path) -> None:
-    """The initiator reads the newest write, one backing disk still has an older one."""
-    folder = with_samples(healthy())
+def _old_on_alpha(folder: Folder, path: Path) -> Path:
+    """The initiator reads the newest write of block 9, alpha's backing disk has an older one."""
     own = sorted((w for w in folder.writes["raw1"] if w.block == 9), key=lambda w: w.issue_s)
     older = healthy()
     older.on_disk["raw1"] = {9: own[-2]}
-    stale = Evidence(older.save(tmp_path / "older"))
-    path = stale.path("replicas/r1.alpha.headers.bin")
-    target = folder.save(tmp_path / "e")
-    (target / "replicas/r1.alpha.headers.bin").write_bytes(path.read_bytes())
+    stale = Evidence(older.save(path / "older"))
+    target = folder.save(path / "e")
+    headers = stale.path("replicas/r1.alpha.headers.bin").read_bytes()
+    (target / "replicas/r1.alpha.headers.bin").write_bytes(headers)
+    return target
+
+
+def test_an_old_block_on_one_replica_alone(tmp_path: Path) -> None:
+    """It is connected and up to date; that bravo's activity log has all blocks excuses nothing."""
+    target = _old_on_alpha(with_samples(healthy()), tmp_path)
     result = judge_one(target, "linearizable")
     assert result.verdict is INVALID
     assert "block 9: a read returned an older write" in result.seen
     assert judge_one(target, "lost-writes").verdict is not INVALID
+
+
+def _apart(
+    f: Folder, *, alpha: Flags = Flags.WAS_UP_TO_DATE, bravo: Flags, pending: tuple[int, int]
+) -> None:
+    """Not connected, by the disks: what else their flags say, and what a resync would copy."""
+    for node, flags in (("alpha", alpha), ("bravo", bravo | Flags.WAS_UP_TO_DATE)):
+        facts = f.facts["r1", node]
+        f.facts["r1", node] = replace(facts, flags=Flags.CONSISTENT | flags, may_differ=())
+    f.facts["r1", "bravo"] = replace(f.facts["r1", "bravo"], may_differ=(pending,))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "bravo", "pending", "verdict"),
+    [
+        (Flags.WAS_UP_TO_DATE, Flags.PEER_OUTDATED, (8, 4), Verdict.VALID),  # by its peer's word
+        (Flags(0), Flags(0), (8, 4), Verdict.VALID),  # by its own
+        (Flags.WAS_UP_TO_DATE, Flags.PEER_OUTDATED, (20, 4), INVALID),  # nothing would copy it
+        (Flags.WAS_UP_TO_DATE, Flags(0), (8, 4), INVALID),  # it may serve next
+    ],
+)
+def test_an_old_block_on_a_replica_that_is_apart(
+    tmp_path: Path, alpha: Flags, bravo: Flags, pending: tuple[int, int], verdict: Verdict
+) -> None:
+    folder = healthy()
+    _apart(folder, alpha=alpha, bravo=bravo, pending=pending)
+    target = _old_on_alpha(folder, tmp_path)
+    assert judge_one(target, "linearizable").verdict is verdict
+
+
+def test_a_replica_without_metadata_is_a_reader(tmp_path: Path) -> None:
+    folder = healthy()
+    del folder.facts["r1", "bravo"]
+    assert judge_one(_old_on_alpha(folder, tmp_path), "linearizable").verdict is INVALID
+
+
+def test_what_the_initiator_reads_is_judged_on_replicas_apart_as_well(tmp_path: Path) -> None:
+    """All three read an older write; the one that is outdated is left out, the others are not."""
+    folder = healthy()
+    _apart(folder, bravo=Flags.PEER_OUTDATED, pending=(0, 64))
+    own = sorted((w for w in folder.writes["raw1"] if w.block == 9), key=lambda w: w.issue_s)
+    folder.on_disk["raw1"] = {9: own[-2]}
+    target = folder.save(tmp_path)
+    assert judge_one(target, "linearizable").verdict is INVALID
+    assert judge_one(target, "lost-writes").verdict is INVALID
