@@ -1,9 +1,13 @@
-"""The state after the heal: everything is back where a healthy cluster has it."""
+"""The state after the heal: everything is back where a healthy cluster has it.
+
+The end is when all faults are over (harness.checks.moments): an earlier sample is INCONCLUSIVE.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.checks.moments import in_time
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.split_brain import divergence
 from harness.evidence.timeline import Channel
@@ -31,12 +35,12 @@ def last_of(evidence: Evidence, what: str, when: str = "after") -> list[Sample]:
     """The last sample of each node at the end (or ``before`` the fault).
 
     Raises:
-        CannotJudgeError: there is none.
+        CannotJudgeError: there is none, or it is of another moment.
     """
     samples = list(evidence.latest(what, when).values())
     if not samples:
         raise CannotJudgeError(f"no {what} sample {_MOMENTS[when]}")
-    return samples
+    return [in_time(evidence, sample) for sample in samples]
 
 
 def drbd_states(
@@ -45,14 +49,14 @@ def drbd_states(
     """(sample, resource, state) of every resource on both nodes at the end (or ``before``).
 
     Raises:
-        CannotJudgeError: a node or a resource was not sampled.
+        CannotJudgeError: a node or a resource was not sampled, or at another moment.
     """
     samples = evidence.latest("drbd", when)
     states = []
     for node in evidence.scenario.nodes:
         if node not in samples:
             raise CannotJudgeError(f"no drbd sample of {node} {_MOMENTS[when]}")
-        value = samples[node].value
+        value = in_time(evidence, samples[node]).value
         for resource in evidence.scenario.resources:
             state = value.get(resource) if isinstance(value, dict) else None
             if not isinstance(state, dict):
@@ -142,7 +146,8 @@ def instances(evidence: Evidence) -> Finding:
 
     What ``crm_mon -r1f`` shows: a missing unpromoted instance is how a split-brain or a refused
     replica looks to Pacemaker, and a promoted instance on another node than the group means that
-    the LUNs are served from where the data is not writable.
+    the LUNs are served from where the data is not writable. The group has all the members that it
+    had before: no scenario takes one from it.
     """
     problems, samples, node = instance_problems(evidence)
     return found(
@@ -167,9 +172,17 @@ def instance_problems(
     group = groups[-1].value if isinstance(groups[-1].value, dict) else {}
     problems = [
         f"{name} is {state}"
-        for name, state in sorted(dict(group.get("resources") or {}).items())
+        for name, state in sorted(_members(groups[-1]).items())
         if state != "Started"
     ]
+    was = {
+        name for sample in evidence.latest("group", "before").values() for name in _members(sample)
+    }
+    problems += [
+        f"{name} is gone from the group" for name in sorted(was - set(_members(groups[-1])))
+    ]
+    if not _members(groups[-1]):
+        problems.append("the group has no members")
     nodes = sorted(evidence.scenario.nodes)
     for sample in samples:
         value = sample.value if isinstance(sample.value, dict) else {}
@@ -189,24 +202,33 @@ def instance_problems(
     return list(dict.fromkeys(problems)), [*samples, groups[-1]], group.get("node")
 
 
+def _members(group: Sample) -> dict[str, Any]:
+    """State by member of a sampled group."""
+    there = group.value.get("resources") if isinstance(group.value, dict) else None
+    return there if isinstance(there, dict) else {}
+
+
 def left_over(evidence: Evidence, what: str, when: str = "after") -> list[str]:
-    """Everything in the lists that were sampled as ``what``.
+    """Everything in the lists that were last sampled as ``what``.
 
     Raises:
         CannotJudgeError: there is no sample, or one is not a list.
     """
+    return _listed(last_of(evidence, what, when))
+
+
+def _listed(samples: list[Sample]) -> list[str]:
     left: list[str] = []
-    for sample in last_of(evidence, what, when):
+    for sample in samples:
         if not isinstance(sample.value, list):
-            raise CannotJudgeError(f"{sample.seen.ref}: {what} is not a list")
+            raise CannotJudgeError(f"{sample.seen.ref}: {sample.what} is not a list")
         left += [str(item) for item in sample.value]
     return list(dict.fromkeys(left))
 
 
-def _nothing_left(evidence: Evidence, what: str, thing: str) -> Finding:
-    samples = last_of(evidence, what)
+def _nothing_left(samples: list[Sample], thing: str) -> Finding:
     return found(
-        left_over(evidence, what),
+        _listed(samples),
         expected=f"no {thing}",
         fine=f"no {thing}",
         operations=len(samples),
@@ -224,13 +246,19 @@ def fence_constraints(evidence: Evidence) -> Finding:
     crm-fence-peer.sh adds one per resource while the peer may be stale and crm-unfence-peer.sh
     removes it after the resync. One that stays forbids the next failover.
     """
-    return _nothing_left(evidence, "fence_constraints", "fence constraint")
+    return _nothing_left(last_of(evidence, "fence_constraints"), "fence constraint")
 
 
 @check("failed-actions", "No failed action in Pacemaker", applies=ends_healthy("failed_actions"))
 def failed_actions(evidence: Evidence) -> Finding:
-    """At the end ``crm_mon`` lists no failed resource or fencing action."""
-    return _nothing_left(evidence, "failed_actions", "failed action")
+    """At the end ``crm_mon`` lists no failed resource or fencing action.
+
+    Where it was asked more than once, no answer lists one: whoever cleans up does so before the
+    end, and what one node lists another one has to know as well.
+    """
+    last_of(evidence, "failed_actions")
+    samples = [in_time(evidence, one) for one in evidence.samples("failed_actions", "after")]
+    return _nothing_left(samples, "failed action")
 
 
 @check("membership", "Both nodes are online", applies=ends_healthy("membership"))

@@ -48,7 +48,7 @@ def fault_window(evidence: Evidence) -> tuple[int, int] | None:
 
 
 def _has_faults(evidence: Evidence) -> bool:
-    return evidence.scenario.expect.fault or bool(evidence.select(Channel.FAULT, "inject"))
+    return evidence.scenario.expect.fault or bool(evidence.select(Channel.FAULT))
 
 
 def _ended_with_its_machine(evidence: Evidence, kinds: dict[str, Seen]) -> bool:
@@ -83,7 +83,9 @@ def faults(evidence: Evidence) -> Finding:
     power or was reset needs no such proof: it is down once, and a fencing may power it on. What
     was done inside of one machine (``machine`` of the fault) ends with that machine's run: where it
     went down meanwhile (fenced for what was done to it, say), the fault did not end by itself, and
-    whether it had to go down is for ``machines`` and ``fencings``.
+    whether it had to go down is for ``machines`` and ``fencings``. A proof is what a machine was
+    seen to say: one without a word is none. What was planned, or has bitten, and of which no
+    injection is told may have been there at any time, or never.
 
     A cluster that was never hurt proves nothing by surviving, and one that is still hurt cannot
     be judged on its end state. So a missing proof is INCONCLUSIVE: it says nothing against the
@@ -93,6 +95,10 @@ def faults(evidence: Evidence) -> Finding:
     for key, events in by_id(evidence).items():
         kinds = {seen.event.kind: seen for seen in events}
         if "inject" not in kinds:
+            told = ", ".join(kinds)
+            problems.append(f"{events[0].text('fault') or key}: no injection, but {told}")
+            when.append(events[0].t_ns)
+            refs += [seen.ref for seen in events]
             continue
         injected += 1
         name = kinds["inject"].text("fault") or key
@@ -104,6 +110,8 @@ def faults(evidence: Evidence) -> Finding:
                 problems.append(f"{name}: not {what}: {kinds[denied].text('proof')[:200]}")
             elif wanted not in kinds:
                 problems.append(f"{name}: no proof that it {what}")
+            elif not kinds[wanted].text("proof").strip():
+                problems.append(f"{name}: the proof that it {what} is empty")
             else:
                 continue
             when.append(kinds["inject"].t_ns)

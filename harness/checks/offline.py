@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.checks.jobs import has_raw_workload, headers_of, raw_jobs
+from harness.checks.moments import in_time
 from harness.checks.registry import MAX_LISTED, Finding, check, doubting, found
 from harness.checks.replicas import facts_of, replicas_read
 from harness.checks.split_brain import diverged, identifiers_at_the_end
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence
     from harness.evidence.replica import Facts
 
+_NAMES = ("current", "bitmap", "history", "older history")
+# As dt_print_uuids() of drbd-utils prints them behind the identifiers.
+_FLAGS = (
+    Flags.CONSISTENT,
+    Flags.WAS_UP_TO_DATE,
+    Flags.PRIMARY,
+    Flags.CONNECTED,
+    Flags.FULL_SYNC,
+    Flags.PEER_OUTDATED,
+    Flags.CRASHED_PRIMARY,
+)
 _MASK = ~1  # bit 0 of an identifier says whether the node was Primary
 
 
@@ -27,11 +39,14 @@ _MASK = ~1  # bit 0 of an identifier says whether the node was Primary
 def offline_metadata(evidence: Evidence) -> Finding:
     """The superblocks of both backing disks say what the nodes said, and not of split-brain.
 
-    Diverged identifiers are split-brain whoever notices; identifiers other than the nodes told at
-    the end mean that one of the two answers is wrong, and which one cannot be known: that is a
-    finding in itself. Two connected replicas in sync have the same generation, none that the peer
-    lacks (no bitmap identifier, no bit set), and both are consistent and up to date. Source:
-    drbd_uuid_compare() and drbd_md_sync() of 8.4.
+    Diverged identifiers are split-brain whoever notices; identifiers (current, bitmap, history) or
+    flags other than the nodes told at the end mean that one of the two answers is wrong, and which
+    one cannot be known: that is a finding in itself. So is a disk that says Primary of a node that
+    says it is not, or Connected likewise. Two connected replicas in sync have the same generation,
+    none that the peer lacks (no bitmap identifier, no bit set), and both are consistent and up to
+    date. Source: drbd_uuid_compare() and drbd_md_sync() of 8.4, which after_state_ch() calls after
+    every change of state, so that the disk does not lag; dt_print_uuids() of drbd-utils for the
+    order of the flags that ``drbdadm get-gi`` prints.
     """
     problems: list[str] = []
     doubts: list[str] = []
@@ -44,12 +59,10 @@ def offline_metadata(evidence: Evidence) -> Finding:
             for node, one in facts.items():
                 problems += [f"{resource} of {node}: {text}" for text in _not_in_sync(one)]
                 with doubting(doubts, resource, evidence):
-                    online = identifiers_at_the_end(evidence, node, resource)
-                    if online[0] != one.current & _MASK:
-                        problems.append(
-                            f"{resource} of {node}: the disk says {one.current & _MASK:016X}, "
-                            f"the node said {online[0]:016X}"
-                        )
+                    problems += [
+                        f"{resource} of {node}: the disk says {text}"
+                        for text in _other_than_told(evidence, node, resource, one)
+                    ]
     return found(
         problems or doubts,
         otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
@@ -72,6 +85,51 @@ def _disks_differ(resource: str, facts: dict[str, Facts]) -> list[str]:
     if ours.blocks != theirs.blocks:
         problems.append(f"{resource}: {ours.blocks} and {theirs.blocks} blocks")
     return problems
+
+
+def _other_than_told(evidence: Evidence, node: str, resource: str, disk: Facts) -> list[str]:
+    """What the disk says, and what the node said instead.
+
+    Raises:
+        CannotJudgeError: the node did not say, or not at the end.
+    """
+    sample = evidence.latest("gi", "after").get(node)
+    if sample is not None:
+        in_time(evidence, sample)
+    online = identifiers_at_the_end(evidence, node, resource)
+    told = [
+        f"{name} {here:016X}, the node said {there:016X}"
+        for name, here, there in zip(_NAMES, _identifiers(disk), online, strict=True)
+        if here != there
+    ]
+    if sample is not None:
+        for flag, text in zip(_FLAGS, sample.value[resource].split(":")[4:], strict=False):
+            if (text == "1") != bool(disk.flags & flag):
+                told.append(f"{_word(flag, disk)}, the node said flag {text}")
+    return told + _other_state(evidence, node, resource, disk)
+
+
+def _other_state(evidence: Evidence, node: str, resource: str, disk: Facts) -> list[str]:
+    """The same of what a node said of its role and its connection; nothing where it said nothing.
+
+    A node that is down, or that has its resource down, leaves on its disk what it was last.
+    """
+    sample = evidence.latest("drbd", "after").get(node)
+    state = sample.value.get(resource) if sample and isinstance(sample.value, dict) else None
+    if not isinstance(state, dict):
+        return []
+    told = []
+    role, connection = state.get("role"), state.get("cs")
+    if (role == "Primary") != bool(disk.flags & Flags.PRIMARY):
+        told.append(f"{_word(Flags.PRIMARY, disk)}, the node said {role}")
+    # Set as well while it copies (cs above WFReportParams, __drbd_set_state() of 8.4).
+    if connection == "Connected" and not disk.flags & Flags.CONNECTED:
+        told.append(f"{_word(Flags.CONNECTED, disk)}, the node said {connection}")
+    return told
+
+
+def _word(flag: Flags, disk: Facts) -> str:
+    return f"{'' if disk.flags & flag else 'not '}{flag.name}"
 
 
 def _identifiers(facts: Facts) -> tuple[int, ...]:

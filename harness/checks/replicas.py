@@ -15,7 +15,7 @@ from harness.evidence.replica import Facts
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from harness.evidence.model import Evidence
+    from harness.evidence.model import Evidence, Sample
 
 _LEAST_SHARE = 0.95  # of a LUN's bytes; DRBD's metadata takes the rest
 
@@ -53,15 +53,32 @@ def facts_of(evidence: Evidence, resource: str) -> dict[str, Facts]:
 def pending_resync(
     evidence: Evidence, resource: str, like: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.bool_]:
-    """Blocks that may rightly differ, as the replicas are apart; of the shape of ``like``."""
+    """Blocks that may rightly differ, as the replicas are apart; of the shape of ``like``.
+
+    They are apart where a node's disk says so, and that node does not say Connected: a disk that
+    contradicts its node excuses nothing.
+    """
     excused = np.zeros(len(like), dtype=bool)
     facts = facts_of(evidence, resource)
-    if all(one.flags & Flags.CONNECTED for one in facts.values()):
+    told = evidence.latest("drbd", "after")
+    apart = [
+        node
+        for node, one in facts.items()
+        if not one.flags & Flags.CONNECTED and _connection(told.get(node), resource) != "Connected"
+    ]
+    if not apart:
         return excused
     for one in facts.values():
         mask = one.excused()[: len(like)]
         excused[: len(mask)] |= mask
     return excused
+
+
+def _connection(sample: Sample | None, resource: str) -> object:
+    """How a node says it is connected; None where it does not say."""
+    value = sample.value if sample is not None else None
+    state = value.get(resource) if isinstance(value, dict) else None
+    return state.get("cs") if isinstance(state, dict) else None
 
 
 @check("replica-digests", "Both replicas hold the same bytes", applies=replicas_read)
@@ -70,11 +87,13 @@ def replica_digests(evidence: Evidence) -> Finding:
 
     Equal identifiers and UpToDate are DRBD's opinion; this compares the bytes, read outside of the
     guests. The digests cover la_size only, so any difference is silent divergence (one bit flip in
-    2^32 blocks would pass), unless the replicas are disconnected and a resync would copy that
-    block: by the bitmap of either, or by the activity log of a Primary that did not shut down. A
-    different length means that the two nodes disagree on the size. Digests that leave out more than
-    a twentieth of the LUN, or that are the same for every block though a job wrote there, are not
-    of the data: INCONCLUSIVE.
+    2^32 blocks would pass), unless the replicas are disconnected (by the disk and by the node) and
+    a resync would copy that block: by the bitmap of either, or by the activity log of a Primary
+    that did not shut down. A different length means that the two nodes disagree on the size.
+    Digests of fewer blocks than the superblock says that there are (la_size; internal metadata
+    begins at a multiple of 4 KiB, so that no block is a shorter one), that leave out more than a
+    twentieth of the LUN, or that are the same for every block though a job wrote there, are not of
+    the data: INCONCLUSIVE.
     """
     problems: list[str] = []
     doubts: list[str] = []
@@ -93,6 +112,11 @@ def replica_digests(evidence: Evidence) -> Finding:
             if len(ours) != len(theirs):
                 problems.append(f"{resource}: {len(ours)} and {len(theirs)} blocks")
                 continue
+            for node, one in facts_of(evidence, resource).items():
+                if len(ours) != one.blocks:
+                    doubts.append(
+                        f"{resource}: digests of {len(ours)} of {one.blocks} blocks of {node}"
+                    )
             if len(ours) * BLOCK_SIZE < _LEAST_SHARE * sizes.get(resource, 0):
                 doubts.append(
                     f"{resource}: {len(ours)} blocks cover {len(ours) * BLOCK_SIZE} of "

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.checks.filejob import against_the_trace
 from harness.checks.history import LATE_NS, TOLERANCE_NS, Writes, acknowledged
-from harness.checks.jobs import has_workload, headers_of, log_rows, raw_jobs, result_of
+from harness.checks.jobs import has_workload, headers_of, log_rows, result_of
+from harness.checks.moments import in_time
 from harness.checks.registry import (
     MAX_LISTED,
     CannotJudgeError,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Job, Seen
 
 _SECTORS = BLOCK_SIZE // 512
+_NOT_KNOWN = (errno.EOPNOTSUPP, errno.EREMOTEIO)  # of BLK_STS_NOTSUPP, BLK_STS_TARGET
 
 
 @dataclass(slots=True)
@@ -151,13 +155,14 @@ def disks_of(evidence: Evidence) -> dict[str, str]:
     """The disk of each LUN on the initiator, as "major:minor".
 
     Raises:
-        CannotJudgeError: it was not asked, or a LUN came back as another disk.
+        CannotJudgeError: it was not asked (then), or a LUN came back as another disk.
     """
     found_disks: dict[str, str] = {}
     for when in ("before", "after"):
         sample = evidence.latest("disks", when).get(evidence.scenario.initiator)
         if sample is None or not isinstance(sample.value, dict):
             raise CannotJudgeError(f"which disks the LUNs are was not asked {when} the fault")
+        in_time(evidence, sample)
         told = {str(lun): str(disk) for lun, disk in sample.value.items()}
         if found_disks and told != found_disks:
             raise CannotJudgeError(f"the LUNs were {found_disks} and became {told}")
@@ -179,7 +184,7 @@ def device_identity(evidence: Evidence) -> Finding:
         sample = evidence.latest("identities", when).get(evidence.scenario.initiator)
         if sample is None or not isinstance(sample.value, dict):
             raise CannotJudgeError(f"how the LUNs identify themselves was not asked {when}")
-        told[when] = sample.value
+        told[when] = in_time(evidence, sample).value
         refs.append(sample.seen.ref)
         silent = sorted(set(evidence.scenario.luns) - set(sample.value))
         if when == "before" and silent:
@@ -211,9 +216,13 @@ def block_requests(evidence: Evidence) -> Finding:
     answer with an error is one that the SCSI layer no longer tries again; it is INVALID, as is a
     request that nobody has answered when the workload is over. And the two witnesses must agree:
     per block as many successful writes as fio has acknowledgements, each within its
-    acknowledgement's time (the log's clock is the trace's). Where they do not, one of the
-    histories is not complete: INCONCLUSIVE, unless fio died of an error and left no log of what
-    was under way.
+    acknowledgement's time (the log's clock is the trace's); of a job that writes to a file at least
+    as many (harness.checks.filejob). Where they do not, one of the histories is not complete:
+    INCONCLUSIVE, unless fio died of an error and left no log of what was under way.
+
+    What neither reads, writes nor flushes but has a place on the disk (a discard, say) counts as
+    well: a target may not know such a request (EOPNOTSUPP, EREMOTEIO), but must not fail in it.
+    Commands that others send by themselves (udev's inquiries) have no place, and may fail.
     """
     disks = disks_of(evidence)
     requests = requests_of(evidence)
@@ -222,10 +231,9 @@ def block_requests(evidence: Evidence) -> Finding:
     when: list[int] = []
     refs: list[str] = []
     luns = {disk: lun for lun, disk in disks.items()}
-    # What udev and others ask of a disk with commands of their own may fail.
-    of_luns = [r for r in requests.all if r.disk in luns and r.op != "other"]
+    of_luns = [r for r in requests.all if r.disk in luns and _of_the_disk(r.op, r.sectors)]
     for request in of_luns:
-        if request.error:
+        if request.error and not (request.op == "other" and -request.error in _NOT_KNOWN):
             problems.append(f"{luns[request.disk]}: errno {-request.error} for a {request}")
         elif request.done_ns is None:
             problems.append(f"{luns[request.disk]}: no answer to a {request}")
@@ -235,9 +243,10 @@ def block_requests(evidence: Evidence) -> Finding:
         when.append(seen.t_ns)
         refs.append(seen.ref)
     for seen in requests.refused:
+        # Of what was not issued the trace does not tell whether it has a place.
         if seen.text("disk") in luns and seen.text("op") != "other":
-            errno, lun = -seen.integer("error"), luns[seen.text("disk")]
-            problems.append(f"{lun}: errno {errno} for a {seen.text('op')} that was never issued")
+            error, lun = -seen.integer("error"), luns[seen.text("disk")]
+            problems.append(f"{lun}: errno {error} for a {seen.text('op')} that was never issued")
             when.append(seen.t_ns)
             refs.append(seen.ref)
     strangers = [
@@ -247,9 +256,10 @@ def block_requests(evidence: Evidence) -> Finding:
         doubts.append(f"{len(strangers)} answers to writes that were not seen to be issued")
         refs += [seen.ref for seen in strangers[:MAX_LISTED]]
     compared = 0
-    for job in raw_jobs(evidence):
+    for job in evidence.scenario.jobs:
+        compare = _against_the_log if job.kind == "raw" else against_the_trace
         with doubting(doubts, job.name, evidence):
-            count, texts = _against_the_log(evidence, job, disks, of_luns)
+            count, texts = compare(evidence, job, disks, of_luns)
             compared += count
             doubts += texts
     again = sum(request.issues > 1 for request in of_luns)
@@ -263,6 +273,14 @@ def block_requests(evidence: Evidence) -> Finding:
         evidence=refs,
         details={"requests": len(of_luns), "issued_again": again, "compared": compared},
     )
+
+
+def _of_the_disk(operation: str, sectors: int) -> bool:
+    """Whether a request is one of the disk's blocks, not a command that somebody sent by himself.
+
+    blk_rq_trace_nr_sectors() of include/linux/blktrace_api.h: such a command is traced with none.
+    """
+    return operation != "other" or sectors > 0
 
 
 def _against_the_log(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.endstate import ends_healthy
+from harness.checks.moments import in_time
 from harness.checks.registry import CannotJudgeError, Finding, check, found
+from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ _OWN = ("qdiscs", "links", "files", "drbd", "properties")
 # What may follow the role: rules of portblock, mounts of the kernel's target. A node that takes
 # over gets what the other one had, and keeps it where it is not rebooted.
 _OF_A_ROLE = ("rules", "mounts")
+_OF_ALL = ("qdiscs", "links", "rules", "mounts", "processes")
+_OF_GUESTS = ("files",)
+_OF_NODES = ("drbd", "properties")
 DAEMON_S = 30
 """A process that the first look finds may be a monitor's, which ends by itself. What has lived for
 so many seconds is a daemon, and has to be there at the end."""
@@ -37,6 +42,9 @@ def residue(evidence: Evidence) -> Finding:
       and it was begun before the last fault was healed: what is younger is of no fault. One is
       missing if both nodes had one that had lived for 30 s, and there is none. One that a signal
       has stopped must not be there at all. Processes of the kernel's own do not count.
+
+    What nobody looked at, or not before the first fault and after the last one, leaves nothing to
+    compare: INCONCLUSIVE.
     """
     before, after = (evidence.latest("residue", when) for when in ("before", "after"))
     wanted = [*evidence.vms, BESIDE]
@@ -45,20 +53,35 @@ def residue(evidence: Evidence) -> Finding:
     if missing:
         raise CannotJudgeError(f"nothing is known of {', '.join(missing)}")
     problems: list[str] = []
+    doubts: list[str] = []
     judged, bad = 0, []
     for name in wanted:
+        for sample in (before[name], after[name]):
+            in_time(evidence, sample)
+            if unseen := _unseen(evidence, sample):
+                doubts.append(f"{name}: nobody looked at {', '.join(unseen)} {sample.when}")
         told = _differences(evidence, name, before, after)
         judged += sum(len(_section(after[name], section)) for section in after[name].value)
         problems += [f"{name}: {text}" for text in told]
         bad += [before[name], after[name]] if told else []
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="the same as before",
         fine=f"the same as before, {judged} things in {len(wanted)} places",
         operations=judged,
         when_ns=[sample.seen.t_ns for sample in bad],
         evidence=[sample.seen.ref for sample in bad or [*before.values(), *after.values()]],
     )
+
+
+def _unseen(evidence: Evidence, sample: Sample) -> list[str]:
+    """Sections that a sample lacks: whoever looks tells of each, and be it that it is empty."""
+    wanted = list(_OF_ALL)
+    wanted += _OF_GUESTS if sample.node in evidence.vms else ()
+    wanted += _OF_NODES if sample.node in evidence.scenario.nodes else ()
+    there = sample.value if isinstance(sample.value, dict) else {}
+    return [section for section in wanted if section not in there]
 
 
 def _differences(
@@ -132,7 +155,7 @@ def _processes(sample: Sample) -> list[dict[str, Any]]:
 
 
 def _section(sample: Sample, section: str) -> list[Any]:
-    """What a sample has in a section; one that was not asked for is empty."""
+    """What a sample has in a section; one that is not looked at on such a machine is empty."""
     there = sample.value.get(section, []) if isinstance(sample.value, dict) else None
     if not isinstance(there, list):
         raise CannotJudgeError(f"{sample.seen.ref}: no {section}")

@@ -42,7 +42,8 @@ def stall(evidence: Evidence) -> Finding:
     acknowledgement until the workload was asked to stop, less the uncertainty of the two clocks.
     A job without a latency log (fio was killed) is judged on the initiator's I/O counters. A
     workload that got stuck and never ended is over any bound. A log without a single write says
-    nothing: INCONCLUSIVE.
+    nothing, and where nobody tells when the workload was asked to stop its writes may have ended at
+    any time before: INCONCLUSIVE.
     """
     bound_s = evidence.scenario.expect.max_stall_s
     clock = clock_map(evidence, evidence.scenario.initiator)
@@ -111,6 +112,8 @@ def standstills(evidence: Evidence, least_s: float) -> list[tuple[int, int]]:
 def _unknown(evidence: Evidence, clock: ClockMap | None) -> list[str]:
     """What a standstill could hide in."""
     unknown = []
+    if _stop_asked(evidence) is None:
+        unknown.append("when the workload was asked to stop is not known, so its end is not either")
     for job in evidence.scenario.jobs:
         rows = log_rows(evidence, job)
         if rows is not None and not len(rows):

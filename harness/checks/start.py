@@ -26,8 +26,9 @@ def healthy_start(evidence: Evidence) -> Finding:
     """Before anything was broken the cluster was as it must be at the end.
 
     Connected and UpToDate on both nodes, one promoted instance by the group and one unpromoted,
-    no fence constraint, no failed action, both nodes online. A cluster that was ill before the
-    fault says nothing about the fault: INCONCLUSIVE.
+    no fence constraint, no failed action, both nodes online; all of it looked at before the first
+    fault was injected (harness.checks.moments). A cluster that was ill before the fault, or of
+    which this is not known, says nothing about the fault: INCONCLUSIVE.
     """
     states = drbd_states(evidence, "before")
     problems = []

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from harness.checks.fencelog import fence_reports
 from harness.checks.jobs import has_workload
+from harness.checks.moments import untimely, untimely_samples
 from harness.checks.registry import Finding, check, found
 from harness.checks.roles import deaths, kills
+from harness.checks.silence import silences
 from harness.checks.verdict import Verdict
 from harness.evidence.timeline import Channel
 
@@ -40,7 +42,11 @@ def witnesses(evidence: Evidence) -> Finding:
     a fencing, or a new boot_id), and must open again; it may not be garbled but for a few torn
     lines. Of the initiator's block requests none may be missing: no line is garbled, and the
     guest's service did not start anew. The initiator's counters come all through the faults, and
-    no witness on the host died.
+    no witness on the host died. The nonce at the end comes when all faults are over, and every
+    sample is of the moment that it says (harness.checks.moments). What has to be heard in between
+    is, and nobody says that something was dropped (harness.checks.silence); fence_virtd alone may
+    have nothing to say, as nobody need ask it within a short scenario. A job that the workload
+    started is one of the scenario's.
     Silence of a witness that was not listening proves nothing: INCONCLUSIVE.
     """
     problems, refs, when, judged = [], [], [], 0
@@ -57,6 +63,9 @@ def witnesses(evidence: Evidence) -> Finding:
             ends.setdefault(seen.text("nonce"), []).append(seen)
         if not closing:
             problems.append(f"{channel} of {source}: no nonce at the end")
+        elif early := untimely(evidence, "after", closing[-1]):
+            problems.append(f"{channel} of {source}: its nonce at the end {early}")
+            refs.append(closing[-1].ref)
         garbled = evidence.select(channel, "garbled", source=source)
         if len(garbled) > _FEW_GARBLED.get(channel, 0):
             problems.append(f"{channel} of {source}: {len(garbled)} garbled lines")
@@ -73,6 +82,11 @@ def witnesses(evidence: Evidence) -> Finding:
         where = [f"{told[0].event.channel} of {told[0].source}" for told in ends.values()]
         problems.append(f"{len(ends)} different nonces at the end, as on {' and '.join(where)}")
         refs += [told[0].ref for told in ends.values()]
+    for text, place in (*untimely_samples(evidence), *silences(evidence)):
+        problems.append(text)
+        refs += [] if place is None else [place.ref]
+        when += [] if place is None else [place.t_ns]
+    problems += _jobs_left_out(evidence)
     for text, at in _silence_of_progress(evidence):
         problems.append(text)
         when.append(at)
@@ -90,6 +104,17 @@ def witnesses(evidence: Evidence) -> Finding:
         when_ns=when,
         evidence=refs,
     )
+
+
+def _jobs_left_out(evidence: Evidence) -> list[str]:
+    """Jobs that the workload started and scenario.json does not have: nobody judges them."""
+    known = {job.name for job in evidence.scenario.jobs}
+    started = [
+        str(name)
+        for seen in evidence.select(Channel.WORKLOAD, "start")
+        for name in seen.event.data.get("jobs") or ()
+    ]
+    return [f"job {name} was started and is not known" for name in started if name not in known]
 
 
 def _lost_events(evidence: Evidence, source: str, channel: Channel) -> list[tuple[str, Seen]]:

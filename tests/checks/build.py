@@ -25,11 +25,12 @@ NODES = ("alpha", "bravo")
 RESOURCES = ("r0", "r1")
 VIP = "10.77.0.10"
 MACS = {"alpha": "52:54:00:00:00:0a", "bravo": "52:54:00:00:00:0b"}
-GI = {
+GI = {  # at the end, when bravo is the active one
     "alpha": "AAAAAAAAAAAAAAA0:0000000000000000:9999999999999990:8888888888888880:1:1:0:1:0:0:0",
     "bravo": "AAAAAAAAAAAAAAA1:0000000000000000:9999999999999990:8888888888888880:1:1:1:1:0:0:0",
 }
 DISKS = {"lun0": "8:0", "lun1": "8:16"}
+FILE_DISK = {"lun2": "8:32"}  # of the file job, where there is one
 CURRENT = 0xAAAAAAAAAAAAAAA0
 OPERATION = "Operation 'reboot' targeting {} by {} for pacemaker-controld.683@{}: OK (complete)"
 
@@ -218,6 +219,9 @@ def healthy(seed: int = 1) -> Folder:
     _fault(folder)
     folder.add(80.5, "host", "workload", "stop-asked")
     folder.add(81, "host", "workload", "exit", jobs=["raw0", "raw1"], exit_code=0, text="")
+    for vm in (*NODES, "client"):  # while the replicas are read
+        for t_s, event in ((92, "suspended"), (92.5, "resumed")):
+            folder.add(t_s, vm, "domain", "lifecycle", event=event, detail="0")
     _samples(folder, 90, "after", active="bravo", fenced=1)
     return folder
 
@@ -225,7 +229,8 @@ def healthy(seed: int = 1) -> Folder:
 def block_requests(folder: Folder) -> None:
     """What the initiator's kernel traced of the writes that fio logged."""
     folder.drop(lambda e: e.channel == "block" and e.kind in ("issue", "complete"))
-    for number, writes in enumerate(folder.writes.values()):
+    disks = list((DISKS | FILE_DISK).values())
+    for disk, writes in zip(disks, folder.writes.values(), strict=False):
         for write in writes:
             for t_s, kind in (
                 (write.issue_s + 0.0002, "issue"),
@@ -233,7 +238,7 @@ def block_requests(folder: Folder) -> None:
             ):
                 error = {"error": 0} if kind == "complete" else {}
                 folder.add(
-                    t_s, "client", "block", kind, disk=DISKS[f"lun{number}"], op="write", fua=False,
+                    t_s, "client", "block", kind, disk=disk, op="write", fua=False,
                     sector=write.block * 8, sectors=8, guest_ns=stamp(t_s) + OFFSET_NS, **error,
                 )  # fmt: skip
 
@@ -320,7 +325,8 @@ def _samples(folder: Folder, t_s: float, when: str, active: str, fenced: int) ->
             "oos_kib": 0, **(mine if node == active else theirs),
         }  # fmt: skip
         folder.sample(t_s, "drbd", when, node, {r: dict(state) for r in RESOURCES})
-        folder.sample(t_s, "gi", when, node, dict.fromkeys(RESOURCES, GI[node]))
+        gi = GI["bravo" if node == active else "alpha"]
+        folder.sample(t_s, "gi", when, node, dict.fromkeys(RESOURCES, gi))
     folder.sample(
         t_s, "instances", when, active,
         {r: {"promoted": [active], "unpromoted": [passive]} for r in RESOURCES},

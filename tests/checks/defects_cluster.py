@@ -126,7 +126,8 @@ def promoted_while_the_peer_is_primary(f: Folder) -> None:
 
 @defect(dual_primary=INVALID, fence_before_promotion=INVALID, fencings=INVALID, no_service=INVALID)
 def never_fenced(f: Folder) -> None:
-    f.drop(lambda e: e.channel == "domain" or "Operation" in str(e.data.get("message")))
+    f.drop(lambda e: e.data.get("event") in ("stopped", "started"))
+    f.drop(lambda e: "Operation" in str(e.data.get("message")))
     f.drop(lambda e: e.kind in ("lost", "open") or "Linux version" in str(e.data.get("text")))
     f.drop(lambda e: e.data.get("boot_id") == "alpha-boot-2" or "ENTER" in str(e.data.get("text")))
     for event in f.events:

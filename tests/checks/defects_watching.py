@@ -44,7 +44,7 @@ def _gone_before_its_heal(f: Folder, kind: str, inject_s: float, **facts: str) -
     f.add(inject_s, "host", "fault", "plan", **fault)
     for t_s, stage in ((inject_s, "inject"), (inject_s + 1, "bitten"), (58.4, "no-longer-bitten"),
                        (58.5, "heal"), (59, "healed")):  # fmt: skip
-        f.add(t_s, "host", "fault", stage, **fault, proof="")
+        f.add(t_s, "host", "fault", stage, **fault, proof="seen")
 
 
 @defect()
@@ -127,9 +127,11 @@ def fence_virtd_told_a_request_twice(f: Folder) -> None:
 
 @defect(faults=INCONCLUSIVE)
 def nobody_looked_whether_a_cut_lasted(f: Folder) -> None:
-    f.add(40, "host", "fault", "plan", id="f2", fault="cut", kind="cut-carrier", target="data")
-    for t_s, kind in ((40, "inject"), (41, "bitten"), (50, "heal"), (51, "healed")):
-        f.add(t_s, "host", "fault", kind, id="f2", fault="cut", kind="cut-carrier", target="data")
+    fault = {"id": "f2", "fault": "cut", "kind": "cut-carrier", "target": "data"}
+    for t_s, kind in (
+        (40, "plan"), (40, "inject"), (41, "bitten"), (50, "heal"), (51, "healed"),
+    ):  # fmt: skip
+        f.add(t_s, "host", "fault", kind, **fault, proof="seen")
 
 
 @defect()

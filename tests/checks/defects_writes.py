@@ -127,13 +127,13 @@ def the_metadata_was_not_read(f: Folder) -> None:
     del f.facts["r1", "bravo"]
 
 
-@defect(replica_digests=INVALID, offline_metadata=INVALID)
+@defect(replica_digests=INVALID, offline_metadata=INVALID, connections=INVALID)
 def the_replicas_parted_and_more_differs_than_a_resync_would_copy(f: Folder) -> None:
     _parted(f)
     f.crcs["r0", "alpha"][[3, 9, 20]] += 1
 
 
-@defect(offline_metadata=INVALID)
+@defect(offline_metadata=INVALID, connections=INVALID)
 def the_replicas_parted_and_a_resync_would_copy_what_differs(f: Folder) -> None:
     _parted(f)
     f.crcs["r0", "alpha"][[3, 9]] += 1
@@ -144,6 +144,7 @@ def _parted(f: Folder) -> None:
     for node in ("alpha", "bravo"):
         facts = f.facts["r0", node]
         f.facts["r0", node] = replace(facts, flags=facts.flags & ~Flags.CONNECTED, may_differ=())
+        f.value("drbd", "after", node)["r0"]["cs"] = "WFConnection"
     f.facts["r0", "bravo"] = replace(
         f.facts["r0", "bravo"], dirty=2, may_differ=((3, 1), (9, 1)), bitmap=CURRENT
     )
@@ -334,7 +335,7 @@ def an_io_error(f: Folder) -> None:
 @defect(lost_writes=INCONCLUSIVE, io_errors=INCONCLUSIVE, stall=INCONCLUSIVE,
         spanning_writes=INCONCLUSIVE, torn_blocks=INCONCLUSIVE, dual_vip=INCONCLUSIVE,
         failover_phases=INCONCLUSIVE, replica_sweep=INCONCLUSIVE,
-        linearizable=INCONCLUSIVE)  # fmt: skip
+        linearizable=INCONCLUSIVE, witnesses=INCONCLUSIVE)  # fmt: skip
 def no_job_at_all(f: Folder) -> None:
     f.scenario["jobs"] = []
 
@@ -368,7 +369,7 @@ def one_job_wrote_nothing_before_the_fault(f: Folder) -> None:
     block_requests(f)
 
 
-@defect(spanning_writes=INCONCLUSIVE)
+@defect(spanning_writes=INCONCLUSIVE, block_requests=INCONCLUSIVE)
 def the_log_of_a_file_job_is_incomplete(f: Folder) -> None:
     with_a_file_job(f)
     f.total_ios["file"] = len(f.writes["file"]) + 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.checks import Verdict, judge
+from tests.checks.build import FILE_DISK, block_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +63,11 @@ def with_samples(folder: Folder) -> Folder:
 
 
 def with_a_file_job(folder: Folder) -> None:
-    """A third job, which writes to a file."""
+    """A third job, which writes to a file on a LUN of its own."""
     folder.writes["file"] = [w for w in folder.writes["raw0"] if w.issue_s < 70]
+    block_requests(folder)
+    for when in ("before", "after"):
+        folder.value("disks", when).update(FILE_DISK)
     folder.scenario["jobs"].append(
         {"name": "file", "kind": "file", "lun": None, "resource": None, "block_size": 4096,
          "json": "fio/file.json", "lat_log": "fio/file_lat.1.log", "headers": None}

@@ -8,7 +8,12 @@ import pytest
 
 from harness.checks import ALL_CHECKS, Verdict, judge, judge_one
 from harness.evidence.model import RunInfo
-from tests.checks import defects_cluster, defects_watching, defects_writes  # noqa: F401  (DEFECTS)
+from tests.checks import (  # noqa: F401  (DEFECTS)
+    defects_cluster,
+    defects_seeming,
+    defects_watching,
+    defects_writes,
+)
 from tests.checks.build import MACS, Folder, healthy, progress
 from tests.checks.defects_cluster import (
     identifiers_diverged,

@@ -26,7 +26,8 @@ def uneventful(kind: str = "power-off", target: str = "alpha", **expect: Any) ->
     folder = healthy()
     folder.drop(
         lambda e: (
-            e.channel in ("fault", "domain", "arp", "fence")
+            e.channel in ("fault", "arp", "fence")
+            or e.data.get("event") in ("stopped", "started")
             or (e.channel in ("console", "journal", "events2") and 19 < e.t_s < 61)
             or (e.channel in ("console", "journal", "events2") and e.kind in ("lost", "open"))
             or e.data.get("when") == "after"
