@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.checks.build import GI, MACS, OPERATION, VIP, block_requests
+from tests.checks.build import GI, MACS, OPERATION, RESOURCES, VIP, block_requests
 from tests.checks.planting import INCONCLUSIVE, INVALID, defect
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def never_fenced(f: Folder) -> None:
     for event in f.events:
         if event.channel == "fault":
             event.data |= {"kind": "cut-carrier", "target": "drbd link of alpha"}
+    for resource in RESOURCES:  # DRBD notices such a cut
+        f.kernel(33, "alpha", f"drbd {resource}: conn( Connected -> NetworkFailure )")
     f.add(54.9, "host", "fault", "still-bitten", id="f1-power-off", proof="carrier is 0")
     f.value("fence_history", "after").clear()
 

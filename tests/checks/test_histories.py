@@ -187,8 +187,9 @@ def test_an_old_block_on_one_replica_alone(tmp_path: Path) -> None:
 def _apart(
     f: Folder, *, alpha: Flags = Flags.WAS_UP_TO_DATE, bravo: Flags, pending: tuple[int, int]
 ) -> None:
-    """Not connected, by the disks: what else their flags say, and what a resync would copy."""
+    """Not connected, by disks and nodes: what else the flags say, what a resync would copy."""
     for node, flags in (("alpha", alpha), ("bravo", bravo | Flags.WAS_UP_TO_DATE)):
+        f.value("drbd", "after", node)["r1"]["cs"] = "WFConnection"
         facts = f.facts["r1", node]
         f.facts["r1", node] = replace(facts, flags=Flags.CONSISTENT | flags, may_differ=())
     f.facts["r1", "bravo"] = replace(f.facts["r1", "bravo"], may_differ=(pending,))
