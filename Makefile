@@ -65,8 +65,10 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Each core begins with tests that follow each other, so that what the tests of one file share is
+# made once; who is done first takes over some of the others'.
 unit: install
-	$(BIN)/python -m pytest tests -m "not vm" -n auto $(ARGS)
+	$(BIN)/python -m pytest tests -m "not vm" -n auto --dist worksteal $(ARGS)
 
 vm: install
 	$(PYTEST_AS_ROOT) tests/vm -m "vm and not nightly" $(ARGS)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.cluster.config import ClusterConfig, load_config
-from harness.cluster.lintable import configured_files
+from harness.cluster.config import load_config
 from harness.commands.own import prepare
 from harness.errors import BadInputError
 from harness.lab.paths import Cache
 from harness.report.workedon import MAPPING, foreign
 from harness.timing import PROFILES
-from tests.lint.reference import lay_out
+from tests.lint.reference import lay_out, reference
 from tests.lint.test_onto_lab import POST
 from tests.report import build
 from tests.report.pages import page_of
@@ -70,7 +69,7 @@ def test_a_run_keeps_the_mapping(tmp_path: Path, cache: Path) -> None:
     assert (told["source"], told["accelerator"]) == ("the-post", "tcg")
     # Going on with the same is fine; with another it is not the same run.
     assert prepare(POST, run, place, "tcg") == path
-    other = lay_out(configured_files(ClusterConfig()), tmp_path / "other")
+    other = lay_out(reference(), tmp_path / "other")
     with pytest.raises(BadInputError, match="another configuration"):
         prepare(other, run, place, "tcg")
 

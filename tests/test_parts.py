@@ -11,6 +11,7 @@ import pytest
 
 from harness import plugin, resuming
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
+from tests.inner_pytest import run_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-PLUGINS = ("-p", "harness.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 FEATURE = """\
 Feature: Parts
   @theme-links
@@ -136,7 +136,7 @@ def part(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         pytester.makepyfile(
             test_story="from pytest_bdd import scenarios\nscenarios('story.feature')\n"
         )
-        result = pytester.runpytest_inprocess(*PLUGINS)
+        result = run_inside(pytester)
         return Ended(int(result.ret), result.stdout.str() + result.stderr.str())
 
     return run

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
+import io
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,21 +19,23 @@ NIGHTLY = "The active node is reset during writes"
 ALWAYS = "The active node loses power during writes"
 
 
-def listed(capsys: pytest.CaptureFixture[str], **options: object) -> list[str]:
-    """Names of what is listed, in that order."""
-    *rows, _sum = table(capsys, **options)
-    return [row[23:] for row in rows]
+@cache
+def listed(
+    *, everything: bool = False, tags: tuple[str, ...] = (), only: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Names of what is listed, in that order; each choice is collected once."""
+    place = Cache(Path("/nonexistent"))
+    options = RunOptions(
+        cache=place, accelerator="tcg", everything=everything, tags=tags, only=only
+    )
+    with redirect_stdout(io.StringIO()) as said:
+        assert list_scenarios(options, PROJECT / "scenarios") == ExitCode.VALID
+    *rows, _sum = said.getvalue().splitlines()
+    return tuple(row[23:] for row in rows)
 
 
-def table(capsys: pytest.CaptureFixture[str], **options: object) -> list[str]:
-    cache = Cache(Path("/nonexistent"))
-    chosen = dataclasses.replace(RunOptions(cache=cache, accelerator="tcg"), **options)  # type: ignore[arg-type]
-    assert list_scenarios(chosen, PROJECT / "scenarios") == ExitCode.VALID
-    return capsys.readouterr().out.splitlines()
-
-
-def test_a_run_takes_all_but_the_nightly_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    names = listed(capsys)
+def test_a_run_takes_all_but_the_nightly_ones() -> None:
+    names = listed()
     assert ALWAYS in names
     assert NIGHTLY not in names
     assert names[0] == "The cluster is left alone during writes"
@@ -44,17 +49,15 @@ def test_a_run_takes_all_but_the_nightly_ones(capsys: pytest.CaptureFixture[str]
         ({"only": (NIGHTLY, ALWAYS)}, True),
     ],
 )
-def test_nightly_ones_are_taken_when_asked_for(
-    options: dict[str, object], also: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    names = listed(capsys, **options)
+def test_nightly_ones_are_taken_when_asked_for(options: dict[str, Any], also: bool) -> None:
+    names = listed(**options)
     assert NIGHTLY in names
     assert (ALWAYS in names) is also
 
 
-def test_every_feature_is_bound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_feature_is_bound() -> None:
     """A feature file that nothing binds would never be run, and nobody would notice."""
-    names = {name.split(" [")[0] for name in listed(capsys, everything=True)}
+    names = {name.split(" [")[0] for name in listed(everything=True)}
     written = {
         line.split(":", 1)[1].strip()
         for path in (PROJECT / "features").rglob("*.feature")

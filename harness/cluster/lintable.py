@@ -7,6 +7,7 @@ is taken from the recipe.
 from __future__ import annotations
 
 import base64
+import functools
 import subprocess
 import tempfile
 from pathlib import Path
@@ -99,13 +100,16 @@ def _has(own: dict[str, bytes], name: str) -> bool:
     return any(one == name or (name.endswith("/") and one.startswith(name)) for one in own)
 
 
+@functools.cache
 def _units() -> bytes:
     """As ``systemctl list-unit-files`` would show them on a node that was formed."""
     units = recipe_units() | {f"{name}.service": "enabled" for name in AT_BOOT}
     return "".join(f"{unit} {state} -\n" for unit, state in sorted(units.items())).encode()
 
 
+@functools.cache
 def _agent(*, patched: bool) -> bytes:
+    """Kept, as both nodes have the same, and the patch is a program of its own to start."""
     if not patched:
         return PORTBLOCK.encode()
     with tempfile.NamedTemporaryFile("w+", encoding="utf-8") as file:

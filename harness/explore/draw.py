@@ -8,12 +8,11 @@ weighs more. It knows nothing of what any check looks at.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.explore.forecast import Forecast
 from harness.explore.schedule import Schedule
-from harness.explore.vocabulary import KINDS, Group, end_problems, labels, problems, take
+from harness.explore.vocabulary import KINDS, Group, end_problems, labels, may, take
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -120,7 +119,8 @@ def _choose(
         allowed = _allowed(forecast, kind)
         if allowed:
             options[kind.name] = allowed
-            novelty = max(_novelty(forecast, step, seen) for step in allowed)
+            # An exploration that begins has seen nothing: then everything is as new.
+            novelty = max(_novelty(forecast, step, seen) for step in allowed) if seen else 1.0
             weights[kind.name] = kind.weight * novelty * _urgency(forecast, kind)
     if not options:
         return None
@@ -134,13 +134,13 @@ def _choose(
 
 def _allowed(forecast: Forecast, kind: Kind) -> list[Step]:
     """The steps of a kind that may be taken now."""
-    known: dict[Step, bool] = {}
+    known: dict[tuple[str, str, int], bool] = {}
     allowed = []
     for step in kind.options(forecast):
         # In which way a thing is broken is of no account for whether it may be.
-        alike = replace(step, how="")
+        alike = (step.node, step.what, step.number)
         if alike not in known:
-            known[alike] = not problems(forecast, step)
+            known[alike] = may(forecast, step)
         if known[alike]:
             allowed.append(step)
     return allowed

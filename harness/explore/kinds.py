@@ -102,21 +102,30 @@ def add(kind: Kind) -> None:
 
 def problems(forecast: Forecast, step: Step) -> list[str]:
     """Why a step may not be taken now; none if it may."""
+    return list(_against(forecast, step))
+
+
+def may(forecast: Forecast, step: Step) -> bool:
+    """Whether a step may be taken now: ``problems``, but the first is enough."""
+    return next(_against(forecast, step), None) is None
+
+
+def _against(forecast: Forecast, step: Step) -> Iterator[str]:
     kind = KINDS.get(step.kind)
     if kind is None:
-        return [f"there is no kind {step.kind!r}"]
-    found = list(kind.problems(forecast, step))
+        yield f"there is no kind {step.kind!r}"
+        return
+    yield from kind.problems(forecast, step)
     if forecast.stuck and not kind.when_stuck:
-        found.append("nobody can serve before something is healed")
+        yield "nobody can serve before something is healed"
     if forecast.awaiting_fence and step.kind not in ("fence-heal", "alone"):
-        found.append("everybody waits for the fence device")
+        yield "everybody waits for the fence device"
     if forecast.has("fence-hang") and step.kind != "fence-heal":
         long = forecast.hung_s + itself_s(step) > _HANGS_S
         if long or step.kind not in _WHILE_IT_HANGS:
-            found.append("the fence device would hang too long")
+            yield "the fence device would hang too long"
     if forecast.has("maintenance") and not kind.in_maintenance:
-        found.append("the cluster is in maintenance mode")
-    return found
+        yield "the cluster is in maintenance mode"
 
 
 def take(forecast: Forecast, step: Step) -> None:

@@ -15,11 +15,13 @@ from harness.explore.kinds import (
     check,
     end_problems,
     labels,
+    may,
     problems,
     take,
     text,
 )
 
 __all__ = [
-    "KINDS", "Group", "Kind", "check", "end_problems", "labels", "problems", "take", "text",
+    "KINDS", "Group", "Kind", "check", "end_problems", "labels", "may", "problems", "take",
+    "text",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -23,15 +24,12 @@ def el(tag: str, *children: str, **attributes: str | float) -> Markup:
 
     ``_`` in an attribute's name becomes ``-``, a trailing one is dropped (``class_``).
     """
-    written = Markup("").join(
-        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _value(value))
-        for name, value in attributes.items()
-    )
-    inside = Markup("").join(escape(_clean(child)) for child in children)
-    opening = Markup("<") + Markup(tag) + written
-    return (
-        opening + Markup(">") + inside + Markup(f"</{tag}>") if children else opening + Markup("/>")
-    )
+    # Pages have thousands of these: plain strings are put together, and marked once.
+    written = "".join([f' {_name(name)}="{_value(value)}"' for name, value in attributes.items()])
+    if not children:
+        return Markup(f"<{tag}{written}/>")
+    inside = "".join([_escaped(child) for child in children])
+    return Markup(f"<{tag}{written}>{inside}</{tag}>")
 
 
 def title(text: str) -> Markup:
@@ -55,14 +53,19 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
+@cache
+def _name(name: str) -> str:
+    return escape(name.rstrip("_").replace("_", "-"))
+
+
 def _value(value: str | float) -> str:
     if isinstance(value, str):
-        return _clean(value)
+        return _escaped(value)
     return f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _clean(text: str) -> str:
-    return text if isinstance(text, Markup) else clean(text)
+def _escaped(text: str) -> str:
+    return text if isinstance(text, Markup) else escape(clean(text))
 
 
 def text_width(text: str, size: float = 10) -> float:

@@ -21,6 +21,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 def clean(text: str) -> str:
     """``text`` without terminal sequences; other control characters become visible signs."""
+    if text.isascii() and text.isprintable():
+        return text  # most are: nothing of the like is in it
     return _SURROGATE.sub("\ufffd", _ANSI.sub("", text).translate(_VISIBLE))
 
 

@@ -45,7 +45,7 @@ def test_operations(message: str, expected: object) -> None:
     assert parse_operation(message) == expected
 
 
-@given(st.text(max_size=300))
+@given(st.text(max_size=100))
 def test_other_text_is_no_operation(text: str) -> None:
     parse_operation("Operation '" + text)
     assert parse_operation(text) is None or "Operation '" in text

@@ -10,12 +10,13 @@ import json
 import re
 import shlex
 import subprocess
-import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import check_jsonschema
 import pytest
 import typer
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from harness import cli
@@ -85,12 +86,9 @@ def parse(words: list[str]) -> None:
 
 def schema_says(path: Path, kind: str, *more: str) -> str:
     """What the linter finds; empty where nothing."""
-    done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", kind, *more, str(path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode == 0) == ("ok --" in done.stdout), done.stderr
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    done = CliRunner().invoke(check_jsonschema.main, ["--builtin-schema", kind, *more, str(path)])
+    assert (done.exit_code == 0) == ("ok --" in done.output), done.output
+    return "" if done.exit_code == 0 else done.output
 
 
 # ------------------------------------------------------------------------------------------ linter

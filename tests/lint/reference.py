@@ -9,6 +9,7 @@ from harness.cluster.config import ClusterConfig
 from harness.cluster.lintable import configured_files
 from harness.lint import ALL_RULES, Found, Outcome, cluster_of
 from harness.lint.folder import ABSENT, Files
+from harness.timing import PROFILES
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -19,13 +20,13 @@ def fixture(name: str) -> str:
 
 
 @functools.cache
-def _reference() -> Files:
-    return configured_files(ClusterConfig())
+def _reference(profile: str) -> Files:
+    return configured_files(ClusterConfig(timing=PROFILES[profile]))
 
 
-def reference() -> Files:
-    """A copy to change."""
-    return {machine: dict(own) for machine, own in _reference().items()}
+def reference(profile: str = "tcg") -> Files:
+    """A copy to change, with the timeouts of such guests."""
+    return {machine: dict(own) for machine, own in _reference(profile).items()}
 
 
 def edit(files: Files, name: str, old: str, new: str, *machines: str) -> None:

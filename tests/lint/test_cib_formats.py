@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.lint.formats import cib as model
+from harness.lint.formats import crm_shell
 from harness.lint.formats.cib import Cib, Part
 from harness.lint.formats.cib_xml import parse_cib
 from harness.lint.formats.crm_shell import parse_crm
@@ -161,3 +165,21 @@ def test_templates_and_loose_parameters() -> None:
     )
     assert cib.primitives["a"].timeout("start") == "9"
     assert cib.primitives["b"].param("ip") == "10.0.0.1"
+
+
+# What shlex takes for something of its own, in a shell or here, and spaces that it does not know.
+_WORDS = st.text(
+    st.sampled_from("ab= \t\r\n\x0b\x0c\x1f\x85\u00a0\u3000#;&|$\x00'\"\\"), max_size=12
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=_WORDS)
+def test_words_are_those_of_shlex(text: str) -> None:
+    try:
+        wanted = shlex.split(text)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=str(error)):
+            crm_shell._words(text)
+    else:
+        assert crm_shell._words(text) == wanted

@@ -19,7 +19,7 @@ from harness.lab.paths import PROJECT
 from harness.lint.onto_lab.telling import as_toml, changed, left_lines, summary_lines
 from harness.mutants.model import MUTANTS
 from harness.timing import PROFILES
-from tests.lint.reference import edit, lay_out
+from tests.lint.reference import edit, lay_out, reference
 
 if TYPE_CHECKING:
     from harness.lint import Files
@@ -39,12 +39,12 @@ def back(config: ClusterConfig, folder: Path) -> ClusterConfig:
 
 @pytest.fixture
 def files() -> Files:
-    return configured_files(ClusterConfig(timing=KVM))
+    return reference("kvm")
 
 
 def test_the_reference_comes_back(tmp_path: Path) -> None:
     config = ClusterConfig(timing=KVM)
-    sheet = mapped(lay_out(configured_files(config), tmp_path), "kvm")
+    sheet = mapped(lay_out(reference("kvm"), tmp_path), "kvm")
     assert ClusterConfig.model_validate(nested(sheet)) == config
     assert changed(sheet) == []
     assert left_lines(sheet) == []
@@ -257,7 +257,7 @@ def test_the_post(tmp_path: Path) -> None:
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_any_bytes_give_a_mapping_or_the_typed_error(data: st.DataObject) -> None:
-    files = configured_files(ClusterConfig(timing=KVM))
+    files = reference("kvm")
     machine = data.draw(st.sampled_from(sorted(files)))
     name = data.draw(st.sampled_from(sorted(files[machine])))
     content = files[machine][name]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -84,11 +85,17 @@ class Page(HTMLParser):
         return json.loads(self.data["data"])
 
 
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Page:
+    """Kept for a while: a page is read as one of all, and then by itself."""
+    return Page(text)
+
+
 def read(run: Path, name: str) -> tuple[str, Page]:
     """A written page of a run; well formed, and nothing in it is fetched or run but its own."""
     path = run / name
     text = path.read_text(encoding="utf-8")
-    page = Page(text)
+    page = _parsed(text)
     assert page.open == []
     assert page.fetched == []
     assert page.handlers == []

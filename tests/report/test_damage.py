@@ -137,11 +137,12 @@ def test_the_data_of_the_scripts_ends_nothing_and_is_what_was_said(run: Path) ->
     assert page.tags.count("script") == 4
 
 
-def test_a_line_of_ten_megabytes_is_cut_and_said_to_be(run: Path) -> None:
+def test_a_line_of_megabytes_is_cut_and_said_to_be(run: Path) -> None:
+    """Each alone is longer than the page and the log with all of them may be."""
     folder = scenes.power_off(run, writes=300)
-    folder.kernel(30, "bravo", "drbd r0: error " + "A" * 10_000_000 + "END")
-    folder.journal(31, "bravo", "pacemaker-fenced", "B" * 10_000_000, p=2)
-    folder.events2(32, "bravo", "change", "resource", name="r0", role="C" * 10_000_000)
+    folder.kernel(30, "bravo", "drbd r0: error " + "A" * 3_000_000 + "END")
+    folder.journal(31, "bravo", "pacemaker-fenced", "B" * 3_000_000, p=2)
+    folder.events2(32, "bravo", "change", "resource", name="r0", role="C" * 3_000_000)
     folder.save()
     text, _ = scene_of(run)
     assert len(text) < 2_000_000

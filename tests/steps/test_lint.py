@@ -11,6 +11,7 @@ import pytest
 from harness.lab.paths import PROJECT
 from harness.steps.examples import lines_of_features
 from harness.steps.lint import unused_steps
+from tests.inner_pytest import run_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-# Hypothesis would be imported, and its asserts rewritten, for each of these runs.
-PLUGINS = ("-p", "harness.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 FEATURES = sorted((PROJECT / "features").glob("*.feature"))
 
 # Whatever is asked for a lab ends here: no test of the lint may start one.
@@ -48,7 +47,7 @@ def lint(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Lint:
         pytester.makefile(".feature", story=feature)
         module = f"from pytest_bdd import scenarios\nscenarios('story.feature')\n{more}"
         pytester.makepyfile(test_story=module)
-        result = pytester.runpytest_inprocess(*PLUGINS, *arguments)
+        result = run_inside(pytester, *arguments)
         return int(result.ret), result.stdout.str() + result.stderr.str()
 
     return run
@@ -199,7 +198,7 @@ def test_every_shipped_feature_passes(pytester: pytest.Pytester) -> None:
         "from pytest_bdd import scenarios\n"
         + "".join(f"scenarios({str(path)!r})\n" for path in FEATURES)
     )
-    result = pytester.runpytest_inprocess(*PLUGINS, "--collect-only", "-q")
+    result = run_inside(pytester, "--collect-only", "-q")
     said = result.stdout.str()
     assert result.ret == pytest.ExitCode.OK, said
     headings = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checks.verdict import ScenarioVerdict, Verdict
+from tests.inner_pytest import run_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     End = Callable[[str, str], "Ended"]
 
 pytest_plugins = ["pytester"]
-
-PLUGINS = ("-p", "harness.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 FEATURE = """\
 Feature: Ends
@@ -136,7 +135,7 @@ def end(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> End:
         pytester.makepyfile(
             test_story="from pytest_bdd import scenarios\nscenarios('story.feature')\n"
         )
-        result = pytester.runpytest_inprocess(*PLUGINS)
+        result = run_inside(pytester)
         return Ended(int(result.ret), result.stdout.str() + result.stderr.str())
 
     return run

@@ -22,6 +22,9 @@ _PASSED_OVER = frozenset(
 _PARTS = ("params", "meta", "op", "operations", "utilization")
 _KINDS = ("mandatory", "optional", "serialize")
 _OPERATORS = ("eq", "ne", "lt", "gt", "lte", "gte")
+# What makes shlex do more than cut at its whitespace, and what is between that.
+_QUOTING = re.compile(r"[\"'\\]")
+_WORD = re.compile(r"[^ \t\r\n]+")
 
 
 def parse_crm(text: str) -> Cib:
@@ -53,7 +56,7 @@ def _statements(text: str) -> list[tuple[int, list[str]]]:
         joined += raw
         if joined.strip() and not joined.lstrip().startswith("#"):
             try:
-                words = shlex.split(joined)
+                words = _words(joined)
             except ValueError as error:
                 raise FormatError(str(error), begun) from error
             if words:
@@ -62,6 +65,15 @@ def _statements(text: str) -> list[tuple[int, list[str]]]:
     if joined.strip():
         raise FormatError("the last line goes on in a next one that is not there", begun)
     return found
+
+
+def _words(text: str) -> list[str]:
+    """As ``shlex.split``, which looks at each character by itself where few need it.
+
+    Raises:
+        ValueError: a quotation that does not end.
+    """
+    return shlex.split(text) if _QUOTING.search(text) else _WORD.findall(text)
 
 
 def _statement(cib: Cib, templates: dict[str, Primitive], words: list[str], line: int) -> None:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 
-# What a line has to contain to be looked at closer, as bytes: few lines do.
+# What a line in lower case has to contain to be looked at closer, as bytes: few lines do. All are
+# searched, and a search that ignores case takes six times as long as one of the lowered line.
 SUSPECT = re.compile(
-    rb"(?i)passw|passphrase|pwd|secret|private.?key|bearer|authorization|token|api.?key|"
-    rb"access.?key|credential|://[^/\s]{0,300}@|gh[pousr]_|github_pat_|glpat-|AKIA|"
-    rb"xox[abprs]-|eyJ|\$(?:1|5|6|7|y|gy|2[abxy])\$"
+    rb"passw|passphrase|pwd|secret|private.?key|bearer|authorization|token|api.?key|"
+    rb"access.?key|credential|://[^/\s]{0,300}@|gh[pousr]_|github_pat_|glpat-|akia|"
+    rb"xox[abprs]-|eyj|\$(?:1|5|6|7|y|gy|2[abxy])\$"
 )
 _VALUE = r"""(?P<secret>[^\s"',;&<>]+)"""
 _QUOTE = r"""["']?"""

@@ -67,7 +67,7 @@ class Redactor:
             self._changing = False
             self._in_key.clear()
             for line in _lines(path):
-                if self._in_key or SUSPECT.search(line):
+                if self._in_key or SUSPECT.search(line.lower()):
                     self._line(line)
 
     def lines(self, path: Path) -> Iterator[bytes]:
@@ -97,7 +97,7 @@ class Redactor:
 
     def _suspect(self, line: bytes) -> bool:
         known = self._pattern is not None and self._pattern[1].search(line) is not None
-        return known or SUSPECT.search(line) is not None
+        return known or SUSPECT.search(line.lower()) is not None
 
     def _line(self, line: bytes) -> bytes:
         value = _json(line)
