@@ -15,6 +15,7 @@ import typer
 from harness.commands.bundle import bundle
 from harness.commands.cache import CacheOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
+from harness.commands.clusters import ClustersOption, PoolOption, at_once, check_clusters
 from harness.commands.explore import register as register_explore
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
@@ -143,6 +144,8 @@ def run(
         Path | None, typer.Option(help="Go on with the run in this folder (or begin it).")
     ] = None,
     again: AgainOption = False,
+    clusters: ClustersOption = None,
+    pool: PoolOption = None,
     list_only: ListOption = False,
     without_injecting: Annotated[
         bool,
@@ -197,7 +200,7 @@ def run(
         raise typer.Exit(list_scenarios(options, suite))
     if folder is not None and not options.resume:
         options = dataclasses.replace(options, folder=folder.resolve())
-    raise typer.Exit(_run(options, suite))
+    raise typer.Exit(_run(options, suite, clusters, pool))
 
 
 @app.command()
@@ -207,6 +210,8 @@ def nightly(
     theme: ThemeOption = None,
     budget: BudgetOption = "",
     again: AgainOption = False,
+    clusters: ClustersOption = None,
+    pool: PoolOption = None,
     list_only: ListOption = False,
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
     cache: CacheOption = None,
@@ -236,22 +241,25 @@ def nightly(
         everything=True,
     )
     suite = PROJECT / "scenarios"
-    raise typer.Exit(list_scenarios(options, suite) if list_only else _run(options, suite))
+    if list_only:
+        raise typer.Exit(list_scenarios(options, suite))
+    raise typer.Exit(_run(options, suite, clusters, pool))
 
 
-def _run(options: RunOptions, suite: Path) -> int:
+def _run(
+    options: RunOptions, suite: Path, clusters: int | None = None, pool: Path | None = None
+) -> int:
     """Run on this host, if it can; the exit code."""
-    from harness.report.live.terminal import shown_live
     from harness.running import run_scenarios
     from harness.session import new_run_folder
 
-    _check_host(options.cache, options.connect)
+    checked = check_clusters(options, clusters, pool, _check_host)
     target = options.folder or new_run_folder()
     own = options.config
     if own is not None and own.is_dir():
         path = prepare(own, target, options.cache, options.accelerator)
         options = dataclasses.replace(options, config=path)
-    with shown_live(target):
+    with at_once(checked, target):
         code = run_scenarios(dataclasses.replace(options, folder=target), suite)
     with contextlib.suppress(OSError):
         target.rmdir()  # a run that ended before it began has nothing in it

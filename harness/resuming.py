@@ -31,6 +31,8 @@ _NO_PART_OF_A_RESULT = (
     "harness/variants",
     # After the last verdict; and what of a run counts, where the hash itself is.
     "harness/leaving.py", "harness/resuming.py",
+    # Which worker runs a scenario, and when: each has a lab, a cluster and a folder of its own.
+    "harness/fleet",
 )  # fmt: skip
 # By folder: which files of it count. Beside what binds the features, scenarios/ holds what others
 # are made with and what they found: a mutant is its own run's configuration, for one.
@@ -103,8 +105,11 @@ def check_code(folder: Path) -> None:
         )
 
 
-def check_mergeable(folder: Path, facts: dict[str, Any]) -> None:
+def check_mergeable(folder: Path, facts: dict[str, Any], *, apart: Collection[str] = ()) -> None:
     """See to it that a part with these facts (of run.json) may be added to the run in ``folder``.
+
+    Args:
+        apart: facts that may differ all the same.
 
     Raises:
         BadInputError: something differs that a result depends on.
@@ -114,7 +119,9 @@ def check_mergeable(folder: Path, facts: dict[str, Any]) -> None:
     before = read_json(folder / RUN)
     # As they come back from the disk.
     now = json.loads(json.dumps(facts))
-    differing = [what for key, what in _SAME.items() if before.get(key) != now.get(key)]
+    differing = [
+        what for key, what in _SAME.items() if key not in apart and before.get(key) != now.get(key)
+    ]
     if differing:
         raise BadInputError(
             f"{folder} holds results with other {' and '.join(differing)}",
@@ -130,8 +137,8 @@ def done_before(folder: Path, chosen: Collection[str], *, again: bool) -> set[st
         again: of these, run those again that were not VALID.
     """
     done = set()
-    for name, evidence in _by_name(folder):
-        verdict = None if cut_short(evidence) else _verdict(evidence)
+    for name, evidence in by_name(folder):
+        verdict = None if cut_short(evidence) else verdict_of(evidence)
         if verdict is Verdict.VALID or (verdict is not None and not (again and name in chosen)):
             done.add(name)
     return done
@@ -142,9 +149,9 @@ def set_aside(folder: Path, name: str) -> None:
 
     Nothing is lost: what was judged of it still counts, and the report tells of every attempt.
     """
-    for known, evidence in _by_name(folder):
+    for known, evidence in by_name(folder):
         if known == name:
-            _aside(folder, evidence)
+            put_aside(folder, evidence)
 
 
 def set_aside_fragments(folder: Path) -> None:
@@ -153,18 +160,18 @@ def set_aside_fragments(folder: Path) -> None:
     A verdict without it would be kept where it is: that is damage, which the report has to show.
     """
     for evidence in sorted((folder / "evidence").glob("*/")):
-        if not read_json(evidence / "scenario.json").get("name") and _verdict(evidence) is None:
-            _aside(folder, evidence)
+        if not read_json(evidence / "scenario.json").get("name") and verdict_of(evidence) is None:
+            put_aside(folder, evidence)
 
 
 def set_aside_unknown(folder: Path, known: Collection[str]) -> None:
     """The same for all evidence but that in the folders ``known``: it was begun and not noted."""
     for evidence in sorted((folder / "evidence").glob("*/")):
         if evidence.name not in known:
-            _aside(folder, evidence)
+            put_aside(folder, evidence)
 
 
-def _by_name(folder: Path) -> list[tuple[str, Path]]:
+def by_name(folder: Path) -> list[tuple[str, Path]]:
     """(name, folder) of all evidence of a run whose name is known."""
     found = []
     for path in sorted((folder / "evidence").glob("*/scenario.json")):
@@ -174,7 +181,7 @@ def _by_name(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def _verdict(evidence: Path) -> Verdict | None:
+def verdict_of(evidence: Path) -> Verdict | None:
     """The verdict that was stored; None where there is none that can be read."""
     try:
         return ScenarioVerdict.load(evidence / "verdict.json").verdict
@@ -182,7 +189,8 @@ def _verdict(evidence: Path) -> Verdict | None:
         return None
 
 
-def _aside(folder: Path, evidence: Path) -> None:
+def put_aside(folder: Path, evidence: Path) -> None:
+    """Move an evidence folder below ``superseded/`` of the run in ``folder``."""
     aside = folder / SUPERSEDED
     aside.mkdir(exist_ok=True)
     evidence.rename(aside / f"{evidence.name}-{now_ns()}")

@@ -263,7 +263,7 @@ def test_the_code_s_hash_is_of_what_a_result_depends_on(
     for name in (
         "harness/__pycache__/a.pyc", "docs/a.md", "tests/test_a.py", "reports/r/run.json",
         "harness/cli.py", "harness/report/page.py", "harness/nightly/budget.py",
-        "scenarios/mutants/a.toml", "scenarios/durations.json",
+        "harness/fleet/pool.py", "scenarios/mutants/a.toml", "scenarios/durations.json",
     ):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from harness.evidence.model import (
 )
 from harness.evidence.timeline import Channel
 from harness.report.earlier import Attempt, earlier_attempts
+from harness.report.fleet import fleet_notes
 from harness.report.leftovers import leftover_notes
 from harness.report.reading import events_at, read_events
 from harness.report.text import one_line, plural
@@ -248,6 +249,7 @@ def load_run(folder: Path) -> LoadedRun:
     notes += [f"set aside: {one.said}" for one in attempts if not one.scenario]
     if info is not None and not info.injecting:
         notes.append("nothing was broken in this run: it tests the proofs, and may prove nothing")
+    notes += fleet_notes(folder)
     notes += leftover_notes(folder)
     name = info.run if info else folder.name
     return LoadedRun(folder, name, info, tuple(scenarios), notes, pending)

@@ -9,6 +9,7 @@ from harness.checks.verdict import Verdict
 from harness.evidence.phases import Phase
 from harness.report.blackouts import Blackout, blackouts
 from harness.report.distribution import Distribution, distribution
+from harness.report.fleet import clusters_at_once, place_of
 from harness.report.leftovers import leftover_summary
 from harness.report.nottested import Untested, not_begun
 from harness.report.phasebar import phase_bar
@@ -33,6 +34,7 @@ class Row:
         checks: slugs of what was judged.
         untested: why it, or a check of it, says nothing of the cluster; one line each.
         seconds: what its phases took.
+        place: which worker it ran on; empty in a run with one cluster.
     """
 
     loaded: LoadedScenario
@@ -45,6 +47,7 @@ class Row:
     untested: list[str]
     blackouts: list[Blackout]
     seconds: dict[Phase, float] | None
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def scenario_row(
         _says_nothing(loaded),
         blackouts(loaded),
         spent,
+        place_of(loaded.evidence.folder),
     )
 
 
@@ -180,6 +184,8 @@ def _head(loaded: LoadedRun, rows: list[Row]) -> list[tuple[str, str]]:
         head.append(("seed", "none" if info.seed is None else str(info.seed)))
         if info.kept:
             head.append(("lab kept", info.kept))
+    if clusters := clusters_at_once(loaded.folder):
+        head.append(("clusters at once", clusters))
     if left := leftover_summary(loaded.folder):
         head.append(("left behind", left))
     if average := _average(rows):

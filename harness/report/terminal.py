@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.checks.verdict import Verdict
 from harness.report.facts import facts
+from harness.report.fleet import clusters_at_once
 from harness.report.leftovers import leftover_summary
 from harness.report.load import load_run
 from harness.report.text import count, one_line, plural
@@ -32,6 +33,8 @@ def summary_lines(run_folder: Path) -> list[str]:
         for verdict in (Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.VALID)
     )
     lines += [one_line(note) for note in run.notes]
+    if clusters := clusters_at_once(run_folder):
+        lines.append(f"Clusters at once: {clusters}")
     if left := leftover_summary(run_folder):
         lines.append(f"Left behind on this host and in the lab: {left}")
     return [*lines, f"{run.verdict}: {plural(len(run.scenarios), 'scenario')} ({counts})"]

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from harness.evidence.clock import now_ns
 from harness.progress import console
+from harness.report.fleet import WORKERS
 from harness.report.live.status import LiveScenario, Status
 from harness.report.text import duration, seconds
 
@@ -50,12 +51,17 @@ class LiveRun:
         found: list[tuple[int, Path]] = []
         with contextlib.suppress(OSError):
             # A folder may be set aside while it is looked at.
-            for path in (self.folder / "evidence").iterdir():
+            for path in self._begun():
                 found.append((path.stat().st_ctime_ns, path))
         begun = [one for one in found if (one[1] / "timeline.jsonl").exists()]
         current = self._scenario.folder if self._scenario else None
         # The folder that changed last; on a tie the one that is shown stays.
         return max(begun, key=lambda one: (one[0], one[1] == current), default=(0, None))[1]
+
+    def _begun(self) -> list[Path]:
+        """Evidence that is being written: of a run with workers, what was not taken in yet."""
+        own = sorted((self.folder / WORKERS).glob("*/evidence/*"))
+        return own or list((self.folder / "evidence").iterdir())
 
 
 def _inode(path: Path) -> int:
