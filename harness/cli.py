@@ -15,6 +15,7 @@ import typer
 from harness.commands.bundle import bundle
 from harness.commands.cache import CacheOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
+from harness.commands.image import image
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
@@ -82,6 +83,7 @@ LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab
 
 app.command()(bundle)
 app.command()(configure)
+app.command()(image)
 app.command()(lint)
 app.command(name="report")(report_command)
 app.command()(seed)
