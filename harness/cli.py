@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.adopt import adopt
 from harness.commands.bundle import bundle
 from harness.commands.cache import CacheOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
@@ -81,6 +82,7 @@ ListOption = Annotated[
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
 
 
+app.command()(adopt)
 app.command()(bundle)
 app.command()(configure)
 app.command()(image)
