@@ -39,12 +39,26 @@ module FailoverHarness
     ours = "serial | console | disk[serial='seed']"
     devices.xpath(ours).remove
     lab.xpath("/domain/devices").xpath(ours).each { |device| devices.add_child(device.dup) }
+    # As libvirt itself tells the serial console once more, before others: else it counts those anew
+    # when it reads this again, and the provider finds that something differs.
+    twin = devices.at_xpath("serial").dup
+    twin.name = "console"
+    twin.at_xpath("target")["type"] = "serial"
+    devices.at_xpath("console").add_previous_sibling(twin)
     lab.xpath("/domain/devices/interface").each do |card|
       mac = card.at_xpath("mac/@address").value
       here = devices.at_xpath("interface[mac/@address='#{mac}']")
       target = here.at_xpath("target") || here.add_child(Nokogiri::XML::Node.new("target", domain))
       target["dev"] = card.at_xpath("target/@dev").value
     end
+    domain.root.to_xml
+  end
+
+  # The same without the seed, which is no volume of a storage pool: the provider would remove it as
+  # one, and fail.
+  def self.seedless(theirs)
+    domain = Nokogiri::XML(theirs)
+    domain.xpath("/domain/devices/disk[serial='seed']").remove
     domain.root.to_xml
   end
 
@@ -70,6 +84,21 @@ module FailoverHarness
     end
   end
 
+  # Runs just before a domain is removed. One that runs would still tell of the disk.
+  class Unfit
+    def initialize(app, _env)
+      @app = app
+    end
+
+    def call(env)
+      connection = env[:machine].provider.driver.connection
+      domain = connection.client.lookup_domain_by_uuid(env[:machine].id)
+      domain.destroy if domain.active?
+      connection.define_domain(FailoverHarness.seedless(domain.xml_desc(3)))
+      @app.call(env)
+    end
+  end
+
   # The guests' addresses on the control link are their own, and no DHCP server has heard of them.
   module KnownAddress
     def get_ipaddress(domain = nil)
@@ -84,6 +113,9 @@ module FailoverHarness
 
     action_hook(:fit, "VagrantPlugins::ProviderLibvirt::Action::StartDomain") do |hook|
       hook.prepend(Fit)
+    end
+    action_hook(:unfit, "VagrantPlugins::ProviderLibvirt::Action::DestroyDomain") do |hook|
+      hook.prepend(Unfit)
     end
   end
 

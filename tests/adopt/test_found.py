@@ -113,7 +113,7 @@ WRONG = [
     (r"name='lab.events2'", "name='lab.other'", "its port lab.events2 has no socket"),
     (r"mode='bind'( path='[^']*alpha-journal')", r"mode='connect'\1", "lab.journal has no socket"),
     (r" path='[^']*alpha-console'", NONE, "its virtio console has no socket"),
-    (r"<target type='virtio' port='0'/>", NONE, "its virtio console has no socket"),
+    (r"<target type='virtio' port='1'/>", NONE, "its virtio console has no socket"),
     (r"<log file=.*?/>", NONE, "its serial console has no log"),
     (
         r"network='fh0-data'",
