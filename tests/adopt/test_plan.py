@@ -21,6 +21,7 @@ from harness.errors import BadInputError, HarnessError
 from harness.lab.image import Image, ImageOptions, recipe_key
 from harness.lab.paths import Cache
 from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Topology
+from tests.adopt.conftest import planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,3 +151,9 @@ def test_the_plan_says_what_the_lab_s_machines_are(plan: Plan) -> None:
     assert [card.link for card in alpha.cards if not card.host] == [Link.DRBD]
     assert "systemd.hostname=alpha" in alpha.parameters
     assert plan.cluster_config.timing.name == "tcg"
+
+
+@pytest.mark.parametrize(("accelerator", "cpus"), [("tcg", [1, 1, 1]), ("kvm", [2, 2, 1])])
+def test_cpus_are_those_that_run(accelerator: Any, cpus: list[int]) -> None:
+    """The provider would start all that there is room for, and the empty slot is for none."""
+    assert [machine.cpus for machine in planned(accelerator).machines] == cpus
