@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands.adopt import adopt
 from harness.commands.bundle import bundle
 from harness.commands.cache import CacheOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
 from harness.commands.clusters import ClustersOption, PoolOption, at_once, check_clusters
 from harness.commands.explore import register as register_explore
+from harness.commands.image import image
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
@@ -82,8 +84,10 @@ ListOption = Annotated[
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
 
 
+app.command()(adopt)
 app.command()(bundle)
 app.command()(configure)
+app.command()(image)
 app.command()(lint)
 app.command(name="report")(report_command)
 app.command()(seed)

@@ -33,6 +33,12 @@ _NO_PART_OF_A_RESULT = (
     "harness/leaving.py", "harness/resuming.py",
     # Which worker runs a scenario, and when: each has a lab, a cluster and a folder of its own.
     "harness/fleet",
+    # Machines that Vagrant makes, and how the harness finds its way to them: no lab of its own uses
+    # any of it. A run on such machines has a hash of these in its fact "host", so that its parts
+    # are merged at the same code only, and never with those of another kind of lab.
+    "harness/box", "harness/adopt", "vagrant/Vagrantfile", "vagrant/lab.rb", "vagrant/box",
+    # What Vagrant keeps of its machines, beside the Vagrantfile.
+    "vagrant/.vagrant",
 )  # fmt: skip
 # By folder: which files of it count. Beside what binds the features, scenarios/ holds what others
 # are made with and what they found: a mutant is its own run's configuration, for one.
