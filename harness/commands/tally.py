@@ -26,6 +26,14 @@ def tally(
             show_default=False,
         ),
     ] = None,
+    rejudge: Annotated[
+        bool,
+        typer.Option(
+            "--rejudge",
+            help="Judge by the checks that are here what was made alike but judged by others. "
+            "Nothing in the folders is changed.",
+        ),
+    ] = False,
 ) -> None:
     """Add up stored runs of the same code: verdicts and stalls of each scenario.
 
@@ -41,7 +49,9 @@ def tally(
     folders = _runs(run_folders or [])
     if not folders and ledger is not None:
         needs_ledger(ledger, Judged)
-    judged, notes = judged_in(folders)
+    for folder in folders if rejudge else ():
+        _made_alike(folder)
+    judged, notes = judged_in(folders, code_hash() if rejudge else "")
     if ledger is not None:
         # What has no verdict can be run again when its run goes on; until then the note counts.
         everything = record(ledger, (one for one in judged if one.sha256), Judged)
@@ -61,6 +71,23 @@ def tally(
         )
     good = len(tallies) == 1 and tallies[0].all_valid(times) and not notes
     raise typer.Exit(int(ExitCode.VALID if good else ExitCode.INVALID))
+
+
+def _made_alike(folder: Path) -> None:
+    """See to it that the run in ``folder`` may be judged by the checks that are here.
+
+    Raises:
+        BadInputError: its evidence is not such as this code makes.
+    """
+    from harness.evidence.files import read_json
+    from harness.resuming import RUN, made_alike
+
+    code = str(read_json(folder / RUN).get("code", ""))
+    if code and not made_alike(code):
+        raise BadInputError(
+            f"{folder}: its evidence was made by other code ({code}) than this",
+            hint="docs/mutants.md: judging again",
+        )
 
 
 def _runs(paths: list[Path]) -> list[Path]:

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.checks import judge
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
 from harness.evidence.attempts import cut_short, superseded
 from harness.evidence.files import read_json
@@ -25,7 +26,8 @@ class Judged(Line):
     """What a scenario came to in a run.
 
     Attributes:
-        code: hash of lab, faults and checks that it was made with.
+        code: hash of lab, faults and checks that it was judged with, and made with if ``made`` does
+            not say otherwise.
         configuration: digest of the cluster's configuration, the timing and the bounds.
         accelerator: kvm or tcg.
         run: name of the run's folder.
@@ -37,7 +39,8 @@ class Judged(Line):
         stall_s: the longest stall, seconds; None where none was measured.
         bound_s: what that was judged by, seconds.
         phases_s: how long each phase took, seconds; None where that cannot be read.
-        sha256: of the verdict's file; empty where there is none.
+        sha256: of the verdict's file, or as it would be; empty where there is none.
+        made: hash of the code that made the evidence, where it was judged again by another one.
     """
 
     code: str
@@ -53,6 +56,7 @@ class Judged(Line):
     bound_s: float | None
     phases_s: dict[Phase, float] | None
     sha256: str
+    made: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -101,11 +105,16 @@ class CodeTally:
         )
 
 
-def judged_in(run_folders: Iterable[Path]) -> tuple[list[Judged], list[str]]:
+def judged_in(run_folders: Iterable[Path], judging: str = "") -> tuple[list[Judged], list[str]]:
     """What stored runs came to, a line for each scenario; and what of them cannot be read.
 
     A scenario without a verdict counts as INCONCLUSIVE: a run that was cut short is no pass. What
     was judged and set aside when a run was resumed counts as well: trying again does not undo it.
+
+    Args:
+        judging: hash of the code that is here; what other code judged is judged again by its
+            checks. Nothing in the folders is changed. Whether the evidence is such as this code
+            makes is for the caller to know (harness.resuming.made_alike).
     """
     found: list[Judged] = []
     notes: list[str] = []
@@ -119,7 +128,14 @@ def judged_in(run_folders: Iterable[Path]) -> tuple[list[Judged], list[str]]:
                 injecting=bool(facts.get("injecting", True)),
             )
             # Resolved, as a run's name is its folder's, however that was written down.
-            run = _Run(str(facts["code"]), digest, str(facts["accelerator"]), folder.resolve().name)
+            code, made = judging or str(facts["code"]), str(facts["code"])
+            run = _Run(
+                code,
+                digest,
+                str(facts["accelerator"]),
+                folder.resolve().name,
+                made if made != code else "",
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             notes.append(f"{folder}: no run.json that can be read: {_why(error)}")
             continue
@@ -183,6 +199,7 @@ class _Run(NamedTuple):
     configuration: str
     accelerator: str
     run: str
+    made: str
 
 
 def _judged(run: _Run, evidence: Path, notes: list[str]) -> Judged:
@@ -192,6 +209,9 @@ def _judged(run: _Run, evidence: Path, notes: list[str]) -> Judged:
     try:
         raw = (evidence / "verdict.json").read_bytes()
         verdict = ScenarioVerdict.load(evidence / "verdict.json")
+        if run.made:
+            verdict = judge(evidence)
+            raw = (json.dumps(verdict.to_json(), indent=1) + "\n").encode()  # as save() writes it
     except (OSError, VerdictError) as error:
         verdict = ScenarioVerdict(evidence.name, error=str(error))
         notes.append(f"{evidence}: no verdict that can be read")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from harness.checks import CheckResult, ScenarioVerdict, Verdict
+from harness import resuming
+from harness.checks import CheckResult, ScenarioVerdict, Verdict, judge_and_keep
 from harness.cli import app
-from harness.report.tally import CodeTally, judged_in, tally_lines
+from harness.evidence.files import write_json
+from harness.report.ledger import read_ledger
+from harness.report.tally import CodeTally, Judged, judged_in, tally_lines
 from harness.report.tally import tally as tally_of
+from tests.checks.build import healthy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,6 +103,36 @@ def test_another_configuration_is_never_added(tmp_path: Path, other: dict[str, A
     folders = [run(tmp_path / "1", {"P": VALID}), run(tmp_path / "2", {"P": INVALID}, **other)]
     found, _notes = tally(folders)
     assert [one.scenarios["P"].verdicts for one in found] == [{VALID: 1}, {INVALID: 1}]
+
+
+def test_what_other_checks_judged_is_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "CODES", tmp_path / "codes.json")
+    folder = run(tmp_path / "1", {"Power": VALID, "Links": VALID, "Cut": None}, code="0ld")
+    two_primaries = healthy()
+    two_primaries.role(70, "alpha", "Primary", boot="2")
+    whole = two_primaries.save(folder / "evidence/whole")
+    check = CheckResult("stall", "t", VALID, "e", "as others saw it", operations=1)
+    ScenarioVerdict("whole", (check,)).save(whole / "verdict.json")
+    before = (whole / "verdict.json").read_bytes()
+    ledger = tmp_path / "l.jsonl"
+    asked = ["tally", str(folder), "--rejudge", "--ledger", str(ledger)]
+    refused = CliRunner().invoke(app, asked)
+    assert "made by other code (0ld)" in str(refused.exception)
+    write_json(tmp_path / "codes.json", {"0ld": resuming.made_hash()})
+    assert CliRunner().invoke(app, asked).exit_code == 1
+    assert (whole / "verdict.json").read_bytes() == before
+    lines = {one.scenario: one for one in read_ledger(ledger, Judged)}
+    name = json.loads((whole / "scenario.json").read_text())["name"]
+    # There is nothing in the evidence of these two that could have been judged.
+    assert {one: lines[one].verdict for one in lines} == {
+        name: INVALID, "Power": INCONCLUSIVE, "Links": INCONCLUSIVE,
+    }  # fmt: skip
+    assert (lines[name].code, lines[name].made) == (resuming.code_hash(), "0ld")
+    judge_and_keep(whole)
+    kept = (whole / "verdict.json").read_bytes()
+    assert lines[name].sha256 == hashlib.sha256(kept).hexdigest()
 
 
 def test_a_run_that_cannot_be_read(tmp_path: Path) -> None:
