@@ -48,6 +48,7 @@ FORCED = {
     "maintenance",
     "resync-goes-on",
     "lost-peer",
+    "on-cue",
 }
 
 
