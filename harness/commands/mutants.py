@@ -55,10 +55,10 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             ),
         ] = False,
         controls: Annotated[
-            Path | None,
+            list[Path] | None,
             typer.Option(
-                help="With --score: a ledger of harness tally. Each mutant's scenario has to be in "
-                "it, VALID on the reference configuration every time.",
+                help="With --score: a ledger of harness tally; may be repeated. Each mutant's "
+                "scenario has to be in one, VALID on the reference configuration every time.",
                 show_default=False,
             ),
         ] = None,
@@ -144,7 +144,7 @@ def _again(chosen: list[Mutant], folder: Path, ledger: Path | None) -> ExitCode:
 
 
 def _score(
-    chosen: list[Mutant], ledger: Path, times: int, controls: Path | None = None
+    chosen: list[Mutant], ledger: Path, times: int, controls: list[Path] | None = None
 ) -> ExitCode:
     """Print the score by a ledger; VALID if each was tried so often, and caught every time."""
     from harness.mutants.ledger import Tried, controlled, scores
@@ -165,9 +165,10 @@ def _score(
     if short:
         print(f"Tried less than {times} times: {', '.join(short)}")
     good = not short and all(one.perfect for one in found)
-    if controls is None:
+    if not controls:
         print("Whether their scenarios are VALID without them was not asked (hint: --controls)")
         return ExitCode.VALID if good else ExitCode.INVALID
-    wrong = controlled(chosen, needs_ledger(controls, Judged), code_hash())
+    judged = [line for path in controls for line in needs_ledger(path, Judged)]
+    wrong = controlled(chosen, judged, code_hash())
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return ExitCode.VALID if good and not wrong else ExitCode.INVALID

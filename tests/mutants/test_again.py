@@ -222,3 +222,8 @@ def test_the_score_asks_for_controls(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (line,) = judged(tmp_path / "1", "A scenario", VALID)
     controls.write_text(line.model_dump_json() + "\n")
     assert CliRunner().invoke(app, asked).exit_code == 0
+    (red,) = judged(tmp_path / "2", "A scenario", INVALID)
+    (tmp_path / "nightly").write_text(red.model_dump_json() + "\n")
+    asked += ["--controls", str(tmp_path / "nightly")]
+    result = CliRunner().invoke(app, asked)
+    assert (result.exit_code, "Not VALID in 1 of 2 controls" in result.output) == (1, True)
