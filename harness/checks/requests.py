@@ -176,7 +176,8 @@ def device_identity(evidence: Evidence) -> Finding:
 
     The device identification (SPC-4, page 83h) is what multipath, cluster software and file
     systems know a disk by. If it differs by node, a failover gives the initiator another disk
-    under an open file system, or none. It is asked anew of the target before and after.
+    under an open file system, or none. It is asked anew of the target before and after. Two LUNs
+    that identify themselves alike are one disk to all of these.
     """
     told: dict[str, dict[str, object]] = {}
     refs: list[str] = []
@@ -195,9 +196,19 @@ def device_identity(evidence: Evidence) -> Finding:
         for lun in evidence.scenario.luns
         if told["before"].get(lun) != told["after"].get(lun) or not told["after"].get(lun)
     ]
+    for when, by_lun in told.items():
+        luns_by: dict[object, list[str]] = {}
+        for lun in evidence.scenario.luns:
+            if lun in by_lun:
+                luns_by.setdefault(by_lun[lun], []).append(lun)
+        problems += [
+            f"{' and '.join(luns)} are both {identity} {when}"
+            for identity, luns in luns_by.items()
+            if len(luns) > 1
+        ]
     return found(
         problems,
-        expected="the same identification before and after",
+        expected="the same identification before and after, and each its own",
         fine=f"{len(evidence.scenario.luns)} LUNs identify themselves as before",
         operations=len(evidence.scenario.luns),
         evidence=refs,

@@ -222,6 +222,13 @@ def a_lun_no_longer_identifies_itself(f: Folder) -> None:
     del f.value("identities", "after", "client")["lun1"]
 
 
+@defect(device_identity=INVALID)
+def two_luns_identify_themselves_alike(f: Folder) -> None:
+    for when in ("before", "after"):
+        identities = f.value("identities", when, "client")
+        identities["lun1"] = identities["lun0"]
+
+
 @defect(device_identity=INCONCLUSIVE)
 def a_lun_never_identified_itself(f: Folder) -> None:
     for when in ("before", "after"):
