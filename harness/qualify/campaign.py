@@ -222,7 +222,9 @@ class Qualification:
             try:
                 seen.add(Evidence(folder))
             except (EvidenceError, TimelineError, OSError) as error:
-                trouble.append(f"{folder.name} cannot be measured: {error}")
+                # Without the folder's path: a stamp lies in reports, which are given away.
+                why = str(error).replace(f"{folder}/", "")
+                trouble.append(f"{folder.name} cannot be measured: {why}")
         found = margins(seen, _timing(facts))
         bad = [*trouble, *objections(found)]
         least = min((one for one in found if one.margin is not None and one.count),

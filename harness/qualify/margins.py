@@ -185,7 +185,7 @@ def _margin(timeout: Timeout, seen: Seen, timing: Timing) -> Margin:
     # What ran out is nearest to its limit, whatever it says that it took.
     worst = max(took, key=lambda one: (one.over, one.seconds / (_limit(one, limit_s) or 1e-9)))
     allowed_s = _limit(worst, limit_s)
-    number = f"{plural(len(took), 'time')}, the longest {worst.seconds:.1f} s of {allowed_s:.1f} s"
+    number = f"{plural(len(took), 'time')}, at worst {worst.seconds:.1f} s of {allowed_s:.1f} s"
     outcome: Outcome
     if worst.over:
         ratio, outcome = None, "ran out"
