@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path  # noqa: TC003  (typer needs it at run time)
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,7 +115,7 @@ def _listed() -> Iterator[str]:
 
     for one in SCENARIOS:
         yield f"{one.theme}: {one.scenario}"
-        yield f"    {one.reason}"
+        yield from (f"    {line}" for line in textwrap.wrap(one.reason, 74))
     for mutant in load_mutants(MUTANTS):
         yield f"mutant {mutant.name}: {mutant.title}"
         yield f"    {mutant.scenario}: {' or '.join(mutant.caught_by)}"

@@ -23,7 +23,7 @@ from harness.qualify import chosen
 from harness.qualify.margins import Seen, margins, objections
 from harness.report.leftovers import left_behind
 from harness.report.load import load_run
-from harness.report.qualified import Fingerprint, Margin, Part, Stamp
+from harness.report.qualified import Fingerprint, Kind, Margin, Part, Stamp
 from harness.report.text import one_line, plural
 from harness.resuming import RUN, check_code, code_hash, done_before, made_hash
 from harness.timing import Timing
@@ -123,11 +123,13 @@ class Qualification:
         Raises:
             HarnessError: a run ended before everything in it was judged.
         """
-        doctor = self._doctor()
         scenarios, run = self._scenarios()
         mutants = self._mutants(run)
         facts = read_json(self.run / RUN)
         calibration, seen, found = self._calibration(facts)
+        accelerator: Kind = "kvm" if facts.get("accelerator") == "kvm" else "tcg"
+        probe = self._here.probe()
+        doctor = self._doctor(accelerator, probe)
         parts = (doctor, scenarios, mutants, calibration)
         why_not = [
             f"{part.name}: {line}" for part in parts if not part.passed for line in part.said
@@ -138,8 +140,8 @@ class Qualification:
             seconds=max(0, ended_ns - self._begun_ns) / 1e9,
             code=code_hash(),
             made=made_hash(),
-            accelerator="kvm" if facts.get("accelerator") == "kvm" else "tcg",
-            proof=self._here.probe().proof,
+            accelerator=accelerator,
+            proof=probe.proof,
             timing=str(_timing(facts).name),
             host=self._here.host,
             parts=parts,
@@ -150,13 +152,15 @@ class Qualification:
             before=(),
         )
 
-    def _doctor(self) -> Part:
+    def _doctor(self, ran_with: Kind, probe: Accelerator) -> Part:
+        """What the doctor found, and whether KVM works as the runs took it to."""
         findings = self._here.findings
-        bad = [one for one in findings if one.ok == "fail"]
-        told = bad or [one for one in findings if one.ok == "warn" or one.check == "KVM"]
-        return Part(
-            name="doctor", passed=not bad, said=_lines(f"{one.check}: {one.seen}" for one in told)
-        )
+        bad = [f"{one.check}: {one.seen}" for one in findings if one.ok == "fail"]
+        if ran_with == "kvm" and (probe.kind != "kvm" or probe.weak):
+            bad.append(f"the scenarios ran under KVM, of which is known: {probe.reason}")
+        good = [f"{one.check}: {one.seen}" for one in findings if one.ok == "warn"]
+        said = bad or [*good, f"accelerator: {probe.reason}"]
+        return Part(name="doctor", passed=not bad, said=_lines(said))
 
     def _scenarios(self) -> tuple[Part, LoadedRun]:
         """Run what was not judged yet of the scenarios."""

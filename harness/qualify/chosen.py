@@ -70,12 +70,12 @@ SCENARIOS = (
     Chosen(
         "recovery",
         "Both nodes write to r1, and the passive node's writes are discarded",
-        "the shortest",
+        "the shortest that was run",
     ),
     Chosen(
         "maintenance",
         "The active node is put on standby, and taken off it",
-        "the shortest: the only one here in which the group is stopped in order",
+        "the shortest that was run: the only one here in which the group is stopped in order",
     ),
 )  # fmt: skip
 

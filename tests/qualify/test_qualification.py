@@ -140,7 +140,7 @@ def test_a_host_on_which_all_of_it_holds_is_qualified(tmp_path: Path, runs: Runs
     assert [(part.name, part.passed) for part in made.parts] == [
         ("doctor", True), ("scenarios", True), ("mutants", True), ("calibration", True),
     ]  # fmt: skip
-    assert made.parts[0].said == ("KVM: /dev/kvm does not exist (0.0 s)",)
+    assert made.parts[0].said == ("KVM: /dev/kvm does not exist (0.0 s)", "accelerator: no KVM")
     assert made.parts[1].said == ("all 10 VALID",)
     assert made.parts[2].said[0] == "mtu-on-one-node caught by jumbo"
     assert "a scenario's bound on the stall" in made.parts[3].said[0]
@@ -245,6 +245,21 @@ def test_kvm_is_the_same_with_another_profile(tmp_path: Path, runs: Runs) -> Non
     assert (made.accelerator, made.proof, made.timing) == ("kvm", "kernel", "kvm")
     (boot,) = [one for one in made.margins if one.name == "a machine boots"]
     assert (boot.allowed_s, boot.margin) == (60.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        Accelerator("kvm", "a boot sector ran under KVM (the weaker proof)", 1.0, "boot sector"),
+        Accelerator("tcg", "/dev/kvm exists, but a kernel hangs under it", 20.0, "kernel"),
+    ],
+)
+def test_kvm_has_to_be_proved_by_a_kernel(tmp_path: Path, runs: Runs, probe: Accelerator) -> None:
+    runs.facts = {"accelerator": "kvm", "timing": KVM.model_dump()}
+    made = qualify(tmp_path / "q", runs, probe=lambda: probe)
+    assert made.why_not == (
+        f"doctor: the scenarios ran under KVM, of which is known: {probe.reason}",
+    )
 
 
 def test_a_folder_of_other_code_or_another_host_is_refused(tmp_path: Path, runs: Runs) -> None:

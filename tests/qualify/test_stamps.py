@@ -363,7 +363,8 @@ def test_what_the_command_lists() -> None:
     lines = list(command._listed())
     assert lines[0] == "control: The cluster is left alone during writes"
     assert any(line.startswith("mutant mtu-on-one-node: ") for line in lines)
-    assert len(lines) == 24
+    assert all(len(line) <= 100 for line in lines)
+    assert len([line for line in lines if not line.startswith(" ")]) == 12
 
 
 def test_a_stamp_for_the_terminal() -> None:
