@@ -25,6 +25,7 @@ from harness.commands.lint import lint
 from harness.commands.mutants import register as register_mutants
 from harness.commands.own import configure, mapped, prepare
 from harness.commands.prune import prune
+from harness.commands.qualify import register as register_qualify
 from harness.commands.report import report as report_command
 from harness.commands.seed import seed
 from harness.commands.stored import needs_run as _needs_run
@@ -254,6 +255,7 @@ def _run(
     options: RunOptions, suite: Path, clusters: int | None = None, pool: Path | None = None
 ) -> int:
     """Run on this host, if it can; the exit code."""
+    from harness.qualify.stamps import note, take_back
     from harness.running import run_scenarios
     from harness.session import new_run_folder
 
@@ -263,8 +265,12 @@ def _run(
     if own is not None and own.is_dir():
         path = prepare(own, target, options.cache, options.accelerator)
         options = dataclasses.replace(options, config=path)
-    with at_once(checked, target):
-        code = run_scenarios(dataclasses.replace(options, folder=target), suite)
+    note(options.cache, target)
+    try:
+        with at_once(checked, target):
+            code = run_scenarios(dataclasses.replace(options, folder=target), suite)
+    finally:
+        take_back(target)
     with contextlib.suppress(OSError):
         target.rmdir()  # a run that ended before it began has nothing in it
     return code
@@ -481,6 +487,7 @@ def _check_host(place: Cache, connect: str) -> None:
 register_explore(app, _check_host)
 register_mutants(app, _check_host)
 register_variants(app, _check_host)
+register_qualify(app, _check_host, _findings)
 
 
 def _plan(node: str) -> MachinePlan:

@@ -29,6 +29,8 @@ _NO_PART_OF_A_RESULT = (
     "harness/report", "harness/mutants", "harness/cli.py", "harness/commands", "harness/nightly",
     "harness/lint", "harness/cluster/lintable.py", "harness/points", "harness/explore",
     "harness/variants",
+    # Starts runs as anybody would and reads their evidence afterwards: no verdict knows of it.
+    "harness/qualify",
     # After the last verdict; and what of a run counts, where the hash itself is.
     "harness/leaving.py", "harness/resuming.py",
     # Which worker runs a scenario, and when: each has a lab, a cluster and a folder of its own.

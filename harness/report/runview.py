@@ -13,6 +13,7 @@ from harness.report.fleet import clusters_at_once, place_of
 from harness.report.leftovers import leftover_summary
 from harness.report.nottested import Untested, not_begun
 from harness.report.phasebar import phase_bar
+from harness.report.qualified import qualification
 from harness.report.text import date, duration, one_line, seconds
 from harness.report.view import LOUDEST_FIRST, verdict_counts
 from harness.report.workedon import Difference, Foreign, configuration, foreign
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from harness.report.facts import Facts
     from harness.report.load import LoadedRun, LoadedScenario
+    from harness.report.qualified import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class RunView:
         checks_run, checks_kinds: checks that ran in all scenarios, and how many different ones.
         differences: of the cluster's configuration from the reference; None where not known.
         foreign: the cluster that the lab stands for; None for the lab's own.
+        qualified: whether the host is a qualified one; None where nobody noted anything of it.
     """
 
     loaded: LoadedRun
@@ -96,6 +99,7 @@ class RunView:
     timing: list[tuple[str, Any]]
     differences: list[Difference] | None
     foreign: Foreign | None
+    qualified: Told | None
     checks_run: int
     checks_kinds: int
 
@@ -159,6 +163,7 @@ def run_view(loaded: LoadedRun, rows: list[Row]) -> RunView:
         list(info.timing.items()) if info else [],
         configuration(loaded.folder),
         foreign(loaded.folder),
+        qualification(loaded.folder),
         sum(len(row.checks) for row in rows),
         len({slug for row in rows for slug in row.checks}),
     )  # fmt: skip
@@ -186,6 +191,8 @@ def _head(loaded: LoadedRun, rows: list[Row]) -> list[tuple[str, str]]:
             head.append(("lab kept", info.kept))
     if clusters := clusters_at_once(loaded.folder):
         head.append(("clusters at once", clusters))
+    if qualified := qualification(loaded.folder):
+        head.append(("this host", qualified.text))
     if left := leftover_summary(loaded.folder):
         head.append(("left behind", left))
     if average := _average(rows):

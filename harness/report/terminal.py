@@ -9,6 +9,7 @@ from harness.report.facts import facts
 from harness.report.fleet import clusters_at_once
 from harness.report.leftovers import leftover_summary
 from harness.report.load import load_run
+from harness.report.qualified import qualification_line
 from harness.report.text import count, one_line, plural
 from harness.report.view import stall_text
 
@@ -35,6 +36,8 @@ def summary_lines(run_folder: Path) -> list[str]:
     lines += [one_line(note) for note in run.notes]
     if clusters := clusters_at_once(run_folder):
         lines.append(f"Clusters at once: {clusters}")
+    if qualified := qualification_line(run_folder):
+        lines.append(qualified)
     if left := leftover_summary(run_folder):
         lines.append(f"Left behind on this host and in the lab: {left}")
     return [*lines, f"{run.verdict}: {plural(len(run.scenarios), 'scenario')} ({counts})"]

@@ -19,6 +19,7 @@ from harness.report.earlier import earlier_attempts
 from harness.report.facts import facts
 from harness.report.leftovers import left_behind
 from harness.report.machine.troubles import reasons
+from harness.report.qualified import qualification
 from harness.report.steps import Status, step_results
 from harness.report.text import clean, one_line, shorten
 
@@ -154,6 +155,24 @@ class Counts(_Part):
     INCONCLUSIVE: int
 
 
+class QualificationReport(_Part):
+    """Whether the run's host is a qualified one (docs/qualifying.md)."""
+
+    state: Literal["qualified", "not qualified", "changed", "never", "unreadable"]
+    """``changed``: it was qualified, and is not the same host any more."""
+    text: str
+    """One line for people."""
+    when_ns: int | None
+    """When it was qualified, or not; null without a stamp, like what follows."""
+    code: str | None
+    same_code: bool | None
+    """It was done with the code of this run."""
+    margins: dict[str, float | None]
+    """Allowed divided by measured, by class of timeout; null where it was not measured or ran
+    out."""
+    why_not: list[str]
+
+
 class RunReport(_Part):
     """A run of the failover harness."""
 
@@ -186,6 +205,8 @@ class RunReport(_Part):
     """By their start."""
     pending: list[AttemptReport]
     """Attempts that were set aside and whose scenario was never begun again."""
+    qualification: QualificationReport | None = None
+    """Null where nothing tells."""
 
 
 def schema() -> dict[str, Any]:
@@ -224,6 +245,23 @@ def run_report(run: LoadedRun) -> RunReport:
         notes=[one_line(note, 1000) for note in run.notes[:_MOST]],
         scenarios=sorted(scenarios, key=lambda one: (one.started_ns, one.slug)),
         pending=[_attempt(one) for one in aside[:_MOST]],
+        qualification=_qualification(run),
+    )
+
+
+def _qualification(run: LoadedRun) -> QualificationReport | None:
+    told = qualification(run.folder)
+    if told is None:
+        return None
+    stamp = told.stamp
+    return QualificationReport(
+        state=told.state,
+        text=told.text,
+        when_ns=stamp.when_ns if stamp else None,
+        code=clean(stamp.code) if stamp else None,
+        same_code=told.same_code if stamp else None,
+        margins={clean(one.name): one.margin for one in stamp.margins} if stamp else {},
+        why_not=[one_line(line, 1000) for line in stamp.why_not] if stamp else [],
     )
 
 
