@@ -88,6 +88,19 @@ def made_alike(code: str) -> bool:
     return code == code_hash() or read_json(CODES).get(code) == made_hash()
 
 
+def check_made_alike(folder: Path, code: str) -> None:
+    """See to it that evidence in ``folder``, made by code of this hash, may be judged by this code.
+
+    Raises:
+        BadInputError: it is not such as this code makes.
+    """
+    if not made_alike(code):
+        raise BadInputError(
+            f"{folder}: its evidence was made by other code ({code}) than this",
+            hint="docs/mutants.md: judging again",
+        )
+
+
 def _hash_without(parts: Collection[str]) -> str:
     digest = hashlib.sha256()
     apart = tuple(PROJECT / part for part in parts)

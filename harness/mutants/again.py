@@ -18,7 +18,7 @@ from harness.mutants.model import load_mutant
 from harness.mutants.score import Score, judge_trial
 from harness.progress import console
 from harness.report.ledger import record
-from harness.resuming import code_hash, made_alike
+from harness.resuming import check_made_alike, code_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +46,7 @@ def judge_again(mutant: Mutant, folder: Path, ledger: Path | None = None) -> Sco
     made, begun_ns = str(state.get("code", "")), state.get("begun_ns")
     if not made or not isinstance(begun_ns, int):
         raise BadInputError(f"{folder} holds no campaign", hint="harness mutants --resume FOLDER")
-    if not made_alike(made):
-        raise BadInputError(
-            f"{folder}: its evidence was made by other code ({made}) than this",
-            hint="docs/mutants.md: judging again",
-        )
+    check_made_alike(folder, made)
     tries: dict[str, list[Trial]] = {}
     for run in sorted((folder / mutant.name).glob("*/"), key=_order):
         if not _LABEL.fullmatch(run.name) or not any((run / "evidence").glob("*/verdict.json")):
