@@ -42,23 +42,28 @@ def measured(
 @pytest.mark.parametrize(
     ("measure", "seconds"),
     [
-        (partial(measuring.operations, names=("promote",)), [4.0]),
-        (partial(measuring.operations, names=("start",)), [3.0, 15.0]),
-        (partial(measuring.operations, names=("start",), but=r"d\d+"), [3.0]),
-        (partial(measuring.operations, names=("stop", "demote")), [7.0]),
-        (partial(measuring.operations, names=("monitor",)), [1.0]),
-        (measuring.handlers, [2.0]),
-        (measuring.sessions, [13.0]),
-        (measuring.boots, [BOOT_S]),
-        (measuring.reverts, [7.0]),
-        (measuring.settling, [7.0]),
-        (measuring.standstills, [16.0]),
-        (measuring.stalls, [16.0]),
-        (measuring.reboots, []),
-        (measuring.late_tokens, []),
-        (measuring.late_pings, []),
+        pytest.param(partial(measuring.operations, names=("promote",)), [4.0], id="promote"),
+        pytest.param(partial(measuring.operations, names=("start",)), [3.0, 15.0], id="start"),
+        pytest.param(
+            partial(measuring.operations, names=("start",), but=r"d\d+"),
+            [3.0],
+            id="start-but-disks",
+        ),
+        pytest.param(
+            partial(measuring.operations, names=("stop", "demote")), [7.0], id="stop-demote"
+        ),
+        pytest.param(partial(measuring.operations, names=("monitor",)), [1.0], id="monitor"),
+        pytest.param(measuring.handlers, [2.0], id="handlers"),
+        pytest.param(measuring.sessions, [13.0], id="sessions"),
+        pytest.param(measuring.boots, [BOOT_S], id="boots"),
+        pytest.param(measuring.reverts, [7.0], id="reverts"),
+        pytest.param(measuring.settling, [7.0], id="settling"),
+        pytest.param(measuring.standstills, [16.0], id="standstills"),
+        pytest.param(measuring.stalls, [16.0], id="stalls"),
+        pytest.param(measuring.reboots, [], id="reboots"),
+        pytest.param(measuring.late_tokens, [], id="late_tokens"),
+        pytest.param(measuring.late_pings, [], id="late_pings"),
     ],
-    ids=str,
 )
 def test_what_took_how_long(
     tmp_path: Path, measure: Callable[[Evidence], list[Took]], seconds: list[float]
