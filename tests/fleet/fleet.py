@@ -293,6 +293,7 @@ class Fleet:
         """Begin a run."""
         env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         env |= {"PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
+        # A shell has what it puts into the background ignore SIGINT, and that is inherited.
         return subprocess.Popen(
             [*command, *arguments],
             cwd=self.folder,
@@ -301,6 +302,7 @@ class Fleet:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def end(self, process: subprocess.Popen[str], timeout_s: float = 1500) -> Ended:
