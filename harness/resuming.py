@@ -60,6 +60,11 @@ _SAME = {
 
 # What only reads evidence. It can be changed and asked again of evidence that is there.
 _JUDGING = ("harness/checks", "harness/history")
+# A scenario that is written anew says nothing of the others' evidence. Each evidence folder has the
+# text of its own, and is not judged again where that reads otherwise now (harness.report.texts).
+_TEXTS = ("features",)
+FEATURES = PROJECT / "features"
+"""The scenarios that are here."""
 CODES = PROJECT / "docs" / "ledgers" / "codes.json"
 """By code hash, the ``made_hash`` of that code: which evidence was made alike."""
 
@@ -77,10 +82,10 @@ def code_hash() -> str:
 def made_hash() -> str:
     """Hash of what evidence depends on: as ``code_hash`` but for what only reads evidence.
 
-    A scenario is judged while it runs, too; that decides when it is called red, not what is
-    written down of it.
+    Nor are the features among it: which scenario it is of, evidence says itself. A scenario is
+    judged while it runs, too; that decides when it is called red, not what is written down of it.
     """
-    return _hash_without((*_NO_PART_OF_A_RESULT, *_JUDGING))
+    return _hash_without((*_NO_PART_OF_A_RESULT, *_JUDGING, *_TEXTS))
 
 
 def made_alike(code: str) -> bool:
@@ -105,6 +110,8 @@ def _hash_without(parts: Collection[str]) -> str:
     digest = hashlib.sha256()
     apart = tuple(PROJECT / part for part in parts)
     for top, pattern in _PARTS.items():
+        if top in parts:
+            continue
         for path in sorted((PROJECT / top).rglob(pattern)):
             if any(path.is_relative_to(part) for part in apart):
                 continue

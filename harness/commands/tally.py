@@ -30,8 +30,8 @@ def tally(
         bool,
         typer.Option(
             "--rejudge",
-            help="Judge by the checks that are here what was made alike but judged by others. "
-            "Nothing in the folders is changed.",
+            help="Judge by the checks that are here what was made alike but judged by others; not "
+            "what is of scenarios that said something else. Nothing in the folders is changed.",
         ),
     ] = False,
 ) -> None:
@@ -43,7 +43,8 @@ def tally(
     from harness.evidence.files import read_json
     from harness.report.ledger import needs_ledger, record
     from harness.report.tally import Judged, judged_in, tally, tally_lines
-    from harness.resuming import RUN, check_made_alike, code_hash
+    from harness.report.texts import texts_in
+    from harness.resuming import FEATURES, RUN, check_made_alike, code_hash
 
     if not run_folders and ledger is None:
         raise BadInputError("add up which runs?", hint="harness tally reports/*")
@@ -54,7 +55,7 @@ def tally(
         # A run without a hash is told of by its note.
         if made := str(read_json(folder / RUN).get("code", "")):
             check_made_alike(folder, made)
-    judged, notes = judged_in(folders, code_hash() if rejudge else "")
+    judged, notes = judged_in(folders, *((code_hash(), texts_in(FEATURES)) if rejudge else ()))
     if ledger is not None:
         # What has no verdict can be run again when its run goes on; until then the note counts.
         everything = record(ledger, (one for one in judged if one.sha256), Judged)

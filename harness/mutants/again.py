@@ -18,7 +18,8 @@ from harness.mutants.model import load_mutant
 from harness.mutants.score import Score, judge_trial
 from harness.progress import console
 from harness.report.ledger import record
-from harness.resuming import check_made_alike, code_hash
+from harness.report.texts import reads_otherwise, texts_in
+from harness.resuming import FEATURES, check_made_alike, code_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,8 @@ _LABEL = re.compile(r"\d+(\.\d+)?")
 def judge_again(mutant: Mutant, folder: Path, ledger: Path | None = None) -> Score:
     """Judge what a campaign's folder has of a mutant by the checks that are here.
 
-    Nothing in the folder is changed. What no scenario was judged of then is left out.
+    Nothing in the folder is changed. What no scenario was judged of then is left out, and what is
+    of a scenario that said something else.
 
     Args:
         ledger: a file that each run is added to, with the code that made it.
@@ -48,10 +50,14 @@ def judge_again(mutant: Mutant, folder: Path, ledger: Path | None = None) -> Sco
         raise BadInputError(f"{folder} holds no campaign", hint="harness mutants --resume FOLDER")
     check_made_alike(folder, made)
     tries: dict[str, list[Trial]] = {}
+    texts = texts_in(FEATURES)
     for run in sorted((folder / mutant.name).glob("*/"), key=_order):
         if not _LABEL.fullmatch(run.name) or not any((run / "evidence").glob("*/verdict.json")):
             continue
         _same_mutant(mutant, run / mutant.path.name)
+        if any(reads_otherwise(one.parent, texts) for one in run.glob("evidence/*/verdict.json")):
+            console.print(f"  {mutant.name} {run.name}: of another scenario", markup=False)
+            continue
         trial = judge_trial(mutant, run.name, run, _now)
         console.print(f"  {mutant.name} {run.name} {trial.fate!s}: {trial.said}", markup=False)
         tries.setdefault(run.name.partition(".")[0], []).append(trial)

@@ -16,10 +16,13 @@ from harness.evidence.model import EvidenceError
 from harness.evidence.phases import Phase, seconds_by_phase, spans_of
 from harness.report.ledger import Line
 from harness.report.text import one_line, plural
+from harness.report.texts import reads_otherwise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from harness.report.texts import Text
 
 
 class Judged(Line):
@@ -105,7 +108,9 @@ class CodeTally:
         )
 
 
-def judged_in(run_folders: Iterable[Path], judging: str = "") -> tuple[list[Judged], list[str]]:
+def judged_in(
+    run_folders: Iterable[Path], judging: str = "", texts: Mapping[str, Text] | None = None
+) -> tuple[list[Judged], list[str]]:
     """What stored runs came to, a line for each scenario; and what of them cannot be read.
 
     A scenario without a verdict counts as INCONCLUSIVE: a run that was cut short is no pass. What
@@ -115,6 +120,8 @@ def judged_in(run_folders: Iterable[Path], judging: str = "") -> tuple[list[Judg
         judging: hash of the code that is here; what other code judged is judged again by its
             checks. Nothing in the folders is changed. Whether the evidence is such as this code
             makes is for the caller to know (harness.resuming.made_alike).
+        texts: of the scenarios that are here. Of what other code judged, that of scenarios which
+            said something else is left out: it is evidence of another scenario.
     """
     found: list[Judged] = []
     notes: list[str] = []
@@ -145,6 +152,8 @@ def judged_in(run_folders: Iterable[Path], judging: str = "") -> tuple[list[Judg
                 attempts.append(evidence)
         if not attempts:
             notes.append(f"{folder}: nothing was run")
+        if run.made and texts is not None:
+            attempts = [one for one in attempts if not reads_otherwise(one, texts)]
         found += [_judged(run, evidence, notes) for evidence in attempts]
     return found, notes
 

@@ -22,6 +22,7 @@ from harness.mutants.model import load_mutant
 from harness.mutants.score import Fate
 from harness.report.ledger import read_ledger
 from harness.report.tally import Judged, judged_in
+from harness.report.texts import Text
 from harness.resuming import CODES, code_hash, made_alike, made_hash
 from harness.timing import PROFILES
 from tests.mutants.test_mutants import INVALID, UNCLEAR, VALID, verdict, written
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from harness.mutants.model import Mutant
 
 OLD = "01d"
+TEXT = Text(("Given the healthy cluster",), frozenset({"short"}))
 
 
 @pytest.fixture
@@ -40,6 +42,13 @@ def codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Evidence of the code ``01d`` was made as this code makes it; of ``0ther`` it was not."""
     write_json(tmp_path / "codes.json", {OLD: made_hash(), "0ther": "f00"})
     monkeypatch.setattr(resuming, "CODES", tmp_path / "codes.json")
+    monkeypatch.setattr(again, "texts_in", lambda _folder: {"A scenario": TEXT})
+
+
+def of_scenario(run: Path, steps: tuple[str, ...] = TEXT.steps) -> None:
+    """What the evidence says of its scenario."""
+    told = {"name": "A scenario", "gherkin": list(steps), "tags": sorted(TEXT.tags)}
+    write_json(run / "evidence" / "s" / "scenario.json", told)
 
 
 def stored(folder: Path, mutant: Mutant, code: str = OLD, runs: Sequence[str] = ("1", "2")) -> Path:
@@ -47,6 +56,7 @@ def stored(folder: Path, mutant: Mutant, code: str = OLD, runs: Sequence[str] = 
     for label in runs:
         run = folder / mutant.name / label
         verdict(run, stall=VALID)
+        of_scenario(run)
         (run / mutant.path.name).write_bytes(mutant.path.read_bytes())
     write_json(folder / STATE, {"code": code, "begun_ns": 7, "formed": []})
     return folder
@@ -81,6 +91,20 @@ def test_a_mended_check_is_asked_of_what_there_is(
     mended(monkeypatch, VALID)
     with pytest.raises(BadInputError, match="says something else"):
         judge_again(mutant, folder, ledger)
+
+
+@pytest.mark.usefixtures("codes")
+def test_a_scenario_that_says_something_else_has_no_such_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant, ledger = written(tmp_path), tmp_path / "ledger"
+    folder = stored(tmp_path / "runs", mutant, runs=("1", "2", "3"))
+    of_scenario(folder / mutant.name / "2", (*TEXT.steps, "And 1 failover is expected"))
+    (folder / mutant.name / "3/evidence/s/scenario.json").unlink()
+    mended(monkeypatch)
+    score = judge_again(mutant, folder, ledger)
+    assert [trial.label for trial in score.trials] == ["1"]
+    assert [line.label for line in read_ledger(ledger, Tried)] == ["1"]
 
 
 @pytest.mark.usefixtures("codes")
@@ -165,6 +189,10 @@ def test_the_checks_are_no_part_of_how_evidence_is_made(monkeypatch: pytest.Monk
     assert made_hash() == before[1]
     monkeypatch.setattr(resuming, "_NO_PART_OF_A_RESULT", (*parts, "harness/faults/power.py"))
     assert made_hash() != before[1]
+    # Nor are the scenarios: evidence says itself which one it is of.
+    monkeypatch.setattr(resuming, "_NO_PART_OF_A_RESULT", (*parts, "features/links.feature"))
+    assert code_hash() != before[0]
+    assert made_hash() == before[1]
     assert made_alike(code_hash())
     assert not made_alike("unknown")
 

@@ -14,9 +14,11 @@ from harness import resuming
 from harness.checks import CheckResult, ScenarioVerdict, Verdict, judge_and_keep
 from harness.cli import app
 from harness.evidence.files import write_json
+from harness.report import texts
 from harness.report.ledger import read_ledger
 from harness.report.tally import CodeTally, Judged, judged_in, tally_lines
 from harness.report.tally import tally as tally_of
+from harness.report.texts import Text, text_of
 from tests.checks.build import healthy
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def run(
         evidence.mkdir()
         started_ns = next(STARTS)
         (evidence / "scenario.json").write_text(
-            json.dumps({"name": name, "started_ns": started_ns})
+            json.dumps({"name": name, "started_ns": started_ns, "gherkin": [name], "tags": []})
         )
         if verdict is not None:
             details = {"bound_s": 45.0, "per_job": [{"seconds": 3.0}, {"seconds": stall_s}]}
@@ -109,7 +111,7 @@ def test_what_other_checks_judged_is_judged_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resuming, "CODES", tmp_path / "codes.json")
-    folder = run(tmp_path / "1", {"Power": VALID, "Links": VALID, "Cut": None}, code="0ld")
+    folder = run(tmp_path / "1", {"Power": VALID, "Links": VALID, "Cut": VALID}, code="0ld")
     two_primaries = healthy()
     two_primaries.role(70, "alpha", "Primary", boot="2")
     whole = two_primaries.save(folder / "evidence/whole")
@@ -121,10 +123,15 @@ def test_what_other_checks_judged_is_judged_again(
     refused = CliRunner().invoke(app, asked)
     assert "made by other code (0ld)" in str(refused.exception)
     write_json(tmp_path / "codes.json", {"0ld": resuming.made_hash()})
+    name = json.loads((whole / "scenario.json").read_text())["name"]
+    here = {one: Text((one,), frozenset()) for one in ("Power", "Links")}
+    here |= {"Cut": Text(("It says something else now",), frozenset())}
+    own = text_of(whole)
+    assert own is not None
+    monkeypatch.setattr(texts, "texts_in", lambda _folder: here | {name: own})
     assert CliRunner().invoke(app, asked).exit_code == 1
     assert (whole / "verdict.json").read_bytes() == before
     lines = {one.scenario: one for one in read_ledger(ledger, Judged)}
-    name = json.loads((whole / "scenario.json").read_text())["name"]
     # There is nothing in the evidence of these two that could have been judged.
     assert {one: lines[one].verdict for one in lines} == {
         name: INVALID, "Power": INCONCLUSIVE, "Links": INCONCLUSIVE,

@@ -1,0 +1,60 @@
+"""What the scenarios of feature files say, to tell whether evidence is of the same ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_bdd.feature import get_features
+
+from harness.evidence.files import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Text(NamedTuple):
+    """What decides what a scenario does, and what is expected of it.
+
+    Attributes:
+        steps: each with its keyword, and with the values of its example; those of the background
+            come first.
+        tags: the feature's and the scenario's.
+    """
+
+    steps: tuple[str, ...]
+    tags: frozenset[str]
+
+
+def texts_in(folder: Path) -> dict[str, Text]:
+    """The text of each scenario below a folder, by its name; of an outline, each example's.
+
+    Raises:
+        pytest_bdd.exceptions.FeatureError: a file there is no feature.
+    """
+    found = {}
+    for feature in get_features([str(folder)]):
+        for template in feature.scenarios.values():
+            rows = [row for table in template.examples for row in table.as_contexts()]
+            for row in rows or [{}]:
+                scenario = template.render(row)
+                # As harness.steps.lint.scenario_name has it.
+                name = template.name + (f" [{', '.join(row.values())}]" if row else "")
+                steps = tuple(f"{step.keyword} {step.name}" for step in scenario.steps)
+                found[name] = Text(steps, frozenset(feature.tags | scenario.tags))
+    return found
+
+
+def text_of(evidence: Path) -> Text | None:
+    """What the scenario said of which this is the evidence; None where that was not written."""
+    scenario = read_json(evidence / "scenario.json")
+    steps, tags = scenario.get("gherkin"), scenario.get("tags")
+    if not isinstance(steps, list) or not isinstance(tags, list):
+        return None
+    return Text(tuple(map(str, steps)), frozenset(map(str, tags)))
+
+
+def reads_otherwise(evidence: Path, here: Mapping[str, Text]) -> bool:
+    """Whether evidence is of a scenario that says something else here, or is not here any more."""
+    text = text_of(evidence)
+    return text is None or here.get(str(read_json(evidence / "scenario.json").get("name"))) != text
