@@ -56,7 +56,7 @@ Feature: Links are cut and the servers do not split-brain
     moves the group to the node whose data link works.
 
     Given the healthy cluster
-    And 1 failover, 0 fencings and no stall above 180 s (45 s with KVM) are expected
+    And 1 failover, 0 fencings and no stall above 300 s (45 s with KVM) are expected
     And the passive node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file
     When 300 more writes of each raw LUN were acknowledged
