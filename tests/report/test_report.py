@@ -237,6 +237,25 @@ def test_a_scenario_without_fault_and_workload(run: Path) -> None:
     assert "no bound stated" not in text
 
 
+@pytest.mark.parametrize("workload", [True, False])
+def test_counters_that_stand_still_are_a_stall_where_somebody_was_to_write(
+    run: Path, *, workload: bool
+) -> None:
+    expect = {"failovers": 0, "fencings": 0, "max_stall_s": 15.0, "workload": workload}
+    folder = build.Folder(run, "control", "A little is written", fault=False, fenced=[], **expect)
+    for seconds, write_ios in ((0, 10), (1, 12), (18, 15)):
+        folder.add(
+            seconds, "client", Channel.PROGRESS, "io", disk="sda", write_ios=write_ios, in_flight=0
+        )
+    folder.check("membership", "All nodes are members")
+    folder.save()
+    text, _ = scene_of(run, "control")
+    assert ("17.0 s of 15.0 s" in text) is workload
+    assert ("not measured" in text) is not workload
+    page_of(run)
+    assert ('class="bar over"' in (run / "index.html").read_text()) is workload
+
+
 def test_the_summary_says_at_most_where_fewer_will_do(run: Path) -> None:
     folder = scenes.green(run).path
     scenario = json.loads((folder / "scenario.json").read_text())
