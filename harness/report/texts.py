@@ -47,7 +47,10 @@ def texts_in(folder: Path) -> dict[str, Text]:
 
 def text_of(evidence: Path) -> Text | None:
     """What the scenario said of which this is the evidence; None where that was not written."""
-    scenario = read_json(evidence / "scenario.json")
+    return _text(read_json(evidence / "scenario.json"))
+
+
+def _text(scenario: Mapping[str, object]) -> Text | None:
     steps, tags = scenario.get("gherkin"), scenario.get("tags")
     if not isinstance(steps, list) or not isinstance(tags, list):
         return None
@@ -56,5 +59,6 @@ def text_of(evidence: Path) -> Text | None:
 
 def reads_otherwise(evidence: Path, here: Mapping[str, Text]) -> bool:
     """Whether evidence is of a scenario that says something else here, or is not here any more."""
-    text = text_of(evidence)
-    return text is None or here.get(str(read_json(evidence / "scenario.json").get("name"))) != text
+    scenario = read_json(evidence / "scenario.json")
+    text = _text(scenario)
+    return text is None or here.get(str(scenario.get("name"))) != text
