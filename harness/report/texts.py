@@ -45,12 +45,8 @@ def texts_in(folder: Path) -> dict[str, Text]:
     return found
 
 
-def text_of(evidence: Path) -> Text | None:
-    """What the scenario said of which this is the evidence; None where that was not written."""
-    return _text(read_json(evidence / "scenario.json"))
-
-
-def _text(scenario: Mapping[str, object]) -> Text | None:
+def text_of(scenario: Mapping[str, object]) -> Text | None:
+    """What a scenario said, by the scenario.json of its evidence; None where that does not tell."""
     steps, tags = scenario.get("gherkin"), scenario.get("tags")
     if not isinstance(steps, list) or not isinstance(tags, list):
         return None
@@ -60,5 +56,5 @@ def _text(scenario: Mapping[str, object]) -> Text | None:
 def reads_otherwise(evidence: Path, here: Mapping[str, Text]) -> bool:
     """Whether evidence is of a scenario that says something else here, or is not here any more."""
     scenario = read_json(evidence / "scenario.json")
-    text = _text(scenario)
+    text = text_of(scenario)
     return text is None or here.get(str(scenario.get("name"))) != text

@@ -123,10 +123,11 @@ def test_what_other_checks_judged_is_judged_again(
     refused = CliRunner().invoke(app, asked)
     assert "made by other code (0ld)" in str(refused.exception)
     write_json(tmp_path / "codes.json", {"0ld": resuming.made_hash()})
-    name = json.loads((whole / "scenario.json").read_text())["name"]
+    scenario = json.loads((whole / "scenario.json").read_text())
+    name = scenario["name"]
     here = {one: Text((one,), frozenset()) for one in ("Power", "Links")}
     here |= {"Cut": Text(("It says something else now",), frozenset())}
-    own = text_of(whole)
+    own = text_of(scenario)
     assert own is not None
     monkeypatch.setattr(texts, "texts_in", lambda _folder: here | {name: own})
     assert CliRunner().invoke(app, asked).exit_code == 1
