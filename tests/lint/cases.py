@@ -185,6 +185,10 @@ CASES = [
          change(GLOBAL, "ping-timeout 20", "ping-timeout 4")),
     Case("drbd-patience", "ping-timeout soon: no number",
          change(GLOBAL, "ping-timeout 20", "ping-timeout soon")),
+    Case("drbd-patience", "timeout 4 (tenths) times ko-count 7 is below 30",
+         change(GLOBAL, "timeout 40", "timeout 4")),
+    Case("drbd-patience", "ko-count often: no number",
+         change(GLOBAL, "ko-count 7", "ko-count often")),
     # --------------------------------------------------------------------------------- handlers
     Case("fence-handlers", "no fence-peer handler", change(GLOBAL, 'fence-peer "', '# "'),
          at="alpha/drbd.d/r0.res:1 (resource r0)"),

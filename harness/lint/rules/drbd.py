@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from harness.lint.model import Machine
 
 _LEAST_PATIENCE_DS = 5
+# Retransmissions after 0.2, 0.4, 0.8 and 1.6 s: tcp(7), TCP_RTO_MIN of the kernel.
+_LEAST_CONFIRMATION_DS = 30
 _AFTER_SB = ("after-sb-0pri", "after-sb-1pri", "after-sb-2pri")
 
 
@@ -197,8 +199,10 @@ def drbd_timeouts(look: Look) -> None:
 @rule("drbd-patience", "DRBD gives its peer time to answer", Severity.ERROR, Source.DOCS)
 def drbd_patience(look: Look) -> None:
     """ping-timeout, in tenths of a second, is how late the answer to a keep-alive may be; 5 is the
-    default (drbd.conf(5)). With less, a peer that is slow for a moment counts as lost: the writes
-    freeze until it is fenced or outdated, again and again."""
+    default. timeout, in tenths as well, times ko-count is how late the confirmation of a write may
+    be (drbd.conf(5)); TCP alone needs 3 s to get over four lost frames. With less, a peer that is
+    slow for a moment counts as lost: the writes freeze until it is fenced or outdated, again and
+    again."""
     for _node, config, resource in resources(look):
         for option in _each(config, resource, "net/ping-timeout"):
             if not option.value.isascii() or not option.value.isdigit():
@@ -208,4 +212,27 @@ def drbd_patience(look: Look) -> None:
             else:
                 continue
             look.report(place_of(config, option, resource), text)
+        _confirmation(look, config, resource)
         look.saw()
+
+
+def _confirmation(look: Look, config: DrbdConfig, resource: DrbdResource) -> None:
+    """How late a write may be confirmed; ko-count 0 is for ever (drbd.conf(5))."""
+    values = {"timeout": 60, "ko-count": 7}
+    where = place(resource)
+    for name in values:
+        for option in _each(config, resource, f"net/{name}"):
+            if not option.value.isascii() or not option.value.isdigit():
+                # What timeout is not, the rule on timeouts says.
+                if name == "ko-count":
+                    text = f"ko-count {option.value}: no number"
+                    look.report(place_of(config, option, resource), text)
+                continue
+            values[name] = int(option.value[:9])
+            where = place_of(config, option, resource)
+    timeout, count = values["timeout"], values["ko-count"]
+    if count and timeout * count < _LEAST_CONFIRMATION_DS:
+        text = (
+            f"timeout {timeout} (tenths) times ko-count {count} is below {_LEAST_CONFIRMATION_DS}"
+        )
+        look.report(where, text)
