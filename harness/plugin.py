@@ -42,6 +42,8 @@ pytest_plugins = [
     "harness.steps.faults",
     "harness.steps.healing",
     "harness.steps.nodes",
+    "harness.steps.split_brain",
+    "harness.steps.standby",
     "harness.steps.triggers",
     "harness.steps.verdicts",
     "harness.steps.workload",

@@ -106,6 +106,7 @@ class Sign(StrEnum):
     NO_SPACE = "something there complained of a full disk"
     FENCE_ORDERED = "its fencing was ordered"
     LUN_STARTING = "a LUN is being started there"
+    SPLIT_BRAIN = "DRBD noticed a split-brain there"
 
 
 _SIGNS = {
@@ -120,6 +121,12 @@ _SIGNS = {
     Sign.FENCE_ORDERED: re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)"),
     Sign.LUN_STARTING: re.compile(
         r"Initiating start operation lun\d+_start_0 (?:locally )?on (?P<node>[\w.-]+)"
+    ),
+    # drbd_sync_handshake() of drbd_receiver.c (8.4), and what drbd_khelper() says just before; the
+    # minor stands for the resource.
+    Sign.SPLIT_BRAIN: re.compile(
+        r"\bdrbd(?P<id>\d+)\b[^:]*: (?:Split-Brain detected but unresolved"
+        r"|helper command: \S+ (?:initial-)?split-brain )"
     ),
 }
 

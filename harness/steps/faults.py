@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import parsers, when
 
-from harness.cluster.sampling import add_sample
-from harness.errors import DeadlineError, HarnessError
+from harness.errors import HarnessError
 from harness.faults.cuts import CarrierCut, SilentCut
 from harness.faults.fence_device import FenceBlocked, FenceHangs
 from harness.faults.flapping import Flapping
@@ -16,8 +15,6 @@ from harness.faults.mtu import SmallPort, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
 from harness.faults.replication import ReplicationCut
-from harness.faults.split_brain import ForcedSplitBrain
-from harness.faults.standby import Standby, left_by
 from harness.faults.volatile_cache import VolatileCache
 from harness.steps.words import (
     HOW,
@@ -170,63 +167,6 @@ def both_powered_on(run: Scenario) -> None:
 def replication_cut(run: Scenario, resource: str) -> None:
     """Drops the frames of one resource's DRBD connection; all else on the link passes."""
     run.inject(ReplicationCut(resource))
-
-
-@when(parsers.re(f"{NODE} is put on standby until healed"))
-def standby(run: Scenario, who: str) -> None:
-    """Takes a node out of service as an operator does: everything there is stopped in order."""
-    for name in machines(run, who):
-        run.inject(Standby(name))
-
-
-@when(parsers.re(f"{NODE} is taken off standby"))
-def off_standby(run: Scenario, who: str) -> None:
-    """Heals a node's standby, and nothing else."""
-    names = machines(run, who)
-    ids = [i for i, f in run.faults.active.items() if isinstance(f, Standby) and f.machine in names]
-    if not ids:
-        raise HarnessError(f"{' and '.join(names)} was not put on standby before")
-    for fault_id in ids:
-        run.faults.heal(fault_id)
-
-
-@when(parsers.re(f"everything has left {NODE}"))
-def has_left(run: Scenario, who: str) -> None:
-    """Waits until nothing runs on a node any more and the group is started on the other one."""
-    (name,) = machines(run, who)
-    try:
-        run.wait_for(
-            f"everything has left {name}",
-            lambda: left_by(run.lab, name),
-            run.expect.max_stall_s + run.timing.settle_deadline_s,
-            3.0,
-        )
-    except DeadlineError as error:
-        # A cluster that does not let go is a finding, not trouble of ours.
-        raise AssertionError(error.message) from error
-
-
-@when(
-    parsers.re(
-        r"(?P<victim>the passive node) writes (?P<blocks>\d+) blocks of (?P<resource>r\d) alone, "
-        r"behind the cluster's back"
-    ),
-    converters={"blocks": int},
-)
-def writes_alone(run: Scenario, victim: str, blocks: int, resource: str) -> None:
-    """Promotes a node that is cut off, with fencing bypassed, and lets it write: a split-brain."""
-    (name,) = machines(run, victim)
-    fault = ForcedSplitBrain(name, resource, blocks)
-    run.inject(fault)
-    value = {"resource": resource, "blocks": fault.written()}
-    add_sample(run.writer, "forced_writes", "during", name, value)
-
-
-@when(parsers.re(r"the writes that the passive node made alone are discarded"))
-def discarded(run: Scenario) -> None:
-    """The operator's recovery of the DRBD user's guide: discard one side's data, connect."""
-    if not run.faults.heal_kind(ForcedSplitBrain):
-        raise HarnessError("nobody wrote alone before")
 
 
 @when(parsers.re(f"{NODE} is reset"))

@@ -84,10 +84,15 @@ class Run:
         self.faults.active[fault_id] = fault
         return fault_id
 
+    def inject_together(self, faults: list[Fault]) -> list[str]:
+        return [self.inject(fault) for fault in faults]
+
     def expectations(self, *numbers: float, **more: bool) -> None:
         self.expected = {"numbers": numbers, **more}
 
-    def wait_for(self, what: str, missing: Any, _deadline_s: float, interval_s: float) -> None:
+    def wait_for(
+        self, what: str, missing: Any, _deadline_s: float, _interval_s: float = 0.2
+    ) -> None:
         if text := missing():
             raise DeadlineError(f"{what}: {text}")
 
@@ -192,6 +197,26 @@ def test_both_nodes_are_powered_on_at_the_same_moment() -> None:
     do(run, "both nodes are powered on again")
     assert run.faults.healed == [("f2", "f3")]
     assert list(run.faults.active) == ["f1"]
+
+
+def test_both_nodes_go_on_standby_and_come_back_at_the_same_moment() -> None:
+    run = Run()
+    do(run, "both nodes are put on standby until healed")
+    assert list(run.faults.active.values()) == [Standby("alpha"), Standby("bravo")]
+    do(run, "both nodes are taken off standby")
+    assert run.faults.healed == [("f1", "f2")]
+    do(run, "the passive node is put on standby until healed")
+    with pytest.raises(HarnessError, match="was not put on standby"):
+        do(run, "both nodes are taken off standby")
+
+
+def test_that_all_has_stopped_is_asked_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ["vip still running", ""]
+    monkeypatch.setattr("harness.steps.standby.still_running", lambda _lab: said.pop(0))
+    run = Run()
+    with pytest.raises(AssertionError, match="vip still running"):
+        do(run, "everything has stopped on both nodes")
+    do(run, "everything has stopped on both nodes")
 
 
 @pytest.mark.parametrize(
