@@ -40,6 +40,7 @@ pytest_plugins = [
     "harness.steps.cluster",
     "harness.steps.disks",
     "harness.steps.faults",
+    "harness.steps.fencing",
     "harness.steps.healing",
     "harness.steps.nodes",
     "harness.steps.split_brain",

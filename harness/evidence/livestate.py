@@ -96,6 +96,11 @@ class LiveDrbd:
 
 # te_rsc_command() of pacemaker-controld 2.1, in the DC's journal.
 TAKING_DOWN = re.compile(r"Initiating (?:demote|stop) operation \S+ (?:locally )?on (?P<node>\S+)")
+# log_executor_event() of pacemaker-controld 2.1, of a fence device of ours.
+DEVICE_FAILED = re.compile(
+    r"Result of (?:monitor|start) operation for fence_[\w.-]+ on (?P<node>[\w.-]+): "
+    r"(?!ok\b|[Cc]ancelled\b)"
+)
 
 
 class Sign(StrEnum):
@@ -106,6 +111,7 @@ class Sign(StrEnum):
     NO_SPACE = "something there complained of a full disk"
     FENCE_ORDERED = "its fencing was ordered"
     LUN_STARTING = "a LUN is being started there"
+    DEVICE_FAILED = "a fence device was found failed there"
     SPLIT_BRAIN = "DRBD noticed a split-brain there"
 
 
@@ -122,6 +128,7 @@ _SIGNS = {
     Sign.LUN_STARTING: re.compile(
         r"Initiating start operation lun\d+_start_0 (?:locally )?on (?P<node>[\w.-]+)"
     ),
+    Sign.DEVICE_FAILED: DEVICE_FAILED,
     # drbd_sync_handshake() of drbd_receiver.c (8.4), and what drbd_khelper() says just before; the
     # minor stands for the resource.
     Sign.SPLIT_BRAIN: re.compile(

@@ -8,9 +8,9 @@ from pytest_bdd import parsers, when
 
 from harness.errors import HarnessError
 from harness.faults.cuts import CarrierCut, SilentCut
-from harness.faults.fence_device import FenceBlocked, FenceHangs
 from harness.faults.flapping import Flapping
 from harness.faults.impair import Corruption, Duplication, Latency, Loss, Rate, Reordering
+from harness.faults.interface import InterfaceDown
 from harness.faults.mtu import SmallPort, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
@@ -103,6 +103,27 @@ def heal_links(run: Scenario) -> None:
     kinds: tuple[type[Fault], ...] = (CarrierCut, SilentCut, ReplicationCut)
     if not sum(run.faults.heal_kind(kind) for kind in kinds):
         raise HarnessError("no link was cut before")
+
+
+@when(parsers.re(f"{LINK} of {NODE} is taken down with ifdown until healed"))
+def taken_down(run: Scenario, link: str, who: str) -> None:
+    """Takes a card down from inside: no way to simulate a cut, and here only to show that."""
+    (name,), (which,) = cards(run, link, who)
+    run.inject(InterfaceDown(name, which))
+
+
+@when(parsers.re(f"{LINK} of {NODE} is taken up with ifup"))
+def taken_up(run: Scenario, link: str, who: str) -> None:
+    """Takes a card up that was taken down, with its address."""
+    (name,), (which,) = cards(run, link, who)
+    found = [
+        fault_id
+        for fault_id, f in run.faults.active.items()
+        if isinstance(f, InterfaceDown) and (f.machine, f.link) == (name, which)
+    ]
+    if not found:
+        raise HarnessError(f"{link} of {who}: not taken down before")
+    run.faults.heal(found[0])
 
 
 @when(parsers.re(f"{LINKS} of {WHO} (?:is|are) whole again"))
@@ -207,25 +228,6 @@ def goes_on(run: Scenario, who: str) -> None:
         raise HarnessError(f"{' and '.join(names)} was not paused before")
     for fault_id in ids:
         run.faults.heal(fault_id)
-
-
-@when("the fence device cannot be reached until healed")
-def fence_blocked(run: Scenario) -> None:
-    """Drops every frame to and from the fence device: nobody can be fenced."""
-    run.inject(FenceBlocked(tuple(machine.name for machine in run.lab.nodes)))
-
-
-@when("the fence device hangs until healed")
-def fence_hangs(run: Scenario) -> None:
-    """The fence device takes requests and answers them when it is healed."""
-    run.inject(FenceHangs())
-
-
-@when("the fence device answers again")
-def fence_answers(run: Scenario) -> None:
-    """Heals what was done to the fence device, and nothing else."""
-    if not run.faults.heal_kind(FenceHangs) + run.faults.heal_kind(FenceBlocked):
-        raise HarnessError("nothing was done to the fence device before")
 
 
 def _spoil(run: Scenario, link: str, who: str, fault: Callable[[str, Link], Fault]) -> None:
