@@ -115,6 +115,7 @@ class Recovery(BaseModel):
         fencing: a node that does not serve is fenced; writes are held until then.
         failover: the serving node is lost; the other one fences it and takes over.
         move: everything is stopped on one node in order, and started on the other.
+        ping_rule: the same, once the ping rule has noticed that nobody reaches the portal.
         login: the initiator finds its portal again after its own link was away.
         boot: power-on until a node has its resources again, where it is waited for.
     """
@@ -126,13 +127,23 @@ class Recovery(BaseModel):
     fencing: float
     failover: float
     move: float
+    ping_rule: float
     login: float
     boot: float
 
 
 RECOVERY = {
-    "kvm": Recovery(disturbed=5, freeze=12, fencing=25, failover=45, move=90, login=15, boot=30),
+    "kvm": Recovery(
+        disturbed=5, freeze=12, fencing=25, failover=45, move=90, ping_rule=45, login=15, boot=30
+    ),
     "tcg": Recovery(
-        disturbed=15, freeze=45, fencing=75, failover=180, move=300, login=45, boot=100
+        disturbed=15,
+        freeze=45,
+        fencing=75,
+        failover=180,
+        move=300,
+        ping_rule=300,
+        login=45,
+        boot=100,
     ),
 }
