@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 
 # How often the initiator is asked whether fio still lives, while writes stand still, in seconds.
 _ASK_FIO_S = 15.0
-# How long a guest may take to answer after a revert, in seconds.
-_ANSWER_S = 60.0
 # A cluster that was not whole in time once is INVALID for it; so long it is given the next time.
 _AGAIN_S = 60.0
 
@@ -162,8 +160,9 @@ class Scenario:
             self.lab.revert()
             self._witnesses.switch(self.writer)
             # Busy with what the revert upset (timers, sessions), a guest may not answer at once.
+            answer_s = self.timing.answer_deadline_s
             in_parallel(
-                {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in self.lab.machines.values()}
+                {m.name: partial(m.guest.wait_ready, answer_s) for m in self.lab.machines.values()}
             )
         nonce = secrets.token_hex(8)
         self._send_nonce(nonce)

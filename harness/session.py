@@ -335,7 +335,7 @@ class LabSession:
         else:
             try:
                 if not self.interrupted:
-                    self._leftovers.of_the_lab(self.lab)
+                    self._leftovers.of_the_lab(self.lab, self.timing.answer_deadline_s)
             finally:
                 self.lab.destroy()
             self._leftovers.of_the_host()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.checks.faults import by_id
 from harness.checks.fencelog import fence_reports
 from harness.checks.kernel import kernel_messages, streams_judged
+from harness.checks.profile import timing_of
 from harness.checks.registry import Finding, check, found
 from harness.checks.verdict import Verdict
 from harness.evidence.livestate import DEVICE_FAILED
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 _GONE = ("fence-down", "fence-unreachable")
 _IFDOWN = "ifdown"
 _LATE_NS = 10_000_000_000  # how much later than the heal what was tried before may be told
-# Pacemaker asks its fence devices every 120 s (vagrant/cluster/cluster.crm.j2), and gives a monitor
-# a minute at most (harness.timing). One that lasted for twice that was asked for.
-_ASKED_NS = 240_000_000_000
+# Pacemaker asks its fence devices so often (vagrant/cluster/cluster.crm.j2).
+_ASKED_EVERY_S = 120
 # prepare_listen_socket(), drbd_try_connect() and print_state_change() of 8.4.
 _GAVE_UP = re.compile(r"bind before \w+ failed, err = -\d+|conn\( \w+ -> StandAlone \)")
 
@@ -63,6 +63,8 @@ def fence_device_told(evidence: Evidence) -> Finding:
     refs: list[str] = []
     when: list[int] = []
     long, operations = False, 0
+    # When it was asked last before it was gone, and how long an answer may take.
+    asked_ns = (_ASKED_EVERY_S + 2 * timing_of(evidence).monitor_timeout_s) * 1e9
     for bitten, from_ns, to_ns in _spans(evidence, *_GONE):
         told = [
             seen.ref
@@ -85,7 +87,7 @@ def fence_device_told(evidence: Evidence) -> Finding:
                 "and nobody said so"
             )
             when += [from_ns, to_ns]
-            long = long or to_ns - from_ns >= _ASKED_NS
+            long = long or to_ns - from_ns >= asked_ns
     return found(
         problems,
         expected="a monitor, a start or a fencing that failed meanwhile",
