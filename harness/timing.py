@@ -20,7 +20,9 @@ class Timing(BaseModel):
         fence_dc_timeout_s, fence_handler_timeout_s: crm-fence-peer.sh's two timeouts.
         promote_timeout_s, start_timeout_s, stop_timeout_s, monitor_timeout_s: of operations.
         monitor_interval_s: base interval of recurring monitors.
-        priority_fencing_delay_s: head start of the node that runs the higher priority.
+        priority_fencing_delay_s: head start of the node that runs the higher priority; longer
+            than that node may be later with its order than the other one. A node that serves and
+            is lost is fenced so much later.
         replacement_timeout_s: how long the initiator holds I/O while the session is gone.
         scsi_timeout_s: the initiator's SCSI command timer.
         boot_deadline_s: from power-on to SSH.
@@ -112,7 +114,7 @@ TCG = Timing(
     stop_timeout_s=90,
     monitor_timeout_s=60,
     monitor_interval_s=20,
-    priority_fencing_delay_s=10,
+    priority_fencing_delay_s=20,
     replacement_timeout_s=420,
     scsi_timeout_s=540,
     boot_deadline_s=180,
