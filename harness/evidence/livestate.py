@@ -96,6 +96,8 @@ class LiveDrbd:
 
 # te_rsc_command() of pacemaker-controld 2.1, in the DC's journal.
 TAKING_DOWN = re.compile(r"Initiating (?:demote|stop) operation \S+ (?:locally )?on (?P<node>\S+)")
+# te_fence_node() of pacemaker-controld 2.1, in the DC's journal.
+FENCE_ORDERED = re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)")
 # log_executor_event() of pacemaker-controld 2.1, of a fence device of ours.
 DEVICE_FAILED = re.compile(
     r"Result of (?:monitor|start) operation for fence_[\w.-]+ on (?P<node>[\w.-]+): "
@@ -123,8 +125,8 @@ _SIGNS = {
     ),
     # strerror(ENOSPC); and cib_diskwrite_complete() of pacemaker-based 2.1, which does not say why.
     Sign.NO_SPACE: re.compile(r"No space left on device|[Dd]isabling (?:CIB )?disk writes"),
-    # te_fence_node() and te_rsc_command() of pacemaker-controld 2.1, on the DC.
-    Sign.FENCE_ORDERED: re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)"),
+    Sign.FENCE_ORDERED: FENCE_ORDERED,
+    # te_rsc_command() of pacemaker-controld 2.1, on the DC.
     Sign.LUN_STARTING: re.compile(
         r"Initiating start operation lun\d+_start_0 (?:locally )?on (?P<node>[\w.-]+)"
     ),

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checks.fencelog import fence_reports
 from harness.evidence.timeline import Channel
+from harness.explore.doom import doomed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from harness.evidence.model import Evidence, Seen
+    from harness.explore.doom import End
 
 Tracks = dict[str, tuple[str, ...]]
 """By name of a track (``active r1 role``): its states, one after the other."""
@@ -66,11 +68,15 @@ def sequence_of(evidence: Evidence) -> Tracks:
 
     Left out are states in which a thing only is on its way, and which of several names a lost
     connection has for a moment: they depend on milliseconds, and each ends in a state that is told.
+    And left out is what a node tells from when its fencing was ordered, or its power cut, until it
+    is gone, and that it missed its peer just before: whether it notices at all is a race of its
+    timers with the one that ends it (``harness.explore.doom``).
     """
     told: dict[str, list[str]] = {}
     for node in evidence.scenario.nodes:
-        _follow_drbd(evidence, node, told)
-        _follow_journal(evidence, node, told)
+        ends = doomed(evidence, node)
+        _follow_drbd(evidence, node, told, ends)
+        _follow_journal(evidence, node, told, ends)
     told["fencings"] = [report.target for report in fence_reports(evidence) if report.success]
     roles = _roles(evidence)
     tracks = {}
@@ -91,7 +97,9 @@ def _roles(evidence: Evidence) -> dict[str, str]:
     return {node: "active" if node == active else "passive" for node in nodes}
 
 
-def _follow_drbd(evidence: Evidence, node: str, told: dict[str, list[str]]) -> None:
+def _follow_drbd(
+    evidence: Evidence, node: str, told: dict[str, list[str]], ends: Sequence[End]
+) -> None:
     names = [
         f"{node} {resource} {aspect}"
         for resource in evidence.scenario.resources
@@ -109,9 +117,19 @@ def _follow_drbd(evidence: Evidence, node: str, told: dict[str, list[str]]) -> N
         )
         if stopped or kind == "lost":
             for name in names:
+                if any(end.around(seen.t_ns) for end in ends):
+                    _forget(told[name], _NOT_CONNECTED)
                 told[name].append(_DOWN)
+        elif any(end.holds(seen.t_ns) for end in ends):
+            continue
         elif kind in ("exists", "create", "change", "destroy"):
             _follow_object(seen, node, told)
+
+
+def _forget(states: list[str], symptoms: Collection[str]) -> None:
+    """Take away that a peer was missed, where it is the last that a node told."""
+    while states and states[-1] in symptoms:
+        states.pop()
 
 
 def _follow_object(seen: Seen, node: str, told: dict[str, list[str]]) -> None:
@@ -127,12 +145,22 @@ def _follow_object(seen: Seen, node: str, told: dict[str, list[str]]) -> None:
         told[f"{node} {name} {aspect}"].append(str(fields[aspect]))
 
 
-def _follow_journal(evidence: Evidence, node: str, told: dict[str, list[str]]) -> None:
+def _follow_journal(
+    evidence: Evidence, node: str, told: dict[str, list[str]], ends: Sequence[End]
+) -> None:
     samples = evidence.samples("group", "before")
     value = samples[-1].value if samples else None
     members = value.get("resources") if isinstance(value, dict) else None
+    seeing = [f"{node} sees {peer}" for peer in evidence.scenario.nodes if peer != node]
+    left = list(ends)
     for seen in evidence.select(Channel.JOURNAL, "entry", source=node):
+        while left and left[0].to_ns < seen.t_ns:
+            left.pop(0)
+            for name in seeing:
+                _forget(told.get(name, []), ("lost",))
         if seen.text("identifier") != "pacemaker-controld":
+            continue
+        if any(end.holds(seen.t_ns) for end in ends):
             continue
         message = seen.text("message")
         member, started = _MEMBER.search(message), _STARTED.search(message)
@@ -141,6 +169,8 @@ def _follow_journal(evidence: Evidence, node: str, told: dict[str, list[str]]) -
         # Told by the node itself: no other one tells of it too.
         if started and started["node"] == node and started["id"] in (members or {}):
             told.setdefault(f"{started['id']} of the group", []).append(node)
+    for name in seeing if left else ():
+        _forget(told.get(name, []), ("lost",))
 
 
 def _settle(name: str, states: Sequence[str]) -> list[str]:
