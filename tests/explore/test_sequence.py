@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.evidence.model import Evidence
+from harness.explore.pace import moments, paces
 from harness.explore.sequence import compare, sequence_of
 
 if TYPE_CHECKING:
@@ -116,9 +117,9 @@ def told_by_bravo(*said: tuple[float, str]) -> Callable[[list[Line]], list[Line]
 
     def line(after_s: float, what: str) -> Line:
         t_ns = CUT_NS + int(after_s * 1e9)
-        base = {"n": 0, "t_ns": t_ns, "source": "bravo"}
+        base: Line = {"n": 0, "t_ns": t_ns, "source": "bravo"}
         if " " in what:
-            data = {"message": what, "identifier": "pacemaker-controld", "boot_id": "b"}
+            data: Line = {"message": what, "identifier": "pacemaker-controld", "boot_id": "b"}
             data |= {"unit": "", "transport": "syslog", "priority": 5}
             more: Line = {"realtime_us": t_ns // 1000, "monotonic_us": 90_700_000}
             return {**base, "channel": "journal", "kind": "entry", "data": {**data, **more}}
@@ -249,3 +250,18 @@ def test_the_most_frequent_is_what_others_are_compared_with() -> None:
         ),
     }
     assert compare([]).runs == 0
+
+
+def test_when_things_happened_is_told_from_the_first_injection_on() -> None:
+    first, second = (
+        moments(Evidence(FIXTURES / f"two-power-cuts-{n}")) for n in ("first", "second")
+    )
+    key = ("passive r1 role", 1, "Primary")
+    told = paces([first, second])
+    (pace,) = [one for one in told if one.what == "passive r1 role: Primary"]
+    assert {pace.least_s, pace.most_s} == {first[key], second[key]}
+    assert pace.median_s == pace.most_s
+    assert [one.median_s for one in told] == sorted(one.median_s for one in told)
+    assert all(seconds >= 0 for seconds in first.values())
+    assert ("passive r1 role", 0, "Secondary") not in first, "it was so before"
+    assert paces([]) == []
