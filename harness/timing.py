@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+FENCE_MONITOR_S = 120
+"""How often Pacemaker asks a fence device whether it is there, in seconds."""
+
 
 class Timing(BaseModel):
     """Timeouts given to the cluster and deadlines used by the harness; seconds unless named.
@@ -64,6 +67,15 @@ class Timing(BaseModel):
         times that, for a node that is busy. Under emulation 6 to 19 s were measured of 27.
         """
         return 3 * (self.drbd_ping_int_s + self.drbd_timeout_ds / 10)
+
+    @property
+    def fence_asked_s(self) -> float:
+        """Within this a fence device was asked whether it is there, and found dead if it is; s.
+
+        It was asked just before it went at worst, and after its monitor Pacemaker tries a start:
+        each may take the monitor's timeout.
+        """
+        return FENCE_MONITOR_S + 2.0 * self.monitor_timeout_s
 
     @property
     def take_over_s(self) -> float:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _GONE = ("fence-down", "fence-unreachable")
 _IFDOWN = "ifdown"
 _LATE_NS = 10_000_000_000  # how much later than the heal what was tried before may be told
-# Pacemaker asks its fence devices so often (vagrant/cluster/cluster.crm.j2).
-_ASKED_EVERY_S = 120
 # prepare_listen_socket(), drbd_try_connect() and print_state_change() of 8.4.
 _GAVE_UP = re.compile(r"bind before \w+ failed, err = -\d+|conn\( \w+ -> StandAlone \)")
 
@@ -63,8 +61,7 @@ def fence_device_told(evidence: Evidence) -> Finding:
     refs: list[str] = []
     when: list[int] = []
     long, operations = False, 0
-    # When it was asked last before it was gone, and how long an answer may take.
-    asked_ns = (_ASKED_EVERY_S + 2 * timing_of(evidence).monitor_timeout_s) * 1e9
+    asked_ns = timing_of(evidence).fence_asked_s * 1e9
     for bitten, from_ns, to_ns in _spans(evidence, *_GONE):
         told = [
             seen.ref

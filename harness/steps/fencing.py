@@ -9,7 +9,7 @@ from pytest_bdd import parsers, when
 from harness.errors import HarnessError
 from harness.evidence.livestate import Sign
 from harness.faults.fence_device import FenceBlocked, FenceDown, FenceHangs, FenceUnreachable
-from harness.steps.words import NODES, machines
+from harness.steps.words import GRACE_S, NODES, machines
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
@@ -41,14 +41,19 @@ def fence_hangs(run: Scenario) -> None:
 
 @when("Pacemaker has found the fence device failed")
 def found_failed(run: Scenario) -> None:
-    """Waits until a monitor or a start of a fence device has failed, as a journal tells it."""
+    """Waits until a monitor or a start of a fence device has failed, as a journal tells it.
+
+    Somebody has to have asked by ``Timing.fence_asked_s``; what never comes is for the check.
+    """
     live, names = run.live, [machine.name for machine in run.lab.nodes]
 
     def missing() -> str:
         told = any(live.signs.told(Sign.DEVICE_FAILED, n, live.injected_ns) for n in names)
         return "" if told else "nobody found a fence device failed"
 
-    run.wait_streamed("Pacemaker found the fence device failed", missing)
+    what = "Pacemaker found the fence device failed"
+    # Longer than it can take: that it never comes is a finding, and has to outlast the bound.
+    run.triggers.wait(what, missing, run.timing.fence_asked_s + GRACE_S)
 
 
 @when("the fence device answers again")
