@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 RESIDUE = "residue.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _END_S = 10.0  # processes of a lab that is removed end at once, but not in no time
-_ANSWER_S = 60.0  # a guest may take so long to answer after a revert
 # The witness services in the guests start again once their ports are read: a second or two in a
 # guest, up to 15 s under emulation (residue.json of 27 runs, lab-events2.service).
 _SETTLE_S = 60.0
@@ -66,8 +65,10 @@ class Leftovers:
         self._part["lab"]["before"] = residue(lab)
         self._save()
 
-    def of_the_lab(self, lab: Lab) -> None:
+    def of_the_lab(self, lab: Lab, answer_s: float) -> None:
         """Look at the lab after its last scenario, back at the snapshot; it is removed next.
+
+        Its guests may take ``answer_s`` seconds to answer after the revert.
 
         The first look was taken with the ports of the witnesses open. So is this one, as a service
         whose port nobody reads does not get beyond its shell.
@@ -78,7 +79,7 @@ class Leftovers:
                 undo_open_faults(lab)
                 lab.revert()
                 in_parallel(
-                    {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in lab.machines.values()}
+                    {m.name: partial(m.guest.wait_ready, answer_s) for m in lab.machines.values()}
                 )
             with contextlib.suppress(HarnessError):
                 wait_until(

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.cluster.config import load_config
-from harness.cluster.formed import bring_up, open_formed, qemu_version
+from harness.cluster.formed import (
+    bring_up,
+    check_formed,
+    formed_key,
+    open_formed,
+    qemu_version,
+)
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
@@ -177,6 +183,7 @@ class LabSession:
         if options.lab is not None:
             self.lab = Lab.attach(options.cache, options.lab)
             open_formed(self.lab)
+            check_formed(self.lab, formed_key(image, config, self.lab, self.accelerator))
             how, seconds, entry = "attached", 0.0, ""
         else:
             self.lab = Lab.create(options.cache, options.connect)
@@ -335,7 +342,7 @@ class LabSession:
         else:
             try:
                 if not self.interrupted:
-                    self._leftovers.of_the_lab(self.lab)
+                    self._leftovers.of_the_lab(self.lab, self.timing.answer_deadline_s)
             finally:
                 self.lab.destroy()
             self._leftovers.of_the_host()

@@ -97,9 +97,21 @@ def boot_offsets(evidence: Evidence) -> dict[tuple[str, str, int], int]:
     return offsets
 
 
+@remember
+def _drifting(evidence: Evidence) -> set[str]:
+    """Nodes whose clocks, the monotonic one too, were made to go too fast or too slow."""
+    return {
+        seen.text("machine")
+        for seen in evidence.select(Channel.FAULT, "inject")
+        if seen.text("kind") == "clock-drift"
+    }
+
+
 def _gap_ns(evidence: Evidence, first: Interval, second: Interval) -> int | None:
     """From the demotion to the promotion by the guests' clocks; negative: they overlap."""
     moments = []
+    if _drifting(evidence) & {first.node, second.node}:
+        return None  # Its offset is another one from second to second.
     for node, signal in ((first.node, first.end), (second.node, second.start)):
         stamp = signal.journal if signal is not None else None
         if signal is None or stamp is None:

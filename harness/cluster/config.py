@@ -77,6 +77,8 @@ class Pacemaker(_Part):
         "group-with-promoted"
     )
     priority_fencing_delay: bool = True
+    # Whether Pacemaker asks the fence devices at times, so that a dead one is known beforehand.
+    fence_monitor: bool = True
 
 
 class Target(_Part):

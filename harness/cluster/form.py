@@ -96,7 +96,7 @@ class _Journal:
         return "" if resource in self.started else f"the start of {resource}{last}"
 
 
-def _on_nodes(lab: Lab, command: str, timeout_s: float = 120) -> None:
+def _on_nodes(lab: Lab, command: str, timeout_s: float) -> None:
     in_parallel({m.name: partial(m.guest.run, command, timeout_s=timeout_s) for m in lab.nodes})
 
 
@@ -106,7 +106,7 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
     deadline = config.timing.form_deadline_s
     note("initialising DRBD r0, r1, r2")
     create = " && ".join(f"drbdadm create-md --force {r}" for r in RESOURCES)
-    _on_nodes(lab, f"modprobe drbd && {create} && drbdadm up all")
+    _on_nodes(lab, f"modprobe drbd && {create} && drbdadm up all", deadline)
 
     def not_yet(field: str, value: str) -> str:
         wrong = [
@@ -170,8 +170,8 @@ def _cluster_services(
     deadline = config.timing.form_deadline_s
     note("starting Corosync and Pacemaker")
     at_boot = f"systemctl enable -q {' '.join(AT_BOOT)}"
-    _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}")
-    _on_nodes(lab, "systemctl start corosync && systemctl start pacemaker", 180)
+    _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}", deadline)
+    _on_nodes(lab, "systemctl start corosync && systemctl start pacemaker", deadline)
 
     def nodes_missing() -> str:
         try:

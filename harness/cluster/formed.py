@@ -12,14 +12,15 @@ import platform
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cluster.form import form_cluster
 from harness.cluster.render import config_key
 from harness.cluster.secrets import Secrets, new_secrets
-from harness.errors import HarnessError, MissingEnvironmentError
+from harness.errors import BadInputError, HarnessError, MissingEnvironmentError
+from harness.evidence.files import read_json, write_json
 from harness.lab import snapshot
 from harness.lab.lease import locked
 from harness.lab.machine import domain_xml
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from harness.lab.image import Image
     from harness.lab.lab import Lab
     from harness.lab.paths import Cache
+
+
+_OF_LAB = "formed.json"
+"""In a lab's folder: what its cluster was formed of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ def bring_up(
         HarnessError, DeadlineError: it could not be formed; says what was missing.
     """
     key = formed_key(image, config, lab, accelerator)
+    write_json(lab.folder / _OF_LAB, asdict(key))
     entry = lab.cache.clusters / key.digest()
     started = time.monotonic()
     with locked(lab.cache.leases / f"cluster-{entry.name}.lock"):
@@ -180,6 +186,37 @@ def _restore(lab: Lab, entry: Path) -> None:
     snapshot.import_xml(machines, entry, snapshot.HEALTHY)
     lab.start_fence_device()
     lab.revert()
+
+
+_IN_WORDS = {
+    "image": "guest image",
+    "config": "configuration",
+    "qemu": "QEMU",
+    "cpu": "CPU",
+    "domains": "definition of the machines",
+    "snapshot_format": "kind of snapshot",
+}
+
+
+def check_formed(lab: Lab, key: FormedKey) -> None:
+    """See to it that a kept lab has the cluster that is asked for, and not just one.
+
+    Raises:
+        BadInputError: it was formed of something else, or nothing tells of what.
+    """
+    had = read_json(lab.folder / _OF_LAB)
+    wanted = asdict(key)
+    if had == wanted:
+        return
+    other = [name for name, value in wanted.items() if had.get(name) != value]
+    what = ", ".join(_IN_WORDS.get(name, name) for name in other)
+    raise BadInputError(
+        f"{lab.name} was formed of another {what}"
+        if had
+        else f"nothing tells of what {lab.name} was formed",
+        hint=f"harness down --lab {lab.name}, then run without --lab, or harness up with that "
+        "configuration",
+    )
 
 
 def open_formed(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.lab.paths import VAGRANT
 from harness.lab.topology import LUN_OF, MTU, RESOURCES, Link, MachinePlan, Role, Topology
+from harness.timing import FENCE_MONITOR_S
 
 if TYPE_CHECKING:
     from harness.cluster.config import ClusterConfig
@@ -84,6 +85,7 @@ def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) ->
         "resources": RESOURCES,
         # Above the summed stickiness of everything that has to move: the group's seven members,
         # the three DRBD resources and their promotion score of 10000.
+        "fence_monitor_s": FENCE_MONITOR_S,
         "ping_multiplier": 20000 + 20 * config.pacemaker.resource_stickiness,
     }
 

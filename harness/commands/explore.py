@@ -183,6 +183,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
     def replay(
         feature: Annotated[Path, typer.Argument(help="A feature file with one scenario.")],
         times: Annotated[int, typer.Option(min=1, help="How often it is run.")] = 1,
+        timing: Annotated[
+            bool, typer.Option("--timing", help="Tell when each thing happened, too.")
+        ] = False,
         config: ConfigOption = None,
         folder: FolderOption = None,
         accelerator: AcceleratorOption = "auto",
@@ -193,9 +196,10 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
 
         With --times the runs are compared: roles, connections and disks of DRBD,
         membership and moves as a sequence for each node and resource, and what
-        differs where they do.
+        differs where they do. With --timing it tells when each of these happened, in
+        seconds from the first fault, and how far that lies apart.
         """
-        from harness.explore.replay import Origin, check_feature, lines
+        from harness.explore.replay import Origin, check_feature, lines, timing_lines
         from harness.explore.replay import replay as replay_it
         from harness.explore.runner import LabRunner
         from harness.reporting import report
@@ -221,7 +225,8 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             runner.close()
             _remove_if_empty(target)
         code = report(target)
-        print(*lines(comparison), sep="\n", end="\n" if comparison.runs > 1 else "")
+        for line in (*lines(comparison), *(timing_lines(target) if timing else ())):
+            print(line)
         raise typer.Exit(code)
 
 
@@ -295,17 +300,14 @@ def _list(settings: Any, count: int, store: Any) -> None:
 
 def _tell(exploration: Exploration) -> int:
     """Coverage, every doubt, and the report; the exit code."""
-    from harness.evidence.files import write_json
-    from harness.explore.coverage import pack, table
+    from harness.explore.coverage import table
     from harness.reporting import report
 
     records = exploration.records
     if not records.entries:
         raise HarnessError("no schedule was run", hint="a longer --budget")
     own = Counter(cell for entry in records.entries for cell in entry.cells)
-    data = {"schedules": len(records.entries), "cells": pack(own), "before": pack(records.before)}
-    path = exploration.folder / "coverage.json"
-    write_json(path, data)
+    path = exploration.write_coverage()
     code = report(exploration.folder)
     print()
     print(f"Coverage of {len(records.entries)} schedules, {len(own)} cells ({path}):")

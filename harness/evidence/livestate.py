@@ -96,6 +96,13 @@ class LiveDrbd:
 
 # te_rsc_command() of pacemaker-controld 2.1, in the DC's journal.
 TAKING_DOWN = re.compile(r"Initiating (?:demote|stop) operation \S+ (?:locally )?on (?P<node>\S+)")
+# te_fence_node() of pacemaker-controld 2.1, in the DC's journal.
+FENCE_ORDERED = re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)")
+# log_executor_event() of pacemaker-controld 2.1, of a fence device of ours.
+DEVICE_FAILED = re.compile(
+    r"Result of (?:monitor|start) operation for fence_[\w.-]+ on (?P<node>[\w.-]+): "
+    r"(?!ok\b|[Cc]ancelled\b)"
+)
 
 
 class Sign(StrEnum):
@@ -106,6 +113,8 @@ class Sign(StrEnum):
     NO_SPACE = "something there complained of a full disk"
     FENCE_ORDERED = "its fencing was ordered"
     LUN_STARTING = "a LUN is being started there"
+    DEVICE_FAILED = "a fence device was found failed there"
+    SPLIT_BRAIN = "DRBD noticed a split-brain there"
 
 
 _SIGNS = {
@@ -116,10 +125,17 @@ _SIGNS = {
     ),
     # strerror(ENOSPC); and cib_diskwrite_complete() of pacemaker-based 2.1, which does not say why.
     Sign.NO_SPACE: re.compile(r"No space left on device|[Dd]isabling (?:CIB )?disk writes"),
-    # te_fence_node() and te_rsc_command() of pacemaker-controld 2.1, on the DC.
-    Sign.FENCE_ORDERED: re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)"),
+    Sign.FENCE_ORDERED: FENCE_ORDERED,
+    # te_rsc_command() of pacemaker-controld 2.1, on the DC.
     Sign.LUN_STARTING: re.compile(
         r"Initiating start operation lun\d+_start_0 (?:locally )?on (?P<node>[\w.-]+)"
+    ),
+    Sign.DEVICE_FAILED: DEVICE_FAILED,
+    # drbd_sync_handshake() of drbd_receiver.c (8.4), and what drbd_khelper() says just before; the
+    # minor stands for the resource.
+    Sign.SPLIT_BRAIN: re.compile(
+        r"\bdrbd(?P<id>\d+)\b[^:]*: (?:Split-Brain detected but unresolved"
+        r"|helper command: \S+ (?:initial-)?split-brain )"
     ),
 }
 

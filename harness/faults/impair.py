@@ -33,6 +33,9 @@ _ETHERNET = 14  # bytes
 # are sent every 20 ms for a proof, so one that goes at once overtakes some of them.
 _HELD_MS = 50
 
+# Said with every proof: it is not the host that does it.
+_WHERE = "done inside the guest, by netem on its card"
+
 # iproute2 6.1, tc -s qdisc show dev …
 _NETEM = re.compile(
     r"^qdisc netem \S+ root .*\n\s*Sent \d+ bytes (\d+) pkt \(dropped (\d+),", re.MULTILINE
@@ -108,7 +111,8 @@ class Netem(Fault):
             raise HarnessError(f"{self.machine} booted anew, without netem")
         pings = ping(lab, self.machine, self.link, self.pings)
         counters = _netem(lab, self.machine, self.link)
-        return self.effect(pings, *counters) if counters is not None else ""
+        told = self.effect(pings, *counters) if counters is not None else ""
+        return f"{told} ({_WHERE})" if told else ""
 
     def heal(self, lab: Lab) -> None:
         """Remove the queueing discipline."""

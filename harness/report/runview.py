@@ -9,6 +9,7 @@ from harness.checks.verdict import Verdict
 from harness.evidence.phases import Phase
 from harness.report.blackouts import Blackout, blackouts
 from harness.report.distribution import Distribution, distribution
+from harness.report.explored import Covered, Replayed, covered, replayed
 from harness.report.fleet import clusters_at_once, place_of
 from harness.report.leftovers import leftover_summary
 from harness.report.nottested import Untested, not_begun
@@ -79,6 +80,8 @@ class RunView:
         counts: (verdict, how many scenarios).
         untested: (scenario, address, reason) of what says nothing of the cluster.
         not_begun: scenarios of the features that this run has no evidence of.
+        covered: what an exploration covered; None where the run is none.
+        replayed: how alike replays were; None where the run has none.
         checks_run, checks_kinds: checks that ran in all scenarios, and how many different ones.
         differences: of the cluster's configuration from the reference; None where not known.
         foreign: the cluster that the lab stands for; None for the lab's own.
@@ -100,6 +103,8 @@ class RunView:
     differences: list[Difference] | None
     foreign: Foreign | None
     qualified: Told | None
+    covered: Covered | None
+    replayed: Replayed | None
     checks_run: int
     checks_kinds: int
 
@@ -164,6 +169,8 @@ def run_view(loaded: LoadedRun, rows: list[Row]) -> RunView:
         configuration(loaded.folder),
         foreign(loaded.folder),
         qualification(loaded.folder),
+        covered(loaded.folder),
+        replayed(loaded.folder),
         sum(len(row.checks) for row in rows),
         len({slug for row in rows for slug in row.checks}),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.checks import judge
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
-from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.attempts import says_nothing, superseded
 from harness.evidence.files import read_json
 from harness.evidence.model import EvidenceError
 from harness.evidence.phases import Phase, seconds_by_phase, spans_of
@@ -148,7 +148,7 @@ def judged_in(
             continue
         attempts = sorted((folder / "evidence").glob("*/"))
         for evidence in superseded(folder):
-            if not cut_short(evidence) and (evidence / "verdict.json").exists():
+            if not says_nothing(evidence) and (evidence / "verdict.json").exists():
                 attempts.append(evidence)
         if not attempts:
             notes.append(f"{folder}: nothing was run")

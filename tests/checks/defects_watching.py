@@ -230,15 +230,20 @@ def a_nonce_at_the_end_twice(f: Folder) -> None:
 
 
 @defect(witnesses=INCONCLUSIVE)
-def a_garbled_stream(f: Folder) -> None:
-    for n in range(4):
-        f.add(40 + n, "bravo", "journal", "garbled", text="{")
+def a_garbled_line(f: Folder) -> None:
+    """One is enough: it may have been the one that counts."""
+    f.add(40, "bravo", "journal", "garbled", text="{")
+
+
+@defect(witnesses=INCONCLUSIVE)
+def a_garbled_event_of_drbd(f: Folder) -> None:
+    f.add(40, "bravo", "events2", "garbled", text="chan")
 
 
 @defect()
-def a_few_torn_lines(f: Folder) -> None:
-    for n in range(3):
-        f.add(40 + n, "bravo", "journal", "garbled", text="{")
+def lines_that_were_torn_when_the_vm_died(f: Folder) -> None:
+    f.add(20.1, "alpha", "journal", "garbled", text='{"MESSAGE":"fa')
+    f.add(20.1, "alpha", "events2", "garbled", text="chan")
 
 
 @defect()

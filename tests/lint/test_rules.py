@@ -96,7 +96,7 @@ def test_a_rule_says_why(rule: str) -> None:
                                        "unfence-peer /usr/lib/drbd/crm-unfence-peer.9.sh"))),
         ("address-without-carrier",
          change("networkd/10-drbd.network", "IgnoreCarrierLoss=yes", "#")),
-        ("fencing-delay", both(change(CRM, "priority-fencing-delay=10s", ""),
+        ("fencing-delay", both(change(CRM, "priority-fencing-delay=20s", ""),
                                change(CRM, "pcmk_host_list=bravo",
                                       "pcmk_host_list=bravo pcmk_delay_base=5s"))),
         ("fence-devices", change(CRM, "pcmk_host_list=bravo", "pcmk_host_map=bravo:fh0-bravo")),
