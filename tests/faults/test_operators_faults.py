@@ -95,9 +95,9 @@ def test_what_has_not_left_a_node_is_named(fake: FakeLab) -> None:
     healthy = Path("tests/cluster/fixtures/crm_mon-healthy.xml").read_text(encoding="utf-8")
     guest = fake.machines["bravo"].guest
     without = re.sub(r'<node name="alpha" id="1" cached="true"/>', "", healthy)
-    guest.run = lambda *_args, **_options: SimpleNamespace(stdout=without)
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout=without, exit_code=0)
     assert left_by(lab(fake), "alpha") == ""
-    guest.run = lambda *_args, **_options: SimpleNamespace(stdout="not XML")
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout="not XML", exit_code=0)
     assert "no XML" in left_by(lab(fake), "alpha")
 
 
