@@ -398,6 +398,18 @@ def a_jumbo_frame_is_dropped(f: Folder) -> None:
     f.value("jumbo", "after")["exit_code"] = 1
 
 
+@defect(jumbo=INCONCLUSIVE)
+def nobody_pinged_with_jumbo_frames(f: Folder) -> None:
+    f.scenario["gherkin"].append("Then jumbo frames pass unfragmented on the drbd link")
+    f.drop(lambda e: e.data.get("what") == "jumbo")
+
+
+@defect(reboot=INCONCLUSIVE)
+def what_became_of_a_reboot_nobody_noted(f: Folder) -> None:
+    f.scenario["gherkin"].append("When the passive node is rebooted cleanly")
+    f.drop(lambda e: e.data.get("what") == "reboot")
+
+
 @defect(reboot=INVALID)
 def a_reboot_hangs(f: Folder) -> None:
     f.value("reboot", "after")["seconds"] = None

@@ -156,6 +156,17 @@ def the_disk_names_another_generation_than_the_node(f: Folder) -> None:
         f.facts["r1", node] = replace(f.facts["r1", node], current=0xCCCCCCCCCCCCCCC0)
 
 
+@defect(offline_metadata=INCONCLUSIVE, generation_ids=INCONCLUSIVE)
+def neither_disk_has_a_generation(f: Folder) -> None:
+    """Both are unset, and so equal; that is no generation that they have in common."""
+    for node in ("alpha", "bravo"):
+        facts = f.facts["r1", node]
+        f.facts["r1", node] = replace(facts, current=4, bitmap=0, history=(0, 0))
+        told = f.value("gi", "after", node)
+        flags = told["r1"].split(":")[4:]
+        told["r1"] = ":".join([f"{'0' * 15}4", *["0" * 16] * 3, *flags])
+
+
 @defect(offline_metadata=INVALID)
 def the_disks_tell_of_split_brain(f: Folder) -> None:
     f.facts["r1", "alpha"] = replace(f.facts["r1", "alpha"], current=0xCCCCCCCCCCCCCCC0)
