@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.cluster.config import load_config
-from harness.cluster.formed import bring_up, open_formed, qemu_version
+from harness.cluster.formed import bring_up, open_formed
+from harness.cluster.inventory import packages_of, versions_of
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
@@ -99,6 +100,20 @@ class RunOptions:
 def default_options() -> RunOptions:
     """Options of a run that pytest was called for: its own ``-k`` and ``-m`` choose."""
     return RunOptions(cache=default_cache(), everything=True)
+
+
+def durations_of(options: RunOptions) -> Durations:
+    """What is known of durations before there is a lab: of the kind that is likely to be used.
+
+    Raises:
+        BadInputError: the configuration is malformed.
+    """
+    kind = options.accelerator if options.accelerator in PROFILES else None
+    known = Durations(options.cache.root, kind)
+    if options.config is None:
+        return known
+    timing = load_config(options.config, PROFILES[known.accelerator]).timing
+    return Durations(options.cache.root, known.accelerator, timing)
 
 
 def choose_accelerator(options: RunOptions, kernel: Path) -> str:
@@ -197,22 +212,14 @@ class LabSession:
 
     def _facts(self, image: Image, config: dict[str, Any]) -> dict[str, Any]:
         """What run.json says of this part before there is a lab."""
-        packages = image.package_versions()
-        names = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
-        kernel = next((n for n in packages if re.match(r"linux-image-\d", n)), "")
-        versions = {name: packages[name] for name in names if name in packages}
-        versions |= {
-            "kernel": packages.get(kernel, "?"),
-            "qemu": qemu_version(),
-            "python": sys.version.split()[0],
-        }
         return {
             "run": self.folder.name,
             "started_ns": now_ns(),
             "accelerator": self.accelerator,
             "host": self.options.connect or "private",
             "timing": self.timing.model_dump(),
-            "versions": versions,
+            "versions": versions_of(image),
+            "packages": packages_of(image),
             "harness": __version__,
             "seed": self.options.seed,
             "command": shlex.join(["harness", *sys.argv[1:]]),
@@ -279,8 +286,8 @@ class LabSession:
 
     @property
     def durations(self) -> Durations:
-        """What is known of durations with this run's kind of emulation."""
-        return Durations(self.options.cache.root, self.accelerator)
+        """What is known of durations with this run's kind of emulation and its timing."""
+        return Durations(self.options.cache.root, self.accelerator, self.timing)
 
     def judged(self, scenario: Scenario, from_ns: int, to_ns: int, *, whole: bool) -> None:
         """Note when a scenario that is closed was judged, and how long it took.

@@ -155,6 +155,8 @@ class RunInfo(_Stored):
     accelerator: Literal["kvm", "tcg"]
     timing: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+    packages: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Versions of all packages, by ``guests``, ``host`` and ``python``."""
     harness: str
     seed: int | None = None
     command: str = ""
