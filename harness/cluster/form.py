@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster import observe
-from harness.cluster.render import lun_link, render_seeds, write_seed_image
+from harness.cluster.render import AT_BOOT, lun_link, render_seeds, write_seed_image
 from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 MOUNT_POINT = "/srv/lun0"
-# What a node starts at boot once it is formed; the image's recipe leaves them off.
-AT_BOOT = ("corosync", "pacemaker")
 
 
 def form_cluster(
