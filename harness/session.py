@@ -315,12 +315,20 @@ class LabSession:
             self._span = None
 
     def _reproduce(self, name: str, file: Path | None) -> str:
-        """The command that runs just this scenario again."""
-        if file is None or file.is_relative_to(PROJECT / "features"):
-            return shlex.join([".venv/bin/harness", "run", name])
-        shown = file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file
-        config = ["--config", str(self.options.config)] if self.options.config else []
-        return shlex.join([".venv/bin/harness", "replay", str(shown), *config])
+        """The command that runs just this scenario again, with all that a result depends on."""
+        asked = self.options
+        more = ["--config", _shown(asked.config)] if asked.config else []
+        if asked.accelerator != "auto":
+            more += ["--accelerator", asked.accelerator]
+        if file is not None and not file.is_relative_to(PROJECT / "features"):
+            return shlex.join([".venv/bin/harness", "replay", _shown(file), *more])
+        if asked.connect:
+            more += ["--connect", asked.connect]
+        if asked.max_stall_s is not None:
+            more += ["--max-stall", f"{asked.max_stall_s:g}"]
+        if not asked.injecting:
+            more.append("--without-injecting")
+        return shlex.join([".venv/bin/harness", "run", name, *more])
 
     def close(self) -> None:
         """End the witnesses; destroy the lab or keep it; see what is left."""
@@ -364,3 +372,8 @@ class LabSession:
         ):
             (target / path.name).write_bytes(path.read_bytes()[-(1 << 20) :])
         console.print(f"• What was seen is in {target}", markup=False)
+
+
+def _shown(path: Path) -> str:
+    """A path as it is written in the project's folder, where commands are run."""
+    return str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)
