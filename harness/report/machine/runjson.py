@@ -338,7 +338,7 @@ def _expected(loaded: LoadedScenario) -> Expected:
         at_most_failovers=expect.fewer_failovers,
         fencings=expect.fencings,
         at_most_fencings=expect.fewer_fencings,
-        max_stall_s=expect.max_stall_s if expect.workload or expect.max_stall_s else None,
+        max_stall_s=expect.stall_bound_s,
     )
 
 
