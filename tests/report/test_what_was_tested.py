@@ -156,6 +156,10 @@ def test_what_was_chosen_and_never_begun_has_its_reason(run: Path, features: Pat
     assert not_begun(load_run(run), features).groups[0][0].endswith("ended: it was stopped")
     text, _ = page_of(run)
     assert "Of &lt;my&gt; own" in text
+    # On paper other details that are closed are left out; these tell what was not tested.
+    assert text.count('<details class="told">') == 2
+    hidden, shown = (text.index(f"details{one}:not([open])") for one in ("", ".told"))
+    assert hidden < shown, "of two rules that fit, the later one counts"
     report = run_report(load_run(run)).model_dump()
     assert {"scenario": "Never begun", "why": late[0]} in report["not_begun"]
     for odd in ("[]", "{", '{"chosen": 4, "left_out": [4]}'):
