@@ -91,6 +91,7 @@ class FakeMachine:
         self.state = "running"
         self.did: list[str] = []
         self.domain: Any = None
+        self.host: Any = None
         self.pid = 7
 
     def running(self) -> bool:

@@ -15,11 +15,13 @@ from harness.faults.disks import DiskErrors
 from harness.faults.fence_device import FenceBlocked
 from harness.faults.filling import FileSystemFull
 from harness.faults.impair import Latency
+from harness.faults.maintenance import Maintenance
 from harness.faults.mtu import SmallPort
 from harness.faults.panic import MemoryExhausted
 from harness.faults.replicas import DamagedMetadata, create_metadata, metadata_is_missing
 from harness.faults.split_brain import ForcedSplitBrain
 from harness.faults.target import TargetDeleted
+from harness.faults.volatile_cache import VolatileCache
 from harness.lab.topology import Link
 from tests.faults import fakes
 from tests.faults.answering import FakeLab, proc_drbd
@@ -217,3 +219,25 @@ def test_an_unset_generation_is_none_to_go_on_from(fake: FakeLab, unset: str) ->
     fake.bravo.answer("get-gi", f"r1 {unset}:{unset}:{unset}:{unset}:0:0:0:0:0:0\n")
     with pytest.raises(ObservationError, match="no generation of r1"):
         fault.prepare(fake.as_lab)
+
+
+def test_a_qemu_that_does_not_say_has_no_plain_disks(
+    fake: FakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_asked: object) -> None:
+        raise HarnessError("QEMU does not answer")
+
+    monkeypatch.setattr("harness.lab.volatile.ask", silent)
+    fault = VolatileCache("alpha")
+    fault.prepare(fake.as_lab)
+    with pytest.raises(HarnessError, match="QEMU does not answer"):
+        fault.healed(fake.as_lab)
+    fake.machines["alpha"].state = "off"
+    assert fault.healed(fake.as_lab) == "the disks are the plain ones"
+
+
+@pytest.mark.parametrize("said", ["", "\n", "(null)"])
+def test_a_property_that_is_not_told_is_not_unset(fake: FakeLab, said: str) -> None:
+    fake.alpha.answer("maintenance-mode -G", said)
+    with pytest.raises(HarnessError, match="tells no maintenance-mode"):
+        Maintenance().healed(fake.as_lab)
