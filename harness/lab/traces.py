@@ -26,7 +26,7 @@ _MARK = "== "
 _FAILED = "== failed"
 # Each section with its command; one that fails did not look, and says nothing of what there is.
 LOOK = """\
-look() { echo "== $1"; shift; "$@" || echo '== failed'; }
+look() { echo "== $1"; shift; "$@" || printf '\\n== failed\\n'; }
 """
 # nft(8): -s leaves out what counts. ps(1): a process of the kernel's own has no address space.
 SCRIPT = f"""\

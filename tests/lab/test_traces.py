@@ -93,7 +93,7 @@ def test_the_script_is_understood_here() -> None:
 @pytest.mark.parametrize("name", ["tc", "ip", "nft", "ps"])
 def test_a_tool_that_fails_has_not_looked(tmp_path: Path, name: str) -> None:
     """What it would have told is missing, not empty: an empty list is equal to an empty list."""
-    (tmp_path / name).write_text("#!/bin/sh\necho a line of it\nexit 1\n")
+    (tmp_path / name).write_text("#!/bin/sh\nprintf 'a line of it, and no end'\nexit 1\n")
     (tmp_path / name).chmod(0o755)
     done = subprocess.run(
         ["sh", "-c", SCRIPT + ADDRESSES + PROCESSES], capture_output=True, text=True, check=True,
