@@ -161,8 +161,8 @@ def check_mergeable(folder: Path, facts: dict[str, Any], *, apart: Collection[st
     if differing:
         raise BadInputError(
             f"{folder} holds results with other {' and '.join(differing)}",
-            hint="begin another run (harness nightly --anew puts this one aside), or make this part "
-            "as that one was made",
+            hint="begin another run (harness nightly --anew puts this one aside), or make this "
+            "part as that one was made",
         )
 
 

@@ -139,6 +139,19 @@ def the_replicas_parted_and_a_resync_would_copy_what_differs(f: Folder) -> None:
     f.crcs["r0", "alpha"][[3, 9]] += 1
 
 
+@defect(offline_metadata=INVALID, connections=INVALID, linearizable=INCONCLUSIVE)
+def each_of_two_parted_replicas_is_held_for_outdated(f: Folder) -> None:
+    """What excuses the bad one must not excuse the good one too."""
+    the_replicas_parted_and_a_resync_would_copy_what_differs(f)
+    for node in ("alpha", "bravo"):
+        facts = f.facts["r0", node]
+        f.facts["r0", node] = replace(facts, flags=facts.flags | Flags.PEER_OUTDATED)
+        told = f.value("gi", "after", node)
+        flags = told["r0"].split(":")
+        flags[-4], flags[-2] = "0", "1"  # connected, the peer is outdated
+        told["r0"] = ":".join(flags)
+
+
 def _parted(f: Folder) -> None:
     """bravo has been alone for a while: a bitmap, and alpha's generation in it."""
     for node in ("alpha", "bravo"):
