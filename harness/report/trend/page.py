@@ -22,6 +22,7 @@ from harness.report.htmlpages import environment_of, source_of
 from harness.report.page import FOLDER
 from harness.report.trend import slower
 from harness.report.trend.analysis import News
+from harness.report.trend.extract import identity_of
 from harness.report.trend.gate import decide, flaky_text, longer_text, standing_text
 from harness.report.trend.plots import SHOWN, cell_text, picture
 from harness.report.trend.slower import ALL
@@ -217,9 +218,15 @@ def _page_of(reports: Path, column: Column, one: ScenarioLine) -> str:
 
 
 def _href(reports: Path, run: RunLine) -> str:
-    """The run's own page, relative to the trend's; empty where it is not there."""
+    """The run's own page, relative to the trend's; empty where it is not there.
+
+    A run that was put aside may have left its name to another one, whose page this is not.
+    """
     page = reports / run.folder / PAGE
     if not run.folder or not page.is_file():
+        return ""
+    there = page.with_name("run.json").is_file() and identity_of(page.parent)
+    if there and there != (run.name, run.started_ns):
         return ""
     return quote(os.path.relpath(page, reports))
 
