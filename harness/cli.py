@@ -7,12 +7,14 @@ import dataclasses
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path  # noqa: TC003  (typer needs it at run time)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.commands.adopt import adopt
+from harness.commands.anew import AnewOption, make_way
 from harness.commands.bundle import bundle
 from harness.commands.cache import CacheOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
@@ -38,6 +40,8 @@ from harness.lab.paths import PROJECT, REPORTS, Cache
 from harness.progress import console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.lab.doctor import Finding
     from harness.lab.topology import MachinePlan
     from harness.session import RunOptions
@@ -215,6 +219,7 @@ def nightly(
     theme: ThemeOption = None,
     budget: BudgetOption = "",
     again: AgainOption = False,
+    anew: AnewOption = False,
     clusters: ClustersOption = None,
     pool: PoolOption = None,
     list_only: ListOption = False,
@@ -226,7 +231,8 @@ def nightly(
     The run is reports/nightly-CODE, where CODE is the hash of everything that a
     result depends on: parts of other code are never merged. What was judged is
     not run again, whatever the verdict; what was cut short is. Run it again after
-    an interruption, a kill, or the end of a budget.
+    an interruption, a kill, or the end of a budget. Where packages were updated
+    meanwhile, that run is put aside as it is, and another begins.
     """
     from harness.resuming import code_hash
     from harness.running import list_scenarios
@@ -248,13 +254,21 @@ def nightly(
     suite = PROJECT / "scenarios"
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
-    raise typer.Exit(_run(options, suite, clusters, pool))
+    raise typer.Exit(_run(options, suite, clusters, pool, partial(make_way, anew=anew)))
 
 
 def _run(
-    options: RunOptions, suite: Path, clusters: int | None = None, pool: Path | None = None
+    options: RunOptions,
+    suite: Path,
+    clusters: int | None = None,
+    pool: Path | None = None,
+    before: Callable[[RunOptions, Path], None] = lambda _options, _folder: None,
 ) -> int:
-    """Run on this host, if it can; the exit code."""
+    """Run on this host, if it can; the exit code.
+
+    Args:
+        before: what is to be done with the run's folder first.
+    """
     from harness.qualify.stamps import note, take_back
     from harness.running import run_scenarios
     from harness.session import new_run_folder
@@ -265,6 +279,7 @@ def _run(
     if own is not None and own.is_dir():
         path = prepare(own, target, options.cache, options.accelerator)
         options = dataclasses.replace(options, config=path)
+    before(options, target)
     note(options.cache, target)
     try:
         with at_once(checked, target):

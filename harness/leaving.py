@@ -22,7 +22,7 @@ from harness.evidence.witness import Witnesses
 from harness.faults.undo import undo_open_faults
 from harness.lab.host import PrivateHost
 from harness.lab.machine import in_parallel
-from harness.lab.traces import host_traces, running_beside
+from harness.lab.traces import HOST_SECTIONS, host_traces, running_beside
 from harness.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -96,8 +96,12 @@ class Leftovers:
         with contextlib.suppress(HarnessError):
             wait_until("the lab's processes ended", self._alive, deadline_s=_END_S)
         self._part["host"]["after"] = host_traces()
-        told = [
-            f"host: {text}" for text in changes(self._host_before(), self._part["host"]["after"])
+        before, after = self._host_before(), self._part["host"]["after"]
+        told = [f"host: {text}" for text in changes(before, after)]
+        told += [
+            f"host: {section}: nobody could look"
+            for section in HOST_SECTIONS
+            if section not in before and section not in after
         ]
         if alive := self._alive():
             told.append(f"host: of the lab there still runs {alive}")
@@ -115,6 +119,7 @@ class Leftovers:
         if before is None or after is None:
             return []
         told = [f"{name}: does not answer" for name in sorted(before.keys() - after.keys())]
+        told += [f"{name}: did not answer before" for name in sorted(after.keys() - before.keys())]
         return told + [
             f"{name}: {text}"
             for name in sorted(before.keys() & after.keys())
@@ -141,10 +146,14 @@ def changes(before: Traces, after: Traces) -> list[str]:
 
     Processes that live for less than half a minute come and go (see the check ``residue``).
     """
-    told = []
-    for section in sorted((before.keys() | after.keys()) - {"processes"}):
+    told: list[str] = []
+    for section in sorted(before.keys() ^ after.keys()):
+        when = "before" if section in after else "at the end"
+        told.append(f"{section}: nobody could look {when}")
+    for section in sorted((before.keys() & after.keys()) - {"processes"}):
         there, here = (set(traces.get(section, [])) for traces in (before, after))
         told += [f"{section}: {text} is left over" for text in sorted(here - there)]
         told += [f"{section}: {text} is gone" for text in sorted(there - here)]
-    was, now = before.get("processes", []), after.get("processes", [])
-    return told + process_differences(now, [was], DAEMON_S)
+    if "processes" not in before or "processes" not in after:
+        return told
+    return told + process_differences(after["processes"], [before["processes"]], DAEMON_S)

@@ -19,6 +19,7 @@ from harness.cluster.formed import (
     open_formed,
     qemu_version,
 )
+from harness.cluster.inventory import packages_of, versions_of
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
@@ -105,6 +106,20 @@ class RunOptions:
 def default_options() -> RunOptions:
     """Options of a run that pytest was called for: its own ``-k`` and ``-m`` choose."""
     return RunOptions(cache=default_cache(), everything=True)
+
+
+def durations_of(options: RunOptions) -> Durations:
+    """What is known of durations before there is a lab: of the kind that is likely to be used.
+
+    Raises:
+        BadInputError: the configuration is malformed.
+    """
+    kind = options.accelerator if options.accelerator in PROFILES else None
+    known = Durations(options.cache.root, kind)
+    if options.config is None:
+        return known
+    timing = load_config(options.config, PROFILES[known.accelerator]).timing
+    return Durations(options.cache.root, known.accelerator, timing)
 
 
 def choose_accelerator(options: RunOptions, kernel: Path) -> str:
@@ -204,22 +219,14 @@ class LabSession:
 
     def _facts(self, image: Image, config: dict[str, Any]) -> dict[str, Any]:
         """What run.json says of this part before there is a lab."""
-        packages = image.package_versions()
-        names = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
-        kernel = next((n for n in packages if re.match(r"linux-image-\d", n)), "")
-        versions = {name: packages[name] for name in names if name in packages}
-        versions |= {
-            "kernel": packages.get(kernel, "?"),
-            "qemu": qemu_version(),
-            "python": sys.version.split()[0],
-        }
         return {
             "run": self.folder.name,
             "started_ns": now_ns(),
             "accelerator": self.accelerator,
             "host": self.options.connect or "private",
             "timing": self.timing.model_dump(),
-            "versions": versions,
+            "versions": versions_of(image),
+            "packages": packages_of(image),
             "harness": __version__,
             "seed": self.options.seed,
             "command": shlex.join(["harness", *sys.argv[1:]]),
@@ -286,8 +293,8 @@ class LabSession:
 
     @property
     def durations(self) -> Durations:
-        """What is known of durations with this run's kind of emulation."""
-        return Durations(self.options.cache.root, self.accelerator)
+        """What is known of durations with this run's kind of emulation and its timing."""
+        return Durations(self.options.cache.root, self.accelerator, self.timing)
 
     def judged(self, scenario: Scenario, from_ns: int, to_ns: int, *, whole: bool) -> None:
         """Note when a scenario that is closed was judged, and how long it took.
@@ -315,12 +322,20 @@ class LabSession:
             self._span = None
 
     def _reproduce(self, name: str, file: Path | None) -> str:
-        """The command that runs just this scenario again."""
-        if file is None or file.is_relative_to(PROJECT / "features"):
-            return shlex.join([".venv/bin/harness", "run", name])
-        shown = file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file
-        config = ["--config", str(self.options.config)] if self.options.config else []
-        return shlex.join([".venv/bin/harness", "replay", str(shown), *config])
+        """The command that runs just this scenario again, with all that a result depends on."""
+        asked = self.options
+        more = ["--config", _shown(asked.config)] if asked.config else []
+        if asked.accelerator != "auto":
+            more += ["--accelerator", asked.accelerator]
+        if file is not None and not file.is_relative_to(PROJECT / "features"):
+            return shlex.join([".venv/bin/harness", "replay", _shown(file), *more])
+        if asked.connect:
+            more += ["--connect", asked.connect]
+        if asked.max_stall_s is not None:
+            more += ["--max-stall", f"{asked.max_stall_s:g}"]
+        if not asked.injecting:
+            more.append("--without-injecting")
+        return shlex.join([".venv/bin/harness", "run", name, *more])
 
     def close(self) -> None:
         """End the witnesses; destroy the lab or keep it; see what is left."""
@@ -364,3 +379,8 @@ class LabSession:
         ):
             (target / path.name).write_bytes(path.read_bytes()[-(1 << 20) :])
         console.print(f"• What was seen is in {target}", markup=False)
+
+
+def _shown(path: Path) -> str:
+    """A path as it is written in the project's folder, where commands are run."""
+    return str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)

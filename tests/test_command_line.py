@@ -250,6 +250,47 @@ def test_a_nightly_run_goes_on_with_that_of_the_same_code(
     assert began == [f"scenarios in {tmp_path / 'nightly-c0de'} resumed"]
 
 
+def test_an_update_does_not_end_all_further_nights(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
+) -> None:
+    """At the same code they would go on with a run that nothing can be added to any more."""
+    found(monkeypatch, PYTHON)
+    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
+    monkeypatch.setattr("harness.lab.image.ensure_image", lambda *_: None)
+    monkeypatch.setattr("harness.cluster.inventory.packages_of", lambda _image: {})
+    versions = {"kernel": "6.1"}
+    monkeypatch.setattr("harness.cluster.inventory.versions_of", lambda _image: versions)
+    folder = tmp_path / "nightly-c0de"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"versions": {"kernel": "6.1"}}')
+    assert harness("nightly")[0] == ExitCode.VALID
+    assert (folder / "run.json").exists()
+    versions["kernel"] = "6.2"
+    code, said, error = harness("nightly")
+    assert code == ExitCode.VALID
+    assert "kernel: 6.1 there, 6.2 now" in " ".join((said + error).split())
+    (aside,) = tmp_path.glob("nightly-c0de-until-*")
+    assert (aside / "run.json").exists()
+    assert not (folder / "run.json").exists()
+    assert began == [f"scenarios in {folder} resumed"] * 2
+
+
+def test_a_nightly_run_begins_anew_when_it_is_asked_to(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
+) -> None:
+    found(monkeypatch, PYTHON)
+    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
+    assert harness("nightly", "--anew")[0] == ExitCode.VALID, "there is none to put aside"
+    folder = tmp_path / "nightly-c0de"
+    folder.mkdir(exist_ok=True)
+    (folder / "run.json").write_text("{}")
+    assert harness("nightly", "--anew")[0] == ExitCode.VALID
+    assert len(list(tmp_path.glob("nightly-c0de-until-*"))) == 1
+    assert len(began) == 2
+
+
 def test_what_is_wanted_of_a_nightly_run_is_handed_on(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,10 +30,12 @@ class World:
     """A host and a lab as the harness sees them."""
 
     def __init__(self) -> None:
-        self.host: dict[str, list[Any]] = {"mounts": ["/: ext4, rw"], "rules": []}
+        self.host: dict[str, list[Any]] = {
+            "mounts": ["/: ext4, rw"], "rules": [], "links": [], "qdiscs": [],
+        }  # fmt: skip
         self.lab: dict[str, dict[str, list[Any]]] = {
             "alpha": {"qdiscs": ["lo: noqueue"]},
-            "lab": {},
+            "lab": {"rules": []},
         }
         self.running: list[Running] = []
         self.did: list[str] = []
@@ -218,3 +220,20 @@ def test_monitors_come_and_go_daemons_do_not() -> None:
         "processes: nbdkit (nbdkit.service) is left over, 31 s old",
         "processes: iscsid (iscsid.service) is gone",
     ]
+
+
+def test_what_nobody_could_look_at_is_told(world: World, tmp_path: Path) -> None:
+    """A tool that fails both times would else be no difference."""
+    del world.host["rules"]
+    left = Leftovers(tmp_path)
+    left.before_the_lab()
+    left.with_the_lab(lab(world))
+    del world.host["mounts"]
+    world.lab["alpha"] = {}
+    world.lab["bravo"] = {"qdiscs": []}
+    left.of_the_lab(lab(world))
+    left.of_the_host()
+    assert part(tmp_path)["differences"] == [
+        "host: mounts: nobody could look at the end", "host: rules: nobody could look",
+        "bravo: did not answer before", "alpha: qdiscs: nobody could look at the end",
+    ]  # fmt: skip

@@ -17,6 +17,7 @@ from harness.resuming import (
     check_mergeable,
     code_hash,
     done_before,
+    make_room,
     set_aside,
     set_aside_fragments,
 )
@@ -225,6 +226,39 @@ def test_parts_are_added_only_where_they_are_alike(
     with pytest.raises(BadInputError, match=named) as caught:
         check_mergeable(folder, FACTS | other)
     assert caught.value.hint
+
+
+def test_a_refusal_names_what_was_updated_and_the_way_out(tmp_path: Path) -> None:
+    guests = {f"package-{n}": "1" for n in range(9)}
+    before = FACTS | {"packages": {"guests": guests, "host": {"vim": "1"}}}
+    folder = begun(tmp_path / "run", before)
+    host = {"packages": {"guests": guests, "host": {"vim": "2"}}}
+    check_mergeable(folder, before | host)  # no result depends on it
+    now = {"packages": {"guests": dict.fromkeys(guests, "2") | {"new": "1"}}}
+    with pytest.raises(BadInputError) as caught:
+        check_mergeable(folder, before | now)
+    assert "versions of packages (new: none there, 1 now; package-0: 1 there, 2 now; " in (
+        caught.value.message
+    )
+    assert caught.value.message.endswith("; and 6 more)")
+    assert "harness nightly --anew" in caught.value.hint
+    with pytest.raises(BadInputError, match=r"\(kernel: 6.1 there, 6.2 now\) "):
+        check_mergeable(folder, before | {"versions": {"kernel": "6.2"}})
+
+
+def test_an_update_makes_room_for_another_run(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "nightly-c0de", FACTS)
+    ran(folder, "good", Verdict.VALID)
+    before = tree(folder)
+    assert make_room(folder, {"versions": {"kernel": "6.1"}}) == ""
+    assert make_room(tmp_path / "none", {"versions": {"kernel": "6.2"}}) == ""
+    assert tree(folder) == before
+    said = make_room(folder, {"versions": {"kernel": "6.2"}})
+    assert "made with other versions of packages (kernel: 6.1 there, 6.2 now)" in said
+    (aside,) = tmp_path.iterdir()
+    assert aside.name.startswith("nightly-c0de-until-")
+    assert aside.name in said
+    assert tree(aside) == before, "nothing is lost"
 
 
 def test_run_json_is_written_whole_or_not_at_all(

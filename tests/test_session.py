@@ -11,7 +11,8 @@ import pytest
 from harness import session
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN, span_of
-from harness.session import LabSession, RunOptions
+from harness.session import LabSession, RunOptions, durations_of
+from harness.timing import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def opened(folder: Path, **options: Any) -> LabSession:
     cache: Any = SimpleNamespace(root=folder / "cache")
     own = LabSession(RunOptions(cache=cache, folder=folder, **options))
     own.lab, own.witnesses = SimpleNamespace(), SimpleNamespace()  # type: ignore[assignment]
-    own.timing, own.accelerator = SimpleNamespace(), "tcg"  # type: ignore[assignment]
+    own.timing, own.accelerator = PROFILES["tcg"], "tcg"
     return own
 
 
@@ -124,3 +125,20 @@ def test_a_run_tells_of_all_its_parts(tmp_path: Path) -> None:
     assert opened(tmp_path)._in_parts(second)["parts"] == [
         {key: second[key] for key in ("started_ns", "command", "cluster")}
     ], "a run that is not resumed is its own only part"
+
+
+def test_a_cluster_with_other_timeouts_takes_another_time(tmp_path: Path) -> None:
+    """--config may change the timing: what was measured with it is kept apart."""
+    own = tmp_path / "own.toml"
+    own.write_text("[timing]\nboot_deadline_s = 200\n")
+    cache: Any = SimpleNamespace(root=tmp_path)
+    plain, other = (
+        durations_of(RunOptions(cache=cache, accelerator="tcg", config=config))
+        for config in (None, own)
+    )
+    assert plain.key != other.key
+    other.note("One", 77.0, 1)
+    known = durations_of(RunOptions(cache=cache, accelerator="tcg", config=own)).expected("One")
+    assert known is not None
+    assert known.source == "measured here"
+    assert durations_of(RunOptions(cache=cache, accelerator="tcg")).last_ns("One") == 0

@@ -9,12 +9,14 @@ from harness.checks.forced import was_expected
 from harness.checks.kernel import kernel_messages, streams_judged
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.roles import SKEW_NS
+from harness.checks.verdict import Verdict
 from harness.evidence.blocks import BLOCK_SIZE, read_digests
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.checks.kernel import KernelMessage
     from harness.evidence.model import Evidence, SplitBrain
 
 # drbd_sync_handshake() of drbd_receiver.c (8.4).
@@ -22,7 +24,14 @@ _UNRESOLVED = "Split-Brain detected but unresolved, dropping connection!"
 # drbd_khelper() of drbd_nl.c (8.4), from within the same handshake.
 _HANDLER = re.compile(r"^helper command: \S+ (?:initial-)?split-brain\b")
 _BY_ITSELF = re.compile(r"Split-Brain detected, \d+ primaries, automatically solved\b")
-_BY_HAND = re.compile(r"Split-Brain detected, manually solved\b")
+_BY_HAND = re.compile(
+    r"Split-Brain detected, manually solved\b(?:\. Sync from (?P<source>this|peer) node)?"
+)
+# enum drbd_conns: a handshake that the other end broke off.
+_HUNG_UP = re.compile(
+    r"(?:^|\s)conn\( WFReportParams -> (?:TearDown|BrokenPipe|NetworkFailure|ProtocolError|Timeout"
+    r"|Disconnecting|Unconnected) \)"
+)
 
 
 def _is_forced(evidence: Evidence) -> bool:
@@ -68,10 +77,13 @@ def split_brain_detected(evidence: Evidence) -> Finding:
     connection once more tells its administrator nothing. An automatic policy (after-sb-0pri,
     after-sb-1pri, after-sb-2pri) prints ``automatically solved`` instead and throws away one side's
     acknowledged writes without anybody's asking. Only after the recovery was begun may it be
-    solved: ``manually solved``. Without a proof that there was a split-brain, and that somebody
-    tried to heal it, silence says nothing. Texts: drbd_receiver.c of 8.4.
+    solved: ``manually solved``, and by what the survivor holds. A node that tells neither of a
+    split-brain nor of a handshake that was broken off was perhaps never there: INCONCLUSIVE.
+    Without a proof that there was a split-brain, and that somebody tried to heal it, silence says
+    nothing. Texts: drbd_receiver.c of 8.4.
     """
-    resource = _split(evidence).resource
+    split = _split(evidence)
+    resource = split.resource
     bitten, healing = _stages(evidence)
     own = [message for message in kernel_messages(evidence) if message.resource == resource]
     refused = [message for message in own if _UNRESOLVED in message.text]
@@ -81,26 +93,43 @@ def split_brain_detected(evidence: Evidence) -> Finding:
     problems = [f"{message.node}: {message.text}" for message in by_itself]
     early = [message for message in by_hand if message.t_ns < healing - SKEW_NS]
     problems += [f"{message.node}: solved before the recovery was begun" for message in early]
+    wrong = [message for message in by_hand if _keeps_the_victim_s(message, split.victim)]
+    problems += [f"{message.node}: {message.text}: the victim's were kept" for message in wrong]
+    doubts: list[str] = []
     if not by_itself and not early:
         solved_ns = min((m.t_ns for m in by_hand), default=evidence.end_ns)
-        if not any(bitten - SKEW_NS <= m.t_ns <= solved_ns for m in refused):
+        met = [m for m in own if bitten - SKEW_NS <= m.t_ns <= solved_ns]
+        if not any(_UNRESOLVED in m.text for m in met):
             problems.append("no node refused to connect before it was solved")
         told = {m.node for m in noticed if bitten - SKEW_NS <= m.t_ns <= min(solved_ns, healing)}
-        unaware = [node for node in evidence.scenario.nodes if node not in told]
-        if told and unaware:
-            problems.append(f"{' and '.join(unaware)} never noticed")
+        met_it = told | {m.node for m in met if _HUNG_UP.search(m.text)}
+        nodes = evidence.scenario.nodes
+        problems += [f"{node} never noticed" for node in nodes if node in met_it - told]
+        doubts = [
+            f"{node} did not tell that it met its peer before it was solved"
+            for node in nodes
+            if node not in met_it
+        ]
         if not by_hand:
             problems.append("nobody solved it by hand")
-    nodes = sorted({message.node for message in noticed})
+    aware = sorted({message.node for message in noticed})
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected=f"a refusal to connect {resource}, noticed on both nodes, then a solution by hand",
-        fine=f"{resource}: noticed by {' and '.join(nodes)}, then solved by hand",
+        fine=f"{resource}: noticed by {' and '.join(aware)}, then solved by hand",
         operations=streams_judged(evidence),
-        when_ns=[message.t_ns for message in by_itself + early],
-        evidence=[ref for m in (by_itself + early or noticed + by_hand) for ref in m.refs],
-        details={"noticed_by": nodes, "refused_by": sorted({m.node for m in refused})},
+        when_ns=[message.t_ns for message in by_itself + early + wrong],
+        evidence=[ref for m in (by_itself + early + wrong or noticed + by_hand) for ref in m.refs],
+        details={"noticed_by": aware, "refused_by": sorted({m.node for m in refused})},
     )
+
+
+def _keeps_the_victim_s(message: KernelMessage, victim: str) -> bool:
+    """Whether a node says that the data of the node that was to discard its own is the source."""
+    match = _BY_HAND.search(message.text)
+    wanted = "peer" if message.node == victim else "this"
+    return match is not None and match["source"] not in (None, wanted)
 
 
 @check("discarded-writes", "The discarded writes are named, and they alone", applies=_is_forced)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster import observe
-from harness.cluster.render import lun_link, render_seeds, write_seed_image
+from harness.cluster.render import AT_BOOT, lun_link, render_seeds, write_seed_image
 from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 MOUNT_POINT = "/srv/lun0"
-# What a node starts at boot once it is formed; the image's recipe leaves them off.
-AT_BOOT = ("corosync", "pacemaker")
 
 
 def form_cluster(
@@ -109,13 +107,7 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
     _on_nodes(lab, f"modprobe drbd && {create} && drbdadm up all", deadline)
 
     def not_yet(field: str, value: str) -> str:
-        wrong = [
-            f"{m.name} {name} is {state[field]}"
-            for m in lab.nodes
-            for name, state in observe.drbd_state(m.guest).items()
-            if state[field] != value
-        ]
-        return ", ".join(wrong)
+        return ", ".join(text for m in lab.nodes for text in _unlike(m, field, value))
 
     wait_until("DRBD connected", lambda: not_yet("cs", "Connected"), deadline_s=deadline)
     # Blank disks are equal already: declare it, instead of a full initial sync.
@@ -150,16 +142,21 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
                     "DRBD online verify", lambda: not_yet("cs", "Connected"), deadline_s=deadline
                 )
             machine.guest.run("drbdadm secondary all")
-    out_of_sync = {
-        name: state["oos_kib"]
-        for name, state in observe.drbd_state(first.guest).items()
-        if state["oos_kib"]
-    }
-    if out_of_sync:
-        raise HarnessError(f"DRBD online verify found out-of-sync data: {out_of_sync} KiB")
+    if out_of_sync := _unlike(first, "oos_kib", 0):
+        raise HarnessError(f"DRBD online verify: out-of-sync KiB: {', '.join(out_of_sync)}")
     note("taking DRBD down, the last primary last")
     second.guest.run("drbdadm down all")
     first.guest.run("drbdadm down all")
+
+
+def _unlike(machine: Machine, field: str, value: object) -> list[str]:
+    """Resources of a node whose state (observe.drbd_state) is another, in words.
+
+    One that DRBD does not tell of is one of them: of no resource at all each would be as wanted.
+    """
+    states = observe.drbd_state(machine.guest)
+    told = {name: states.get(name, {}).get(field, "not told of") for name in RESOURCES}
+    return [f"{machine.name} {name} is {now}" for name, now in told.items() if now != value]
 
 
 def _cluster_services(

@@ -13,8 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cluster.form import AT_BOOT
-from harness.cluster.render import Seed, render_seeds
+from harness.cluster.render import AT_BOOT, Seed, render_seeds
 from harness.cluster.secrets import Secrets
 from harness.errors import HarnessError
 from harness.lab.image import RECIPE, recipe_units

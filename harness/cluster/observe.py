@@ -30,6 +30,10 @@ _MINOR = re.compile(
 _OOS = re.compile(r"\boos:(\d+)")
 
 
+# Not there without the module; that it cannot be read is another matter.
+_PROC_DRBD = "[ ! -e /proc/drbd ] || cat /proc/drbd"
+
+
 def parse_proc_drbd(text: str) -> dict[str, dict[str, Any]]:
     """/proc/drbd as ``{resource: {cs, role, peer_role, disk, peer_disk, suspended, oos_kib}}``.
 
@@ -66,7 +70,7 @@ def parse_proc_drbd(text: str) -> dict[str, dict[str, Any]]:
 
 def drbd_state(guest: Guest) -> dict[str, dict[str, Any]]:
     """The DRBD state of one node; empty if the module is not loaded."""
-    return parse_proc_drbd(guest.run("cat /proc/drbd 2>/dev/null || true", timeout_s=30).stdout)
+    return parse_proc_drbd(guest.run(_PROC_DRBD, timeout_s=30).stdout)
 
 
 # drbd_syncer_progress() of drbd_proc.c (8.4).
@@ -93,7 +97,7 @@ def resync_percent(guest: Guest) -> dict[str, float]:
     Raises:
         HarnessError: the node does not answer.
     """
-    return parse_resync(guest.run("cat /proc/drbd 2>/dev/null || true", timeout_s=30).stdout)
+    return parse_resync(guest.run(_PROC_DRBD, timeout_s=30).stdout)
 
 
 def generation_identifiers(guest: Guest) -> dict[str, str]:
@@ -146,10 +150,9 @@ def parse_crm_mon(text: str) -> ClusterView:
         root = ET.fromstring(text)
     except (ET.ParseError, UnicodeError) as error:
         raise ObservationError(f"crm_mon printed no XML: {error}: {text[:200]!r}") from error
+    _succeeded("crm_mon", root)
     if root.find("nodes") is None:
-        status = root.find("status")
-        message = status.get("message", "") if status is not None else ""
-        raise ObservationError(f"crm_mon shows no nodes: {message or text[:200]!r}")
+        raise ObservationError(f"crm_mon shows no nodes: {text[:200]!r}")
     membership = {node.get("name", "?"): _membership(node) for node in root.iterfind("nodes/node")}
     dc = root.find("summary/current_dc")
     promoted: dict[str, list[str]] = {r: [] for r in RESOURCES}
@@ -190,6 +193,28 @@ def parse_crm_mon(text: str) -> ClusterView:
     )
 
 
+def _succeeded(tool: str, root: ET.Element) -> None:
+    """What a tool of Pacemaker's says of itself (``status`` of pacemaker-result, status.rng).
+
+    A document without what was asked for may mean that there is none, or that the tool failed.
+
+    Raises:
+        ObservationError: it failed, or does not say.
+    """
+    status = root.find("status")
+    if status is None:
+        raise ObservationError(f"{tool} does not say whether it succeeded")
+    if status.get("code") != "0":
+        told = [status.get("message", ""), *(one.text or "" for one in status.iter("error"))]
+        text = ": ".join(" ".join(part.split()) for part in told if part.strip())
+        raise ObservationError(f"{tool} failed: {text or 'without a word'}"[:300])
+
+
+def _exited_well(tool: str, code: int) -> None:
+    if code != 0:
+        raise ObservationError(f"{tool} ended with exit code {code}")
+
+
 def _not_running(root: ET.Element) -> list[str]:
     """Any resource that is failed or blocked, and fence devices that do not run."""
     wrong = []
@@ -219,7 +244,9 @@ def cluster_view(guest: Guest) -> ClusterView:
         ObservationError: Pacemaker does not run there (yet).
     """
     result = guest.run("crm_mon --output-as=xml -1 -r -f", timeout_s=60, check=False)
-    return parse_crm_mon(result.stdout)
+    view = parse_crm_mon(result.stdout)
+    _exited_well("crm_mon", result.exit_code)
+    return view
 
 
 _CONSTRAINT = re.compile(r'id="(drbd-fence-by-handler-[\w.-]+)"')
@@ -237,12 +264,14 @@ def parse_fence_history(text: str) -> list[dict[str, str]]:
     """``stonith_admin --history '*' --output-as=xml`` as a list of events, newest first.
 
     Raises:
-        ObservationError: not such a document.
+        ObservationError: not such a document, or it tells that nobody could be asked: that is not
+            the same as that nobody was fenced.
     """
     try:
         root = ET.fromstring(text)
     except (ET.ParseError, UnicodeError) as error:
         raise ObservationError(f"stonith_admin printed no XML: {error}: {text[:200]!r}") from error
+    _succeeded("stonith_admin", root)
     return [
         {
             "target": event.get("target", ""),
@@ -257,8 +286,14 @@ def parse_fence_history(text: str) -> list[dict[str, str]]:
 
 
 def fence_history(guest: Guest) -> list[dict[str, str]]:
-    """Pacemaker's own history of fencing, as one node knows it."""
+    """Pacemaker's own history of fencing, as one node knows it.
+
+    Raises:
+        ObservationError: its fencer could not be asked.
+    """
     result = guest.run(
         "stonith_admin --history '*' --output-as=xml --verbose", timeout_s=60, check=False
     )
-    return parse_fence_history(result.stdout)
+    history = parse_fence_history(result.stdout)
+    _exited_well("stonith_admin", result.exit_code)
+    return history

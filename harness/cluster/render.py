@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from harness.cluster.secrets import Secrets
 
 TEMPLATES = VAGRANT / "cluster"
+# What a node starts at boot once it is formed; the image's recipe leaves them off.
+AT_BOOT = ("corosync", "pacemaker")
 _SEED_MIB = 4
 
 

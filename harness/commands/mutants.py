@@ -133,11 +133,15 @@ def _again(chosen: list[Mutant], folder: Path, ledger: Path | None) -> ExitCode:
     """Judge a campaign's stored runs again, and print the score; VALID if all were caught."""
     from harness.mutants.again import judge_again
     from harness.mutants.score import lines
+    from harness.report.texts import texts_in
+    from harness.resuming import FEATURES
 
     there = [mutant for mutant in chosen if (folder / mutant.name).is_dir()]
     if not there:
         raise BadInputError(f"{folder} has no run of a mutant that is asked for")
-    scores = [judge_again(mutant, folder, ledger) for mutant in there]
+    # Every feature is read for it: once for all of them.
+    texts = texts_in(FEATURES)
+    scores = [judge_again(mutant, folder, texts, ledger) for mutant in there]
     print(*lines(scores), sep="\n")
     good = all(score.perfect for score in scores)
     return ExitCode.VALID if good else ExitCode.INVALID

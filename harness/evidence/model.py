@@ -85,6 +85,14 @@ class Expect(_Stored):
     durable: Literal["acknowledged", "flushed"] = "acknowledged"
     """What has to survive: every acknowledged write, or what was flushed before power was cut."""
 
+    @property
+    def stall_bound_s(self) -> float | None:
+        """The longest stall that is allowed, seconds; None where nothing could stall.
+
+        The field is always there; without a workload it bounds nothing, unless it says something.
+        """
+        return self.max_stall_s if self.workload or self.max_stall_s else None
+
 
 class Job(_Stored):
     """One fio job; paths are relative to the evidence folder."""
@@ -155,6 +163,8 @@ class RunInfo(_Stored):
     accelerator: Literal["kvm", "tcg"]
     timing: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+    packages: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Versions of all packages, by ``guests``, ``host`` and ``python``."""
     harness: str
     seed: int | None = None
     command: str = ""

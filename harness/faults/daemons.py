@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.cluster.observe import cluster_view
+from harness.cluster.observe import ObservationError, cluster_view
 from harness.errors import HarnessError
 from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
@@ -25,7 +25,7 @@ UNITS = {
     },
     "iscsid": "iscsid",
 }
-_PROCESS = re.compile(r"^(\d+) (\S)$", re.MULTILINE)
+_PROCESS = re.compile(r"(\d+) (\S)")
 _STOPPED = "T"  # proc(5): stopped by a signal
 
 
@@ -82,13 +82,23 @@ class _DaemonFault(MachineFault):
         return f"{told}, and {self.machine} is online"
 
     def _processes(self, lab: Lab) -> dict[int, str]:
-        """State (proc(5)) of each of its processes, by PID; empty if it does not run."""
+        """State (proc(5)) of each of its processes, by PID; empty if it does not run.
+
+        Raises:
+            HarnessError: the question itself failed, which says nothing of the daemon.
+        """
+        # pidof(8): 1 is "none". Without a process of its own for the rest, so that nothing fails
+        # for lack of memory; one that ends meanwhile has no line.
         script = (
-            f"for p in $(pidof {self.daemon}); do "
-            'echo "$p $(sed "s/.*) //" /proc/$p/stat | cut -c1)"; done'
+            f"pids=$(pidof {self.daemon}) || [ $? -eq 1 ] || exit 3; for p in $pids; do "
+            "if read -r stat 2> /dev/null < /proc/$p/stat; then rest=${stat##*) }; "
+            'echo "$p ${rest%% *}"; elif [ -e /proc/$p/stat ]; then exit 4; fi; done'
         )
         told = lab.machines[self.machine].guest.run(script, timeout_s=60).stdout
-        return {int(pid): state for pid, state in _PROCESS.findall(told)}
+        lines = [_PROCESS.fullmatch(line) for line in told.splitlines()]
+        if any(line is None for line in lines):
+            raise ObservationError(f"{self.target}: these are no processes: {told!r:.200}")
+        return {int(line[1]): line[2] for line in lines if line is not None}
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.cluster.observe import ObservationError
 from harness.errors import HarnessError
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
@@ -310,7 +311,16 @@ def remove_qdisc(lab: Lab, machine: str, link: str) -> None:
 
 
 def _netem(lab: Lab, machine: str, link: Link) -> tuple[int, int] | None:
-    """Frames that a card's netem has sent and dropped so far; None without a netem."""
+    """Frames that a card's netem has sent and dropped so far; None without a netem.
+
+    Raises:
+        ObservationError: tc tells of no discipline at all, which every card has, or of a netem in
+            words that are not known: neither says that there is none.
+    """
     shown = lab.machines[machine].guest.run(f"tc -s qdisc show dev {link}", timeout_s=20).stdout
     found = _NETEM.search(shown)
+    if found is None and (not shown.startswith("qdisc ") or "qdisc netem " in shown):
+        raise ObservationError(
+            f"{machine}: tc does not tell the discipline of {link}: {shown!r:.200}"
+        )
     return (int(found[1]), int(found[2])) if found else None

@@ -15,6 +15,7 @@ from harness.cluster.observe import (
     fence_constraints,
     generation_identifiers,
 )
+from harness.drbd_metadata import JUST_CREATED
 from harness.errors import DeadlineError, HarnessError
 from harness.evidence.blocks import BLOCK_SIZE
 from harness.faults.fault import MachineFault
@@ -118,13 +119,14 @@ class ForcedSplitBrain(MachineFault):
         """A node's current generation identifier, without bit 0 (it was Primary).
 
         Raises:
-            ObservationError: it told none.
+            ObservationError: it told none, or one that is not set.
         """
         told = generation_identifiers(lab.machines[name].guest).get(self.resource, "")
-        current = re.match(r"[0-9A-Fa-f]{16}(?=:)", told)
-        if current is None:
+        match = re.match(r"[0-9A-Fa-f]{16}(?=:)", told)
+        current = int(match[0], 16) & ~1 if match is not None else 0
+        if current in (0, JUST_CREATED):
             raise ObservationError(f"{name}: no generation of {self.resource} in {told[:80]!r}")
-        return int(current[0], 16) & ~1
+        return current
 
     def heal(self, lab: Lab) -> None:
         """Discard what the victim wrote."""

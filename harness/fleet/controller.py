@@ -23,13 +23,13 @@ from harness.fleet.scheduling import LongestFirst, Task, makespan_s
 from harness.fleet.worker import GIVEN_BACK
 from harness.leaving import Leftovers
 from harness.nightly.budget import assumed_s
-from harness.nightly.durations import Durations
+from harness.nightly.selection import forget_selection
 from harness.plugin import LEFT_OUT, OPTIONS, length_of
 from harness.report.fleet import WORKERS
 from harness.report.text import duration, plural
 from harness.reporting import report
 from harness.resuming import RUN
-from harness.session import new_run_folder
+from harness.session import durations_of, new_run_folder
 from harness.steps.lint import scenario_name, scenario_template
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from harness.lab.lease import Lease
+    from harness.nightly.durations import Durations
     from harness.session import RunOptions
 
 _END_S = 90.0  # a worker that is interrupted has so long to end its lab
@@ -127,8 +128,7 @@ class Controller:
     def _plan(self, wanted: int) -> int:
         """What is to be run, and on how many clusters."""
         options = self._options
-        kind = options.accelerator if options.accelerator in ("kvm", "tcg") else None
-        durations = Durations(options.cache.root, kind)
+        durations = durations_of(options)
         if not self._broken():
             self._tasks = [_task(item, durations) for item in self._session.items]
         if len({task.nodeid for task in self._tasks}) < len(self._tasks):
@@ -287,6 +287,8 @@ class Controller:
         self._lock.release()
         self._lock = None
         remove_workers(self._run)
+        if not (self._run / "evidence").is_dir():
+            forget_selection(self._run)
         with contextlib.suppress(OSError):
             self._run.rmdir()  # a run that ended before it began has nothing in it
 

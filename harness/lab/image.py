@@ -7,6 +7,7 @@ processes, mounts and files with it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -139,11 +140,14 @@ def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -
         )
     cache.packages.mkdir(parents=True, exist_ok=True)
     building = tempfile.mkdtemp(prefix=f".building-{image.key}.", dir=cache.images)
+    # Not below the cache, which only its owner may enter: apt downloads as another user.
+    work = tempfile.mkdtemp(prefix="lab-image-")
     log_path = cache.images / f"build-{image.key}.log"
     script = RECIPE / "build.sh"
     env = {
         **os.environ,
         "OUT": building,
+        "WORK": work,
         "SUITE": options.suite,
         "MIRROR": options.mirror,
         "PROXY": options.proxy,
@@ -186,6 +190,9 @@ def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -
         os.rename(building, image.folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        # Empty as soon as the namespace has ended; never more than that is removed.
+        with contextlib.suppress(OSError):
+            os.rmdir(work)
 
 
 def _explain(log: Path) -> HarnessError:

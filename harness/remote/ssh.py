@@ -106,12 +106,17 @@ class Guest:
         *,
         timeout_s: float = 120.0,
         check: bool = True,
+        codes: tuple[int, ...] = (0,),
         stdin: str | bytes | None = None,
     ) -> Result:
         """Run a shell command as root.
 
+        Args:
+            codes: exit codes that are an answer, where a command tells something by them: ping's 1
+                is "no reply", its 2 that it did not even ask.
+
         Raises:
-            GuestCommandError: exit code other than 0, unless ``check`` is false.
+            GuestCommandError: any other exit code, unless ``check`` is false.
             GuestUnreachableError: no SSH connection.
             DeadlineError: it did not end within ``timeout_s`` seconds.
         """
@@ -124,7 +129,7 @@ class Guest:
             result.stderr,
             result.seconds,
         )
-        if check and result.exit_code != 0:
+        if check and result.exit_code not in codes:
             raise GuestCommandError(result)
         return result
 

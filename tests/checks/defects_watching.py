@@ -146,6 +146,15 @@ def a_cut_of_a_guest_that_could_not_be_asked(f: Folder) -> None:
     f.add(49.9, "host", "fault", "still-unknown", id="f2", fault="cut", unreachable=True)
 
 
+@defect(faults=INCONCLUSIVE)
+def rules_on_the_host_that_could_not_be_asked_for(f: Folder) -> None:
+    """Of a silent cut the host tells, which has no fault: silence is trouble of the harness's."""
+    a_cut_of_a_guest_that_could_not_be_asked(f)
+    for event in f.events:
+        if event.channel == "fault" and event.data.get("id") == "f2":
+            event.data["kind"] = "cut-silent"
+
+
 @defect(settled=INVALID)
 def the_cluster_did_not_settle(f: Folder) -> None:
     f.add(89, "host", "state", "not-settled", text="not within 300 s; bravo: r1 is Inconsistent")
@@ -401,6 +410,18 @@ def a_file_changed(f: Folder) -> None:
 @defect(jumbo=INVALID)
 def a_jumbo_frame_is_dropped(f: Folder) -> None:
     f.value("jumbo", "after")["exit_code"] = 1
+
+
+@defect(jumbo=INCONCLUSIVE)
+def nobody_pinged_with_jumbo_frames(f: Folder) -> None:
+    f.scenario["gherkin"].append("Then jumbo frames pass unfragmented on the drbd link")
+    f.drop(lambda e: e.data.get("what") == "jumbo")
+
+
+@defect(reboot=INCONCLUSIVE)
+def what_became_of_a_reboot_nobody_noted(f: Folder) -> None:
+    f.scenario["gherkin"].append("When the passive node is rebooted cleanly")
+    f.drop(lambda e: e.data.get("what") == "reboot")
 
 
 @defect(reboot=INVALID)

@@ -149,6 +149,21 @@ def a_discarded_write_is_still_there(folder: Folder) -> None:
         folder.crcs["r0", node][4] = zlib.crc32(bytes([4]) * BLOCK_SIZE)
 
 
+def one_node_did_not_notice(folder: Folder) -> None:
+    folder.drop(lambda e: e.source == "alpha" and UNRESOLVED in str(e.data))
+
+
+def one_node_was_hung_up_on(folder: Folder) -> None:
+    one_node_did_not_notice(folder)
+    folder.kernel(70.1, "alpha", "drbd r0: conn( WFReportParams -> BrokenPipe )", boot="2")
+
+
+def the_survivor_s_writes_were_discarded(folder: Folder) -> None:
+    folder.drop(lambda e: "manually" in str(e.data))
+    for node, whose, boot in (("alpha", "this", "2"), ("bravo", "peer", "1")):
+        folder.kernel(75, node, SOLVED.format("manually solved", whose), boot=boot)
+
+
 def the_other_resource_too(folder: Folder) -> None:
     folder.kernel(70, "bravo", UNRESOLVED.replace("drbd0", "drbd1"))
 
@@ -166,6 +181,9 @@ def nobody_noted_what_was_written(folder: Folder) -> None:
     ("plant", "expected"),
     [
         (solved_by_itself, {"split-brain-detected": INVALID}),
+        (one_node_did_not_notice, {"split-brain-detected": INCONCLUSIVE}),
+        (one_node_was_hung_up_on, {}),
+        (the_survivor_s_writes_were_discarded, {"split-brain-detected": INVALID}),
         (never_noticed, {"split-brain-detected": INVALID}),
         (noticed_by_one_only, {"split-brain-detected": INVALID}),
         (noticed_too_late, {"split-brain-detected": INVALID}),

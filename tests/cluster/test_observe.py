@@ -16,7 +16,9 @@ from harness.cluster.form import view_missing
 from harness.cluster.observe import (
     ClusterView,
     ObservationError,
+    cluster_view,
     fence_constraints,
+    fence_history,
     parse_crm_mon,
     parse_fence_history,
     parse_proc_drbd,
@@ -347,11 +349,12 @@ def test_a_fence_device_without_a_role_is_no_started_one() -> None:
         ("", "printed no XML"),
         ("crm_mon: Connection to cluster failed", "printed no XML"),
         (CRM_MON[: len(CRM_MON) // 2], "printed no XML"),
-        ("<pacemaker-result/>", "shows no nodes"),
+        ("<pacemaker-result/>", "does not say whether it succeeded"),
+        ('<pacemaker-result><status code="0"/></pacemaker-result>', "shows no nodes"),
         (
             '<pacemaker-result api-version="2.25"><status code="102" message="Not connected"/>'
             "</pacemaker-result>",
-            "shows no nodes: .?Not connected",
+            "crm_mon failed: Not connected",
         ),
     ],
 )
@@ -391,7 +394,8 @@ def test_a_view_without_some_elements_is_a_view_or_refused(gone: list[int], role
     try:
         seen = parse_crm_mon(ET.tostring(root, encoding="unicode"))
     except ObservationError:
-        assert root.find("nodes") is None
+        status = root.find("status")
+        assert root.find("nodes") is None or status is None or status.get("code") != "0"
     else:
         assert set(seen.promoted) == set(RESOURCES)
         assert seen.active_node in (None, "bravo", "?")
@@ -420,9 +424,45 @@ def test_fence_history() -> None:
         "client": "pacemaker-controld.740", "completed": "2026-11-25 13:51:26Z",
     }  # fmt: skip
     assert (pending["state"], pending["delegate"], pending["completed"]) == ("pending", "", "")
-    assert parse_fence_history("<pacemaker-result/>") == []
     with pytest.raises(ObservationError, match="stonith_admin printed no XML"):
         parse_fence_history("stonith_admin: not connected")
+
+
+# pcmk__fence_history() of pacemaker 2.1: an empty list and what became of the question.
+NOBODY = (
+    '<pacemaker-result api-version="2.25"><fence_history/>'
+    '<status code="0" message="OK"/></pacemaker-result>'
+)
+
+
+def test_a_fencer_that_cannot_be_asked_has_fenced_nobody_knows_whom() -> None:
+    assert parse_fence_history(NOBODY) == []
+    failed = NOBODY.replace(
+        'code="0" message="OK"/>',
+        'code="107" message="Timed out"><errors><error>Couldn\'t get history</error></errors>'
+        "</status>",
+    )
+    for text, says in (
+        (failed, "stonith_admin failed: Timed out: Couldn't get history"),
+        (failed.replace(failed[failed.index("<status") : failed.index("</pace")], ""), "does not"),
+        ('<pacemaker-result><status code="1"/></pacemaker-result>', "failed: without a word"),
+    ):
+        with pytest.raises(ObservationError, match=says):
+            parse_fence_history(text)
+
+
+@pytest.mark.parametrize(
+    ("ask", "text"), [(cluster_view, CRM_MON), (fence_history, NOBODY)], ids=lambda one: "asked"
+)
+def test_a_whole_document_of_a_tool_that_failed_is_refused(ask: Any, text: str) -> None:
+    def guest(code: int) -> Any:
+        return SimpleNamespace(
+            run=lambda *_args, **_options: SimpleNamespace(stdout=text, exit_code=code)
+        )
+
+    ask(guest(0))
+    with pytest.raises(ObservationError, match="ended with exit code 1"):
+        ask(guest(1))
 
 
 # --------------------------------------------------------------------------- fence constraints

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 
-def done(stdout: str, failed: bool = False) -> SimpleNamespace:
+def done(stdout: str, failed: bool | int = False) -> SimpleNamespace:
     return SimpleNamespace(stdout=stdout, exit_code=int(failed))
 
 
@@ -92,6 +92,7 @@ class Guest:
         self.now = "old"
         self.cut = False
         self.answers = True
+        self.ping_code: int | None = None
         self.commands: list[str] = []
         self.cards = {card.link: Card(card.link) for card in lab.topology.machine(name).cards}
 
@@ -100,11 +101,17 @@ class Guest:
             raise HarnessError(f"{self._name} does not answer")
         return self.now
 
-    def run(self, command: str, *, check: bool = True, **_options: Any) -> SimpleNamespace:
+    def run(
+        self, command: str, *, check: bool = True, codes: tuple[int, ...] = (0,), **_options: Any
+    ) -> SimpleNamespace:
         if not self.answers:
             raise HarnessError(f"{self._name} does not answer")
         self.commands.append(command)
         words = command.split()
+        if words[0] == "ping" and self.ping_code is not None:
+            if check and self.ping_code not in codes:
+                raise HarnessError(f"exit code {self.ping_code} from: {command}")
+            return done("", self.ping_code)
         match words:
             case ["tc", "qdisc", "replace", "dev", link, "root", "netem", *options]:
                 card = self.cards[Link(link)]

@@ -96,9 +96,9 @@ def test_what_has_not_left_a_node_is_named(fake: FakeLab) -> None:
     healthy = Path("tests/cluster/fixtures/crm_mon-healthy.xml").read_text(encoding="utf-8")
     guest = fake.machines["bravo"].guest
     without = re.sub(r'<node name="alpha" id="1" cached="true"/>', "", healthy)
-    guest.run = lambda *_args, **_options: SimpleNamespace(stdout=without)
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout=without, exit_code=0)
     assert left_by(lab(fake), "alpha") == ""
-    guest.run = lambda *_args, **_options: SimpleNamespace(stdout="not XML")
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout="not XML", exit_code=0)
     assert "no XML" in left_by(lab(fake), "alpha")
 
 
@@ -277,9 +277,9 @@ def test_who_is_on_standby_and_what_still_runs(tmp_path: Path, fake: FakeLab) ->
     assert on_standby(lab(Offline(tmp_path))) == {"alpha", "bravo"}
     assert still_running(lab(fake)).startswith("r0, r1, r2, ")
     stopped = re.sub(r"<node name=[^>]*cached=[^>]*/>", "", CRM_MON)
-    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(stdout=stopped)
+    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(stdout=stopped, exit_code=0)
     assert still_running(lab(fake)) == ""
-    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(stdout="no XML")
+    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(stdout="no XML", exit_code=0)
     assert "no XML" in still_running(lab(fake))
 
 

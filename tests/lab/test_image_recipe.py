@@ -228,3 +228,52 @@ def test_a_failed_build_is_explained_in_one_line(
     assert str(path) in error.hint
     expected = ExitCode.MISSING_ENVIRONMENT if kind is MissingEnvironmentError else 20
     assert error.exit_code == expected
+
+
+TOOLS = {
+    # What an image is made of, and a mount that is none; the namespaces are left out.
+    "mmdebstrap": """\
+root=${@: -1}
+mkdir -p "$root"/boot "$root"/etc "$root"/var/cache/apt/archives
+touch "$root"/boot/vmlinuz-1 "$root"/boot/initrd.img-1
+echo "a 1" > "$root"/etc/lab-packages""",
+    "mke2fs": "true",
+    "qemu-img": 'touch "${@: -1}"',
+    "mount": 'echo "${@: -1}" > "$MOUNTED"; [ -d "${@: -1}" ]',
+    "setpriv": 'while [ "$1" != unshare ]; do shift; done; exec "$@"',
+    # What was mounted goes with the namespace.
+    "unshare": """\
+while [ "$1" != bash ]; do shift; done
+"$@"; code=$?
+rm -rf "$(cat "$MOUNTED")"/*
+exit $code""",
+}
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_build_leaves_no_folder_of_its_own(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    works: bool,
+) -> None:
+    tools, temporary = tmp_path / "tools", tmp_path / "tmp"
+    temporary.mkdir()
+    tools.mkdir()
+    for name, text in (TOOLS | ({} if works else {"mke2fs": "exit 1"})).items():
+        (tools / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("MOUNTED", str(tmp_path / "mounted"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    cache = Cache(Path(tempfile.mkdtemp(prefix="c", dir="/tmp")))
+    request.addfinalizer(lambda: shutil.rmtree(cache.root))
+    cache.leases.mkdir(parents=True)
+    if works:
+        assert ensure_image(cache, ImageOptions(mirror="")).package_versions() == {"a": "1"}
+    else:
+        with pytest.raises(HarnessError):
+            ensure_image(cache, BOOKWORM)
+    assert Path((tmp_path / "mounted").read_text().strip()).parent == temporary
+    assert list(temporary.iterdir()) == []

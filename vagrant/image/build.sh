@@ -1,11 +1,13 @@
 #!/bin/bash
 # Builds the guest image into $OUT; runs inside mount and PID namespaces of its own
 # (harness/lab/image.py). Progress on stdout, one line a step; everything else on stderr.
+# $WORK is an empty folder of the caller's, who removes it: what is mounted there goes with the
+# namespace, the folder itself does not.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 say() { echo "$1"; echo "== $1" >&2; }
 
-work=$(mktemp -d)
+work=${WORK:?}
 mount -t tmpfs -o size=4G,mode=0755 lab-image "$work"
 root=$work/root
 
