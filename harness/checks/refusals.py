@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.checks.fencelog import UNCLEAN, fence_reports
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _NO_QUORUM = "resource management disabled due to lack of quorum"
 # log_executor_event() of pacemaker-controld 2.1, on the node that was to be promoted, with the
 # reason that linbit's agent of drbd-utils 9.22 gives; and DRBD's own word (drbd_strings.c of 8.4).
 _NOT_PROMOTED = re.compile(
-    r"Result of promote operation for \S+ on (?P<node>[\w.-]+): (?!ok\b).*"
+    rf"Result of promote operation for \S+ on (?P<node>[\w.-]+): (?!{OK}).*"
     r"\bwithout access to UpToDate data\b"
 )
 _NO_DATA = re.compile(
