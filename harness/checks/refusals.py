@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.checks.fencelog import UNCLEAN, fence_reports
+from harness.checks.kernel import OF_DRBD
 from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 
@@ -23,9 +24,7 @@ _NOT_PROMOTED = re.compile(
     rf"Result of promote operation for \S+ on (?P<node>[\w.-]+): (?!{OK}).*"
     r"\bwithout access to UpToDate data\b"
 )
-_NO_DATA = re.compile(
-    r"^(?:block drbd\d+|drbd [\w.-]+): State change failed: Need access to UpToDate data"
-)
+_NO_DATA = re.compile(rf"^{OF_DRBD}: State change failed: Need access to UpToDate data")
 # A scheduler that ran: pcmk__log_transition_summary() and its caller of 2.1.
 _SCHEDULED = "Calculated transition "
 # crm-fence-peer.sh of drbd-utils 9.22: the constraint forbids the role on every node but its own.
