@@ -30,7 +30,7 @@ from harness.report import membership, moments, serving
 if TYPE_CHECKING:
     import re
 
-FIXTURE = Path("tests/evidence/fixtures/journal-pacemaker-3.0.jsonl")
+FIXTURE = Path("tests/evidence/fixtures/pacemaker-3.0.journal")
 LINES = [json.loads(line) for line in FIXTURE.read_text(encoding="utf-8").splitlines()]
 
 
