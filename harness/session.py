@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from harness.cluster.formed import (
     check_formed,
     formed_key,
     open_formed,
-    qemu_version,
 )
 from harness.cluster.inventory import packages_of, versions_of
 from harness.errors import BadInputError, MissingEnvironmentError
@@ -60,7 +59,9 @@ class RunOptions:
 
     Attributes:
         cache: the cache root.
-        image: options of the image build.
+        image: options of the image build; whose guest it is of, the configuration says.
+        guest: name of the guests' profile, whatever the configuration says; empty for what it
+            says.
         config: a TOML file with overrides of the cluster's configuration, or None.
         accelerator: ``auto``, ``kvm`` or ``tcg``.
         connect: URI of an existing libvirt daemon for a new lab; empty for a private one.
@@ -84,6 +85,7 @@ class RunOptions:
 
     cache: Cache
     image: ImageOptions = field(default_factory=ImageOptions)
+    guest: str = ""
     config: Path | None = None
     accelerator: str = "auto"
     connect: str = ""
@@ -179,16 +181,16 @@ class LabSession:
         """
         options = self.options
         # A malformed configuration is told now, not after minutes of building.
-        load_config(options.config, PROFILES["tcg"])
+        told = load_config(options.config, PROFILES["tcg"], guest_name=options.guest)
         try:
             collect_garbage(options.cache)
         except MissingEnvironmentError as error:
             # A daemon that is down must not keep another lab from starting.
             console.print(f"• an abandoned lab is still there: {error}", markup=False)
-        image = ensure_image(options.cache, options.image)
+        image = ensure_image(options.cache, replace(options.image, guest=told.guest.name))
         self.accelerator = choose_accelerator(options, image.kernel)
         self.timing = PROFILES[self.accelerator]
-        config = load_config(options.config, self.timing)
+        config = load_config(options.config, self.timing, guest_name=options.guest)
         self.timing = config.timing
         facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}))
         if options.resume:
@@ -325,6 +327,8 @@ class LabSession:
         """The command that runs just this scenario again, with all that a result depends on."""
         asked = self.options
         more = ["--config", _shown(asked.config)] if asked.config else []
+        if asked.guest:
+            more += ["--guest", asked.guest]
         if asked.accelerator != "auto":
             more += ["--accelerator", asked.accelerator]
         if file is not None and not file.is_relative_to(PROJECT / "features"):

@@ -231,7 +231,7 @@ def test_what_nobody_could_look_at_is_told(world: World, tmp_path: Path) -> None
     del world.host["mounts"]
     world.lab["alpha"] = {}
     world.lab["bravo"] = {"qdiscs": []}
-    left.of_the_lab(lab(world))
+    left.of_the_lab(lab(world), 60)
     left.of_the_host()
     assert part(tmp_path)["differences"] == [
         "host: mounts: nobody could look at the end", "host: rules: nobody could look",

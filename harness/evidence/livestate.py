@@ -9,6 +9,7 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.evidence.pacemaker import FENCING, OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class LiveDrbd:
 # te_rsc_command() of pacemaker-controld 2.1, in the DC's journal.
 TAKING_DOWN = re.compile(r"Initiating (?:demote|stop) operation \S+ (?:locally )?on (?P<node>\S+)")
 # te_fence_node() of pacemaker-controld 2.1, in the DC's journal.
-FENCE_ORDERED = re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)")
+FENCE_ORDERED = re.compile(FENCING)
 # log_executor_event() of pacemaker-controld 2.1, of a fence device of ours.
 DEVICE_FAILED = re.compile(
     r"Result of (?:monitor|start) operation for fence_[\w.-]+ on (?P<node>[\w.-]+): "
@@ -119,9 +120,9 @@ class Sign(StrEnum):
 
 _SIGNS = {
     Sign.EMPTIED: TAKING_DOWN,
-    # log_executor_event() of pacemaker-controld 2.1.
+    # log_executor_event() of pacemaker-controld 2.1 and 3.0.
     Sign.START_FAILED: re.compile(
-        r"Result of start operation for (?P<id>[^\s:]+)\S* on (?P<node>[\w.-]+): (?!ok\b)"
+        rf"Result of start operation for (?P<id>[^\s:]+)\S* on (?P<node>[\w.-]+): (?!{OK})"
     ),
     # strerror(ENOSPC); and cib_diskwrite_complete() of pacemaker-based 2.1, which does not say why.
     Sign.NO_SPACE: re.compile(r"No space left on device|[Dd]isabling (?:CIB )?disk writes"),

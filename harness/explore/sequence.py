@@ -13,6 +13,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.checks.fencelog import fence_reports
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 from harness.explore.doom import doomed
 
@@ -39,7 +40,7 @@ Timed = dict[str, tuple[Told, ...]]
 # node_update_cache.c and log_executor_event() of pacemaker-controld 2.1.
 _MEMBER = re.compile(r"\bNode (?P<node>[\w.-]+) state is now (?P<state>member|lost)\b")
 _STARTED = re.compile(
-    r"Result of start operation for (?P<id>\w+?)(?::\d+)? on (?P<node>[\w.-]+): ok\b"
+    rf"Result of start operation for (?P<id>\w+?)(?::\d+)? on (?P<node>[\w.-]+): {OK}"
 )
 
 # Which field of which object of events2 a track follows.

@@ -277,9 +277,13 @@ def test_who_is_on_standby_and_what_still_runs(tmp_path: Path, fake: FakeLab) ->
     assert on_standby(lab(Offline(tmp_path))) == {"alpha", "bravo"}
     assert still_running(lab(fake)).startswith("r0, r1, r2, ")
     stopped = re.sub(r"<node name=[^>]*cached=[^>]*/>", "", CRM_MON)
-    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(stdout=stopped, exit_code=0)
+    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(
+        stdout=stopped, exit_code=0
+    )
     assert still_running(lab(fake)) == ""
-    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(stdout="no XML", exit_code=0)
+    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(
+        stdout="no XML", exit_code=0
+    )
     assert "no XML" in still_running(lab(fake))
 
 

@@ -19,6 +19,11 @@ options=(--variant=minbase "--include=$PACKAGES" --mode=root
     --customize-hook="$here/customize.sh"
     --aptopt='Acquire::Retries "3"' --aptopt='Acquire::http::Timeout "30"'
     --aptopt='APT::Install-Recommends "false"')
+[ -z "${COMPONENTS:-}" ] || options+=("--components=$COMPONENTS")
+[ -z "${KEYRING:-}" ] || options+=("--keyring=$KEYRING")
+while read -r path; do
+    [ -z "$path" ] || options+=("--dpkgopt=path-exclude=$path")
+done <<< "${EXCLUDED:-}"
 [ -z "${PROXY:-}" ] || options+=(--aptopt="Acquire::http::Proxy \"$PROXY\"")
 # Offline: apt lists come from the cache too, nothing may be downloaded.
 if [ -n "${OFFLINE:-}" ]; then
