@@ -24,6 +24,7 @@ from harness.cluster.residue import sample_residue
 from harness.errors import DeadlineError, HarnessError, InconclusiveError
 from harness.evidence.block_trace import TRACE_INSTANCE
 from harness.evidence.clock import now_ns
+from harness.evidence.devices import Devices
 from harness.evidence.livestate import Live
 from harness.evidence.phases import Phase, marked
 from harness.evidence.timeline import Channel, Event, TimelineWriter
@@ -148,7 +149,7 @@ class Scenario:
         self._judged: ScenarioVerdict | None = None
         self._touched = False
         self._unsettled = False
-        self.live = Live()
+        self.live = Live(Devices(lab.topology.shape.volumes_told()))
         self.triggers = Triggers(self.writer)
         self._cancel = self.writer.subscribe(self._listen)
         self._save("running", None)
@@ -613,6 +614,7 @@ class Scenario:
             "nodes": [m.name for m in self.lab.nodes],
             "initiator": self.lab.initiator.name,
             "resources": list(RESOURCES),
+            "volumes": self.lab.topology.shape.volumes_told(),
             "vip": self.lab.topology.vip,
             "events": self.writer.written,
         }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import BadInputError
+from harness.lab.shape import Shape
 from harness.timing import TCG, Timing
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Drbd(_Part):
     ko_count: Annotated[int, Field(ge=0, le=200)] = 7
     fence_peer: bool = True
     unfence_peer: bool = True
+    # One resource, r0, with three volumes, in place of r0, r1 and r2 with one each.
+    volumes: bool = False
     after_sb_0pri: AfterSplitBrain = "disconnect"
     after_sb_1pri: AfterSplitBrain = "disconnect"
     after_sb_2pri: AfterSplitBrain = "disconnect"
@@ -151,11 +154,21 @@ class ClusterConfig(_Part):
             raise ValueError("promote_timeout_s must be above fence_handler_timeout_s")
         if any(value <= 0 for value in timing.model_dump(exclude={"name"}).values()):
             raise ValueError("timeouts must be positive")
+        if self.drbd.volumes and self.pacemaker.colocation == "post":
+            raise ValueError(
+                "drbd.volumes goes with one promotable clone; colocation post has one for each of "
+                "three resources"
+            )
         if unknown := set(self.files) - {"nodes", "initiator", "alpha", "bravo", "client"}:
             raise ValueError(f"files: no machine called {', '.join(sorted(unknown))}")
         if self.initiator.noop_timeout_s + self.initiator.noop_interval_s > 60:
             raise ValueError("noop interval and timeout above 60 s never notice a dead portal")
         return self
+
+    @property
+    def shape(self) -> Shape:
+        """What has to be known of such a cluster to deal with it."""
+        return Shape(volumes=self.drbd.volumes)
 
 
 def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterConfig:

@@ -17,7 +17,7 @@ from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
 from harness.evidence.timeline import Channel
 from harness.evidence.witness import Witnesses
-from harness.lab.machine import Machine, in_parallel
+from harness.lab.machine import in_parallel
 from harness.lab.topology import LUN_OF, RESOURCES
 from harness.waiting import wait_until
 
@@ -104,8 +104,10 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
     """Metadata, connection, equal generation, then a write in each direction."""
     first, second = lab.nodes
     deadline = config.timing.form_deadline_s
-    note("initialising DRBD r0, r1, r2")
-    create = " && ".join(f"drbdadm create-md --force {r}" for r in RESOURCES)
+    shape = lab.topology.shape
+    volumes = [shape.volume_of(device) for device in RESOURCES]
+    note(f"initialising DRBD {', '.join(map(shape.name_of, RESOURCES))}")
+    create = " && ".join(f"drbdadm create-md --force {r}" for r in shape.drbd_resources)
     _on_nodes(lab, f"modprobe drbd && {create} && drbdadm up all")
 
     def not_yet(field: str, value: str) -> str:
@@ -120,7 +122,7 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
     wait_until("DRBD connected", lambda: not_yet("cs", "Connected"), deadline_s=deadline)
     # Blank disks are equal already: declare it, instead of a full initial sync.
     first.guest.run(
-        " && ".join(f"drbdadm new-current-uuid --clear-bitmap {r}/0" for r in RESOURCES)
+        " && ".join(f"drbdadm new-current-uuid --clear-bitmap {volume}" for volume in volumes)
     )
     wait_until("DRBD UpToDate", lambda: not_yet("disk", "UpToDate"), deadline_s=deadline)
     note("verifying DRBD in both directions")
@@ -175,7 +177,7 @@ def _cluster_services(
 
     def nodes_missing() -> str:
         try:
-            view = observe.cluster_view(first.guest)
+            view = observe.cluster_view(first.guest, lab.topology.shape)
         except observe.ObservationError as error:
             return error.message
         away = [f"{n} is {s}" for n, s in view.membership.items() if s != "online"]
@@ -194,7 +196,7 @@ def _cluster_services(
     last = "pu" if config.pacemaker.portblock else f"lun{len(RESOURCES) - 1}"
     hint = "harness ssh alpha crm_mon -1rf, in a lab kept with: harness up"
     if not config.pacemaker.order:
-        _start_group_by_hand(first, deadline, note)
+        _start_group_by_hand(lab, deadline, note)
     wait_until(
         "the group started",
         lambda: told.missing(last),
@@ -206,7 +208,7 @@ def _cluster_services(
         first.guest.run(f"crm node online {name}", timeout_s=deadline)
     wait_until(
         "all resources started",
-        partial(resources_missing, lab.nodes),
+        partial(resources_missing, lab),
         deadline_s=deadline,
         interval_s=5,
         note=note,
@@ -214,16 +216,18 @@ def _cluster_services(
     )
 
 
-def _start_group_by_hand(first: Machine, deadline_s: float, note: Callable[[str], None]) -> None:
+def _start_group_by_hand(lab: Lab, deadline_s: float, note: Callable[[str], None]) -> None:
     """Without an order the group cannot be trusted to wait: by hand, once all are promoted.
 
     Left to itself it starts its LUNs on Secondaries, on one node after the other, and such a
     cluster never forms. One that lost its order while it ran is what there is to see.
     """
 
+    first = lab.nodes[0]
+
     def not_promoted() -> str:
         try:
-            promoted = observe.cluster_view(first.guest).promoted
+            promoted = observe.cluster_view(first.guest, lab.topology.shape).promoted
         except observe.ObservationError as error:
             return error.message
         return ", ".join(r for r in RESOURCES if len(promoted[r]) != 1)
@@ -232,13 +236,13 @@ def _start_group_by_hand(first: Machine, deadline_s: float, note: Callable[[str]
     first.guest.run("crm resource start DATA_GROUP", timeout_s=deadline_s)
 
 
-def resources_missing(nodes: list[Machine]) -> str:
+def resources_missing(lab: Lab) -> str:
     """What keeps the cluster from being whole, in words; empty if nothing does."""
     try:
-        view = observe.cluster_view(nodes[0].guest)
+        view = observe.cluster_view(lab.nodes[0].guest, lab.topology.shape)
     except HarnessError as error:
         return error.message
-    return view_missing(view, [m.name for m in nodes])
+    return view_missing(view, [m.name for m in lab.nodes])
 
 
 def view_missing(view: observe.ClusterView, nodes: list[str]) -> str:

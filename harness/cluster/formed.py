@@ -109,6 +109,7 @@ def bring_up(
     Raises:
         HarnessError, DeadlineError: it could not be formed; says what was missing.
     """
+    lab.take_shape(config.shape)
     key = formed_key(image, config, lab, accelerator)
     entry = lab.cache.clusters / key.digest()
     started = time.monotonic()

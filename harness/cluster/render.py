@@ -23,6 +23,7 @@ from harness.lab.topology import LUN_OF, MTU, RESOURCES, Link, MachinePlan, Role
 if TYPE_CHECKING:
     from harness.cluster.config import ClusterConfig
     from harness.cluster.secrets import Secrets
+    from harness.lab.shape import Shape
 
 TEMPLATES = VAGRANT / "cluster"
 _SEED_MIB = 4
@@ -82,6 +83,7 @@ def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) ->
         "initiator": config.initiator,
         "secrets": secrets,
         "resources": RESOURCES,
+        "drbd_resources": config.shape.drbd_resources,
         # Above the summed stickiness of everything that has to move: the group's seven members,
         # the three DRBD resources and their promotion score of 10000.
         "ping_multiplier": 20000 + 20 * config.pacemaker.resource_stickiness,
@@ -120,7 +122,7 @@ def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) ->
                 ),
             )
         if plan.role is Role.NODE:
-            _node(seed, template, secrets, plan)
+            _node(seed, template, secrets, plan, config.shape)
         else:
             _initiator(seed, template, config, topology)
         for scope in (plan.name, "nodes" if plan.role is Role.NODE else "initiator"):
@@ -134,10 +136,13 @@ def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) ->
     return seeds
 
 
-def _node(seed: Seed, template: object, secrets: Secrets, plan: MachinePlan) -> None:
+def _node(seed: Seed, template: object, secrets: Secrets, plan: MachinePlan, shape: Shape) -> None:
     assert callable(template)
     seed.base.add("/etc/drbd.d/global_common.conf", template("drbd-global.conf.j2"), 0o600)
-    for minor, resource in enumerate(RESOURCES):
+    if shape.volumes:
+        (resource,) = shape.drbd_resources
+        seed.base.add(f"/etc/drbd.d/{resource}.res", template("volumes.res.j2", resource=resource))
+    for minor, resource in enumerate(() if shape.volumes else RESOURCES):
         seed.base.add(
             f"/etc/drbd.d/{resource}.res",
             template("resource.res.j2", resource=resource, minor=minor),

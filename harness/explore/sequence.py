@@ -17,6 +17,7 @@ from harness.evidence.timeline import Channel
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.evidence.devices import Devices
     from harness.evidence.model import Evidence, Seen
 
 Tracks = dict[str, tuple[str, ...]]
@@ -111,20 +112,23 @@ def _follow_drbd(evidence: Evidence, node: str, told: dict[str, list[str]]) -> N
             for name in names:
                 told[name].append(_DOWN)
         elif kind in ("exists", "create", "change", "destroy"):
-            _follow_object(seen, node, told)
+            _follow_object(seen, node, evidence.scenario.devices, told)
 
 
-def _follow_object(seen: Seen, node: str, told: dict[str, list[str]]) -> None:
+def _follow_object(seen: Seen, node: str, devices: Devices, told: dict[str, list[str]]) -> None:
     fields: Any = seen.event.data.get("fields")
     aspect = _FOLLOWED.get(seen.text("object"))
-    name = fields.get("name") if isinstance(fields, dict) else None
-    if aspect is None or f"{node} {name} {aspect}" not in told:
+    if aspect is None or not isinstance(fields, dict):
         return
-    if seen.event.kind == "destroy":
-        # A connection is destroyed when it is given up, too; the disk tells which of both it was.
-        told[f"{node} {name} {aspect}"].append(_DOWN)
-    elif isinstance(fields.get(aspect), str):
-        told[f"{node} {name} {aspect}"].append(str(fields[aspect]))
+    for name in devices.meant(fields):
+        track = told.get(f"{node} {name} {aspect}")
+        if track is None:
+            continue
+        if seen.event.kind == "destroy":
+            # A connection is destroyed when it is given up, too; the disk tells which it was.
+            track.append(_DOWN)
+        elif isinstance(fields.get(aspect), str):
+            track.append(str(fields[aspect]))
 
 
 def _follow_journal(evidence: Evidence, node: str, told: dict[str, list[str]]) -> None:

@@ -76,7 +76,7 @@ class _DaemonFault(MachineFault):
         if self.machine not in names:
             return told
         for name in names:
-            view = cluster_view(lab.machines[name].guest)
+            view = cluster_view(lab.machines[name].guest, lab.topology.shape)
             if view.membership.get(self.machine) != "online":
                 return ""
         return f"{told}, and {self.machine} is online"

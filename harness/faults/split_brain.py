@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.checks.forced import KIND
 from harness.cluster.observe import ObservationError, drbd_state, generation_identifiers
 from harness.evidence.blocks import BLOCK_SIZE
-from harness.faults.fault import MachineFault
+from harness.faults.fault import MachineFault, needs_own_resource
 from harness.faults.journal import Undo
 from harness.lab.topology import RESOURCES
 from harness.waiting import wait_until
@@ -70,7 +70,12 @@ class ForcedSplitBrain(MachineFault):
         ]
 
     def prepare(self, lab: Lab) -> None:
-        """From which generation the node will go on."""
+        """From which generation the node will go on.
+
+        Raises:
+            HarnessError: other devices would be promoted, and split, with it.
+        """
+        needs_own_resource(lab, self.resource)
         self._parent = self._current(lab, self.machine)
 
     def inject(self, lab: Lab) -> None:
@@ -111,7 +116,9 @@ class ForcedSplitBrain(MachineFault):
         Raises:
             ObservationError: it told none.
         """
-        told = generation_identifiers(lab.machines[name].guest).get(self.resource, "")
+        told = generation_identifiers(lab.machines[name].guest, lab.topology.shape).get(
+            self.resource, ""
+        )
         current = re.match(r"[0-9A-Fa-f]{16}(?=:)", told)
         if current is None:
             raise ObservationError(f"{name}: no generation of {self.resource} in {told[:80]!r}")

@@ -49,7 +49,9 @@ class Standby(Fault):
 
     def _seen(self, lab: Lab, wanted: str) -> str:
         peer = lab.topology.peer(self.machine).name
-        state = cluster_view(lab.machines[peer].guest).membership.get(self.machine)
+        state = cluster_view(lab.machines[peer].guest, lab.topology.shape).membership.get(
+            self.machine
+        )
         return f"{peer} sees {self.machine} {wanted}" if state == wanted else ""
 
 
@@ -63,7 +65,7 @@ def left_by(lab: Lab, node: str) -> str:
     """What is still on a node, or not yet on its peer; empty if everything has moved."""
     peer = lab.topology.peer(node).name
     try:
-        view = cluster_view(lab.machines[peer].guest)
+        view = cluster_view(lab.machines[peer].guest, lab.topology.shape)
     except HarnessError as error:
         return error.message
     here = [r for r in RESOURCES if node in view.promoted[r] + view.unpromoted[r]]

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from harness.lab.shape import LUN_OF as LUN_OF
+from harness.lab.shape import REFERENCE, Shape
+from harness.lab.shape import RESOURCES as RESOURCES
+
 
 class Link(StrEnum):
     """The links of the lab. Scenarios cut the first three and may block ``fence``."""
@@ -82,18 +86,16 @@ class MachinePlan:
 
 # Bounded by the byte of the MAC address that is the slot's.
 SLOTS = 16
-RESOURCES = ("r0", "r1", "r2")
 # Bytes of each backing disk; DRBD's internal metadata takes the last 100 KiB or so of it.
 BACKING_BYTES = 65 << 20
-# r0 is partitioned and formatted by the initiator; r1 and r2 stay raw for block histories.
-LUN_OF = {"r0": "lun0", "r1": "lun1", "r2": "lun2"}
 
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole plan for one slot."""
+    """The whole plan for one slot, and the shape of the cluster that is on it."""
 
     slot: int = 0
+    shape: Shape = REFERENCE
 
     def __post_init__(self) -> None:
         if not 0 <= self.slot < SLOTS:
