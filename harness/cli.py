@@ -18,6 +18,7 @@ from harness.commands.cache import CacheOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
 from harness.commands.clusters import ClustersOption, PoolOption, at_once, check_clusters
 from harness.commands.explore import register as register_explore
+from harness.commands.guest import GuestOption  # noqa: TC001  (typer needs it at run time)
 from harness.commands.image import image
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
@@ -136,8 +137,9 @@ def run(
             "collected from a cluster of your own (docs/own-cluster.md)."
         ),
     ] = None,
+    guest: GuestOption = "",
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
-    mirror: Annotated[str, typer.Option(help="Debian mirror for the guest image.")] = "",
+    mirror: Annotated[str, typer.Option(help="Mirror for the guest image.")] = "",
     proxy: Annotated[str, typer.Option(help="HTTP proxy for the guest image's packages.")] = "",
     offline: Annotated[
         bool, typer.Option("--offline", help="Use only packages downloaded before.")
@@ -178,6 +180,7 @@ def run(
     options = RunOptions(
         cache=_cache(cache),
         image=ImageOptions(mirror=mirror, proxy=proxy, offline=offline),
+        guest=guest,
         config=config,
         accelerator=accelerator,
         connect=connect,
@@ -195,12 +198,11 @@ def run(
         themes=_themes(theme),
         everything=everything,
     )
-    if config is not None:
-        # A malformed configuration is told at once, and --list is a way to check one.
-        if config.is_dir():
-            mapped(config, "kvm")
-        else:
-            load_config(config, PROFILES["tcg"])
+    # A malformed configuration is told at once, and --list is a way to check one.
+    folder_of_files = config is not None and config.is_dir()
+    if config is not None and folder_of_files:
+        mapped(config, "kvm")
+    load_config(None if folder_of_files else config, PROFILES["tcg"], guest_name=guest)
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
     if folder is not None and not options.resume:
@@ -300,6 +302,7 @@ def _themes(told: list[str] | None) -> tuple[str, ...]:
 def up(
     fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with overrides.")] = None,
+    guest: GuestOption = "",
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg.")] = "auto",
     connect: ConnectOption = "",
     cache: CacheOption = None,
@@ -313,6 +316,7 @@ def up(
         RunOptions(
             cache=place,
             config=config,
+            guest=guest,
             accelerator=accelerator,
             connect=connect,
             fresh=fresh,

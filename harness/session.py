@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,9 @@ class RunOptions:
 
     Attributes:
         cache: the cache root.
-        image: options of the image build.
+        image: options of the image build; whose guest it is of, the configuration says.
+        guest: name of the guests' profile, whatever the configuration says; empty for what it
+            says.
         config: a TOML file with overrides of the cluster's configuration, or None.
         accelerator: ``auto``, ``kvm`` or ``tcg``.
         connect: URI of an existing libvirt daemon for a new lab; empty for a private one.
@@ -77,6 +79,7 @@ class RunOptions:
 
     cache: Cache
     image: ImageOptions = field(default_factory=ImageOptions)
+    guest: str = ""
     config: Path | None = None
     accelerator: str = "auto"
     connect: str = ""
@@ -158,16 +161,16 @@ class LabSession:
         """
         options = self.options
         # A malformed configuration is told now, not after minutes of building.
-        load_config(options.config, PROFILES["tcg"])
+        told = load_config(options.config, PROFILES["tcg"], guest_name=options.guest)
         try:
             collect_garbage(options.cache)
         except MissingEnvironmentError as error:
             # A daemon that is down must not keep another lab from starting.
             console.print(f"• an abandoned lab is still there: {error}", markup=False)
-        image = ensure_image(options.cache, options.image)
+        image = ensure_image(options.cache, replace(options.image, guest=told.guest.name))
         self.accelerator = choose_accelerator(options, image.kernel)
         self.timing = PROFILES[self.accelerator]
-        config = load_config(options.config, self.timing)
+        config = load_config(options.config, self.timing, guest_name=options.guest)
         self.timing = config.timing
         facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}))
         if options.resume:
@@ -310,7 +313,8 @@ class LabSession:
     def _reproduce(self, name: str, file: Path | None) -> str:
         """The command that runs just this scenario again."""
         if file is None or file.is_relative_to(PROJECT / "features"):
-            return shlex.join([".venv/bin/harness", "run", name])
+            guest = ["--guest", self.options.guest] if self.options.guest else []
+            return shlex.join([".venv/bin/harness", "run", *guest, name])
         shown = file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file
         config = ["--config", str(self.options.config)] if self.options.config else []
         return shlex.join([".venv/bin/harness", "replay", str(shown), *config])

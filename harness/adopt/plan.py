@@ -180,7 +180,8 @@ def prepare(
     with locked(cache.leases / "vagrant-plan.lock"):
         if (folder / LAB).exists():
             return _same_as_before(load_plan(folder), config_file)
-        image = ensure_image(cache, ImageOptions())
+        told = load_config(config_file, PROFILES["tcg"])
+        image = ensure_image(cache, ImageOptions(guest=told.guest.name))
         accelerator = choose(image)
         config = load_config(config_file, PROFILES[accelerator])
         topology = _free_slot()
@@ -285,10 +286,11 @@ def _same_as_before(plan: Plan, config_file: Path | None) -> Plan:
         BadInputError: it is not.
     """
     config = load_config(config_file, PROFILES[plan.accelerator]).model_dump(mode="json")
+    guest = config["guest"]["name"]
     differing = [
         what
         for what, same in (
-            ("recipe of the image", plan.image == recipe_key(ImageOptions())),
+            ("recipe of the image", plan.image == recipe_key(ImageOptions(guest=guest))),
             ("configuration of the cluster", plan.config == config),
         )
         if not same

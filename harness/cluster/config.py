@@ -9,9 +9,17 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from harness.errors import BadInputError
+from harness.lab.guests import DEFAULT, guest_names, load_guest
 from harness.lab.shape import Shape
 from harness.timing import TCG, Timing
 
@@ -112,8 +120,13 @@ class Initiator(_Part):
 
 
 class Guest(_Part):
-    """Details of the guests' operating system that matter for a failover."""
+    """The guests' operating system, and what of it matters for a failover.
 
+    Attributes:
+        name: of a guest profile (harness.lab.guests, docs/guests.md).
+    """
+
+    name: str = DEFAULT
     # With systemd-networkd's defaults a pulled cable takes the static address away, and DRBD
     # goes StandAlone for good ("bind before listen failed").
     keep_address_without_carrier: bool = True
@@ -123,6 +136,17 @@ class Guest(_Part):
         Literal["alpha", "bravo", "client"],
         dict[Literal["data", "drbd", "mgmt"], Annotated[int, Field(ge=576, le=9000)]],
     ] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _there_is_one(cls, name: str) -> str:
+        if name not in (known := guest_names()):
+            raise ValueError(f"there is no guest {name}; there are: {', '.join(known)}")
+        return name
+
+
+# Where it lies in a seed, the guest takes the agent as its distribution ships it.
+UNPATCHED = "/etc/lab/unpatched-portblock"
 
 
 class ClusterConfig(_Part):
@@ -141,6 +165,16 @@ class ClusterConfig(_Part):
     initiator: Initiator = Initiator()
     guest: Guest = Guest()
     files: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _something_to_leave_out(self) -> Self:
+        """Without the patch there is no unpatched agent to go back to: the guest would not boot."""
+        leaves_out = not self.guest.portblock_patched or any(
+            UNPATCHED in files for files in self.files.values()
+        )
+        if leaves_out and "portblock" not in load_guest(self.guest.name).workarounds:
+            raise ValueError(f"portblock is not patched in the guest {self.guest.name}")
+        return self
 
     @model_validator(mode="after")
     def _ordered_timeouts(self) -> Self:
@@ -171,8 +205,12 @@ class ClusterConfig(_Part):
         return Shape(volumes=self.drbd.volumes)
 
 
-def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterConfig:
+def load_config(
+    path: Path | None, timing: Timing, *, guest_name: str = "", **overrides: Any
+) -> ClusterConfig:
     """The reference configuration with the overrides of a TOML file (a variant) on top.
+
+    ``guest_name`` is the guests' profile, whatever the file says; empty for what it says.
 
     Raises:
         BadInputError: no such file, not TOML, an unknown key or a value out of range.
@@ -197,6 +235,9 @@ def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterC
     own_timing = data.pop("timing", {})
     if not isinstance(own_timing, dict):
         raise BadInputError(f"{path}: timing must be a table", hint="write [timing]")
+    own_guest = data.setdefault("guest", {})
+    if guest_name and isinstance(own_guest, dict):
+        data["guest"] = {**own_guest, "name": guest_name}
     timing_data = {**timing.model_dump(), **own_timing}
     try:
         return ClusterConfig(timing=Timing(**timing_data), **{**data, **overrides})

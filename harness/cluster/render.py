@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from harness.cluster.config import UNPATCHED
 from harness.lab.paths import VAGRANT
 from harness.lab.topology import LUN_OF, MTU, RESOURCES, Link, MachinePlan, Role, Topology
 
@@ -132,7 +133,7 @@ def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) ->
         seeds[plan.name] = seed
     if not config.guest.portblock_patched:
         for plan in topology.nodes:
-            seeds[plan.name].base.add("/etc/lab/unpatched-portblock", "")
+            seeds[plan.name].base.add(UNPATCHED, "")
     return seeds
 
 

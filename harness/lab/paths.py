@@ -5,7 +5,8 @@ Everything lives under one cache root, so that removing it removes every trace:
     images/<recipe hash>/     base.qcow2, vmlinuz, initrd.img, packages.txt
     clusters/<key>/           a formed cluster: disks with the healthy snapshot, keys, seeds
     labs/<name>/              a running lab (one private libvirt daemon); gone when it ends
-    packages/                 downloaded .deb files, reused by the next image build
+    packages/                 downloaded .deb files of Debian 12, reused by the next image build
+    packages-<suite>/         those of other guests
     leases/                   lock files
 """
 
@@ -64,8 +65,12 @@ class Cache:
 
     @property
     def packages(self) -> Path:
-        """Debian packages kept between image builds."""
+        """Packages of Debian 12, kept between image builds."""
         return self.root / "packages"
+
+    def packages_of(self, suite: str) -> Path:
+        """Those of one suite: an image's build copies the whole folder into its chroot."""
+        return self.packages if suite == "bookworm" else self.root / f"packages-{suite}"
 
     @property
     def leases(self) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from harness.errors import ExitCode, HarnessError, MissingEnvironmentError
 from harness.lab import image as module
+from harness.lab.guests import DEFAULT, KERNEL, load_guest
 from harness.lab.image import (
     Image,
     ImageOptions,
@@ -23,6 +24,7 @@ from harness.lab.image import (
 from harness.lab.paths import Cache
 
 BOOKWORM = ImageOptions()
+GUEST = load_guest(DEFAULT)
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def test_what_is_not_the_recipe_does_not_change_the_key(recipe: Path) -> None:
     assert recipe_key(BOOKWORM) == before
     # Where packages come from is not what they are.
     assert recipe_key(ImageOptions(mirror="http://m", proxy="http://p", offline=True)) == before
-    assert recipe_key(ImageOptions(suite="trixie")) != before
+    assert recipe_key(ImageOptions("debian13")) != before
 
 
 def test_swapping_two_files_contents_changes_the_key(recipe: Path) -> None:
@@ -84,12 +86,12 @@ def test_swapping_two_files_contents_changes_the_key(recipe: Path) -> None:
 
 
 def test_packages_are_names_without_comments(recipe: Path) -> None:
-    (recipe / "packages.txt").write_text("# why\nfio \n\n  drbd-utils\n#off\n")
-    assert recipe_packages() == ["fio", "drbd-utils"]
+    (recipe / "packages.txt").write_text(f"# why\nfio \n\n  drbd-utils\n#off\n{KERNEL}\n")
+    assert recipe_packages(GUEST) == ["fio", "drbd-utils", "linux-image-cloud-amd64"]
 
 
 def test_the_real_recipe_names_each_package_once_and_nothing_else() -> None:
-    packages = recipe_packages()
+    packages = recipe_packages(GUEST)
     assert len(packages) == len(set(packages))
     assert {"drbd-utils", "corosync", "pacemaker", "fio", "fence-virt", "open-iscsi"} <= set(
         packages
@@ -103,7 +105,7 @@ def test_units_are_states_by_name(recipe: Path) -> None:
     (recipe / "units.txt").write_text(
         "# why\n\ndisable a.service\nmask b.timer\nenable c.service\n"
     )
-    assert recipe_units() == {
+    assert recipe_units(GUEST) == {
         "a.service": "disabled",
         "b.timer": "masked",
         "c.service": "enabled",
@@ -111,17 +113,19 @@ def test_units_are_states_by_name(recipe: Path) -> None:
     for wrong in ("remove a.service", "disable", "disable a.service now"):
         (recipe / "units.txt").write_text(f"{wrong}\n")
         with pytest.raises(HarnessError, match=wrong):
-            recipe_units()
+            recipe_units(GUEST)
 
 
 def test_what_pacemaker_starts_does_not_start_at_boot() -> None:
-    units = recipe_units()
+    units = recipe_units(GUEST)
     for unit in ("corosync", "pacemaker", "drbd", "rtslib-fb-targetctl", "open-iscsi"):
         assert units[f"{unit}.service"] == "disabled"
     assert units["ssh.service"] == units["lab-seed.service"] == "enabled"
 
 
-def customize(recipe: Path, root: Path) -> tuple[int, str, list[str]]:
+def customize(
+    recipe: Path, root: Path, workarounds: str = "portblock", units: str = ""
+) -> tuple[int, str, list[str]]:
     """Run the recipe's hook with a stand-in for chroot(8): exit code, errors, what was asked."""
     agent = root / "usr/lib/ocf/resource.d/heartbeat/portblock"
     for folder in (agent.parent, root / "etc/ssh", root / "etc/modules-load.d"):
@@ -137,7 +141,12 @@ def customize(recipe: Path, root: Path) -> tuple[int, str, list[str]]:
     asked = root / "asked"
     done = subprocess.run(
         [str(recipe / "customize.sh"), str(root)],
-        env={"PATH": f"{tools}:{os.environ['PATH']}", "ASKED": str(asked)},
+        env={
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "ASKED": str(asked),
+            "WORKAROUNDS": workarounds,
+            "UNITS": units,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -150,11 +159,47 @@ def test_the_hook_does_with_each_unit_what_the_recipe_says(recipe: Path, tmp_pat
     assert (code, errors) == (0, "")
     said = {"disabled": "disable", "masked": "mask", "enabled": "enable"}
     # One that the suite does not have is left alone.
-    wanted = {u: said[state] for u, state in recipe_units().items() if u != "logd.service"}
+    wanted = {u: said[state] for u, state in recipe_units(GUEST).items() if u != "logd.service"}
     done = [line.split() for line in asked if line.startswith("systemctl")]
     assert {unit: verb for _, verb, unit in done if verb != "list-unit-files"} == wanted
     assert "update-initramfs -u -k all" in asked
     assert "[0-9a-z]*" in (tmp_path / "root/usr/lib/ocf/resource.d/heartbeat/portblock").read_text()
+
+
+def test_the_hook_applies_the_guest_s_workarounds_and_no_others(
+    recipe: Path, tmp_path: Path
+) -> None:
+    agent = tmp_path / "plain/usr/lib/ocf/resource.d/heartbeat/portblock"
+    assert customize(recipe, tmp_path / "plain", workarounds="")[0] == 0
+    assert "[0-9a-z]*" not in agent.read_text()
+    assert not agent.with_name("portblock.orig").exists()
+    for name in ("one", "two"):
+        program = recipe / "workarounds" / name
+        program.write_text(f'#!/bin/sh\necho {name} >> "$1/done"\n')
+        program.chmod(0o755)
+    assert customize(recipe, tmp_path / "both", workarounds="two one")[0] == 0
+    assert (tmp_path / "both/done").read_text() == "two\none\n"
+    # One that fails, or is not there, ends the build.
+    (recipe / "workarounds/one").write_text("#!/bin/sh\nexit 3\n")
+    code, _, asked = customize(recipe, tmp_path / "fails", workarounds="one two")
+    assert (code, asked) == (3, [])
+    assert not (tmp_path / "fails/done").exists()
+    assert customize(recipe, tmp_path / "none", workarounds="three")[0] != 0
+
+
+def test_the_guest_s_own_units_come_after_those_of_the_recipe(recipe: Path, tmp_path: Path) -> None:
+    (recipe / "units.txt").write_text("disable a.service\nenable b.service\n")
+    code, _, asked = customize(
+        recipe, tmp_path / "root", units="mask b.service\ndisable own.service"
+    )
+    assert code == 0
+    assert asked[1:5] == [
+        "systemctl disable a.service",
+        "systemctl enable b.service",
+        "systemctl mask b.service",
+        "systemctl list-unit-files own.service",
+    ]
+    assert customize(recipe, tmp_path / "wrong", units="remove own.service")[0] != 0
 
 
 def test_the_hook_stops_at_a_line_that_it_does_not_know(recipe: Path, tmp_path: Path) -> None:

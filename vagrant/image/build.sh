@@ -17,6 +17,8 @@ options=(--variant=minbase "--include=$PACKAGES" --mode=root
     --customize-hook="$here/customize.sh"
     --aptopt='Acquire::Retries "3"' --aptopt='Acquire::http::Timeout "30"'
     --aptopt='APT::Install-Recommends "false"')
+[ -z "${COMPONENTS:-}" ] || options+=("--components=$COMPONENTS")
+[ -z "${KEYRING:-}" ] || options+=("--keyring=$KEYRING")
 [ -z "${PROXY:-}" ] || options+=(--aptopt="Acquire::http::Proxy \"$PROXY\"")
 # Offline: apt lists come from the cache too, nothing may be downloaded.
 if [ -n "${OFFLINE:-}" ]; then
