@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from harness.cluster.fits import check_fits
 from harness.errors import BadInputError
 from harness.lab.guests import DEFAULT, guest_names, load_guest
 from harness.lab.shape import Shape
@@ -91,8 +92,12 @@ class Pacemaker(_Part):
 
 
 class Target(_Part):
-    """The iSCSI target (LIO)."""
+    """The iSCSI target: LIO in the kernel, or tgt in user space.
 
+    tgt needs guests that have it; its agent knows initiators by their addresses alone.
+    """
+
+    implementation: Literal["lio-t", "tgt"] = "lio-t"
     # rtslib wants a dot in the reversed domain.
     iqn: Annotated[
         str, Field(pattern=r"^iqn\.\d{4}-\d{2}\.[a-z0-9-]+\.[a-z0-9.-]+:[a-z0-9.-]+$")
@@ -177,6 +182,11 @@ class ClusterConfig(_Part):
         return self
 
     @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        check_fits(self)
+        return self
+
+    @model_validator(mode="after")
     def _ordered_timeouts(self) -> Self:
         """The orders that keep the layers from undercutting each other."""
         timing = self.timing
@@ -188,11 +198,6 @@ class ClusterConfig(_Part):
             raise ValueError("promote_timeout_s must be above fence_handler_timeout_s")
         if any(value <= 0 for value in timing.model_dump(exclude={"name"}).values()):
             raise ValueError("timeouts must be positive")
-        if self.drbd.volumes and self.pacemaker.colocation == "post":
-            raise ValueError(
-                "drbd.volumes goes with one promotable clone; colocation post has one for each of "
-                "three resources"
-            )
         if unknown := set(self.files) - {"nodes", "initiator", "alpha", "bravo", "client"}:
             raise ValueError(f"files: no machine called {', '.join(sorted(unknown))}")
         if self.initiator.noop_timeout_s + self.initiator.noop_interval_s > 60:
@@ -202,7 +207,7 @@ class ClusterConfig(_Part):
     @property
     def shape(self) -> Shape:
         """What has to be known of such a cluster to deal with it."""
-        return Shape(volumes=self.drbd.volumes)
+        return Shape(volumes=self.drbd.volumes, tgt=self.target.implementation == "tgt")
 
 
 def load_config(

@@ -7,6 +7,7 @@ verified and Corosync may be configured.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = VAGRANT / "cluster"
 _SEED_MIB = 4
+_HEX = "0123456789abcdef"
 
 
 @dataclass(slots=True)
@@ -58,19 +60,24 @@ class Seed:
 
 
 def lun_link(topology: Topology, lun: str) -> str:
-    """The initiator's stable name of a LUN.
+    """The initiator's stable name of a LUN, by its NAA identifier (scsi_id(8)).
 
-    LIO builds the NAA identifier from its OUI (6001405) and the hexadecimal digits of the unit
-    serial (target_core_spc.c, spc_parse_naa_6h_vendor_specific), which the cluster sets to the same
-    value on both nodes.
+    LIO builds that from its OUI (6001405) and the hexadecimal digits of the unit serial
+    (target_core_spc.c, spc_parse_naa_6h_vendor_specific), tgt from the LUN's scsi_id, with 0 for
+    each letter that is no digit (update_vpd_83() of usr/spc.c, seen with 1.0.85). The cluster
+    sets both to the same value on both nodes.
     """
-    serial = f"failover{lun.removeprefix('lun')}"
-    digits = "".join(c for c in serial if c in "0123456789abcdef")
+    name = f"failover{lun.removeprefix('lun')}"
+    if topology.shape.tgt:
+        digits = "".join(c if c in _HEX else "0" for c in name)
+        return f"/dev/disk/by-id/scsi-36{digits:0>31}"
+    digits = "".join(c for c in name if c in _HEX)
     return "/dev/disk/by-id/scsi-3" + f"6001405{digits}".ljust(32, "0")
 
 
 def render_seeds(config: ClusterConfig, topology: Topology, secrets: Secrets) -> dict[str, Seed]:
     """The seed of every machine, by name."""
+    topology = dataclasses.replace(topology, shape=config.shape)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
     )

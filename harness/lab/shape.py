@@ -22,9 +22,11 @@ class Shape:
 
     Attributes:
         volumes: the devices are volumes 0, 1, 2 of one DRBD resource, called r0.
+        tgt: the iSCSI target is tgt, not LIO.
     """
 
     volumes: bool = False
+    tgt: bool = False
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:

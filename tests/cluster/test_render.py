@@ -44,7 +44,10 @@ def text(seed: Seed, path: str) -> str:
 
 
 # What has to be configured for a template to be used, where the reference does without.
-NEEDED_BY: dict[str, dict[str, Any]] = {"volumes.res.j2": {"drbd": {"volumes": True}}}
+NEEDED_BY: dict[str, dict[str, Any]] = {
+    "volumes.res.j2": {"drbd": {"volumes": True}},
+    "tgt.crm.j2": {"target": {"implementation": "tgt"}, "guest": {"name": "debian12-tgt"}},
+}
 
 
 # ------------------------------------------------------------------------------ little parsers

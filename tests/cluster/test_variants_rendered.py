@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.cluster.config import load_config
 from harness.cluster.lintable import configured_files
+from harness.cluster.render import lun_link
 from harness.errors import BadInputError
 from harness.lab.shape import Shape
 from harness.lab.topology import RESOURCES, Link
@@ -82,12 +84,76 @@ def test_the_post_s_colocation_needs_three_resources(tmp_path: Path) -> None:
     refused(tmp_path, toml, "one promotable clone")
 
 
+# ----------------------------------------------------------------------------------------- tgt
+
+
+TGT = {"target": {"implementation": "tgt"}, "guest": {"name": "debian12-tgt"}}
+
+
+def test_tgt_s_daemon_is_where_the_group_is_and_before_it() -> None:
+    statements = crm(text(seeds(**TGT)["alpha"], "/etc/lab/cluster.crm"))
+    assert statements["tgtd"][1][0] == "systemd:tgt"
+    assert statements["tgtd_everywhere"] == ("clone", ["tgtd", "meta", "interleave=true"])
+    assert statements["group_with_daemon"][1] == ["inf:", "DATA_GROUP", "tgtd_everywhere"]
+    assert statements["group_after_daemon"][1] == [
+        "Mandatory:", "tgtd_everywhere:start", "DATA_GROUP:start",
+    ]  # fmt: skip
+    assert "tgtd" not in statements["DATA_GROUP"][1], "a daemon of both nodes"
+
+
+def test_tgt_s_agents_get_what_they_need() -> None:
+    """resource-agents 4.12: initiators by address, LUN 0 is tgt's own, O_DIRECT, an identity."""
+    source = text(seeds(**TGT)["alpha"], "/etc/lab/cluster.crm")
+    statements = crm(source)
+    words = statements["tgt"][1]
+    address = TOPOLOGY.initiator.card(Link.DATA).address
+    assert {"implementation=tgt", "tid=1", f"allowed_initiators={address}"} <= set(words)
+    assert "portals=" not in source, "tgt's agent ignores it, and warns"
+    assert "lio-t" not in source
+    for minor in range(len(RESOURCES)):
+        wanted = {
+            "implementation=tgt", f"lun={minor + 1}", f"path=/dev/drbd{minor}",
+            "tgt_bsoflags=direct", f"scsi_id=failover{minor}", f"scsi_sn=failover{minor}",
+        }  # fmt: skip
+        assert wanted <= set(statements[f"lun{minor}"][1])
+
+
+def test_a_lun_of_tgt_is_known_by_the_identifier_that_tgt_makes() -> None:
+    """As ``iscsi-inq`` of libiscsi showed page 83h of tgtd 1.0.85 for scsi_id=failover1."""
+    page = "60000000000000000000000" + "fa0000e01"
+    topology = dataclasses.replace(TOPOLOGY, shape=Shape(tgt=True))
+    assert lun_link(topology, "lun1") == f"/dev/disk/by-id/scsi-3{page}"
+    client = seeds(**TGT)["client"]
+    assert f"lun1=/dev/disk/by-id/scsi-3{page}" in text(client, "/etc/lab/progress.env")
+    assert 'ATTR{vendor}=="IET*"' in text(client, "/etc/udev/rules.d/60-scsi-timeout.rules")
+
+
+_TGT = '[guest]\nname = "debian12-tgt"\n[target]\nimplementation = "tgt"\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ('[target]\nimplementation = "tgt"\n',
+         "needs tgt in the guests, which debian12 lacks; guest.name may be debian12-tgt"),
+        (_TGT + 'backstore = "fileio"\n', "target.backstore does not go with tgt"),
+        (_TGT + 'allowed_initiators = ["iqn.2026-11.com.example:x"]\n', "initiators in by address"),
+        (_TGT + 'allowed_initiators_on.bravo = ["x"]\n', "target.allowed_initiators_on does not"),
+        (_TGT + 'serial_on.bravo = "x"\n', "target.serial_on does not go with tgt"),
+        ('[target]\nimplementation = "iet"\n', "target.implementation: "),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_with_tgt(tmp_path: Path, toml: str, says: str) -> None:
+    refused(tmp_path, toml, says)
+
+
 # ---------------------------------------------------------------------------------------- lint
 
 # What is to be found in a variant: it is the point of it, and no mistake of the rule's. Nothing in
 # all others.
 FOUND = {
     "masters-of-the-post": {"colocation", "one-promotable-clone"},
+    "tgt-without-portblock": {"portblock"},
     "ring-on-drbd-alone": {"redundant-rings"},
     "ring-on-mgmt-alone": {"redundant-rings"},
     "without-ping-rule": {"ping-rule"},

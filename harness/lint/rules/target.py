@@ -9,10 +9,11 @@ from harness.lint.formats.text import seconds
 from harness.lint.model import Place, State
 from harness.lint.registry import Look, Severity, Source, rule
 from harness.lint.rules.resources import LUN, TARGET, primitive_place
-from harness.lint.wiring import floating
+from harness.lint.wiring import ends, floating
 
 if TYPE_CHECKING:
     from harness.lint.formats.cib import Cib, Primitive
+    from harness.lint.model import Machine
 
 _SHORTEST_S = 60.0
 
@@ -60,13 +61,16 @@ def explicit_implementation(look: Look) -> None:
 @rule("explicit-portal", "The portal is the floating address", Severity.ERROR, Source.SEEN)
 def explicit_portal(look: Look) -> None:
     """The agent's default, 0.0.0.0:3260, makes no portal at all with LIO (connection refused), and
-    with others one on every link."""
+    with others one on every link. tgt listens on every address whatever is said."""
     cib = look.need(look.cluster.cib)
     if cib is None:
         return
     addresses = {where for _name, where in floating(cib)}
     for target in cib.of_agent(TARGET):
         place = primitive_place(look, target)
+        if _is_tgt(target):
+            look.saw()
+            continue
         portals = (target.param("portals") or "").split()
         if not portals:
             look.report(place, "no portals are given: 0.0.0.0:3260")
@@ -106,7 +110,8 @@ def same_identity(look: Look) -> None:
 @rule("same-initiators", "Both nodes let the same initiators in", Severity.ERROR, Source.SEEN)
 def same_initiators(look: Look) -> None:
     """A target that does not know the initiator refuses its login. Nobody notices before the
-    failover. allowed_initiators belongs to the target; with LIO an empty list is demo mode."""
+    failover. allowed_initiators belongs to the target; with LIO an empty list is demo mode. With
+    tgt the agent takes addresses, or ALL: a name that it is given lets nobody in."""
     _by_node(look, TARGET, "allowed_initiators")
     cib = look.cluster.cib.value
     if cib is None:
@@ -115,10 +120,27 @@ def same_initiators(look: Look) -> None:
         allowed = (target.param("allowed_initiators") or "").split()
         for machine in look.cluster.initiators:
             names = look.need(machine.initiator_names)
+            if _is_tgt(target):
+                _let_in_by_address(look, target, machine, allowed)
+                continue
             for name in names or []:
                 if allowed and name not in allowed:
                     text = f"{machine.name}, {name}, is not let in"
                     look.report(primitive_place(look, target), text)
+
+
+def _is_tgt(target: Primitive) -> bool:
+    return target.param("implementation") == "tgt"
+
+
+def _let_in_by_address(look: Look, target: Primitive, machine: Machine, allowed: list[str]) -> None:
+    """tgt's agent binds initiators by --initiator-address (iSCSITarget of 4.12)."""
+    if not allowed or "ALL" in allowed or look.need(machine.cards) is None:
+        return
+    own = {str(end.interface.ip) for end in ends(machine)}
+    if not own & set(allowed):
+        text = f"{machine.name} has none of the addresses that are let in: {', '.join(allowed)}"
+        look.report(primitive_place(look, target), text)
 
 
 def _by_node(look: Look, agent: str, name: str) -> None:
