@@ -68,6 +68,11 @@ class Corosync(_Part):
     rings: tuple[Literal["mgmt", "drbd"], ...] = ("mgmt", "drbd")
     link_mode: Literal["passive", "active", "rr"] = "passive"
     wait_for_all: bool = True
+    # A third vote, of corosync-qnetd on the initiator, by this algorithm (corosync-qdevice(8)), in
+    # place of two_node.
+    qdevice: Literal["none", "ffsplit", "lms"] = "none"
+    # In a tie the node that is Primary gets it, by a heuristic; else the lowest node id.
+    qdevice_prefers_serving: bool = False
 
     @model_validator(mode="after")
     def _at_most_two_rings(self) -> Self:
@@ -207,7 +212,11 @@ class ClusterConfig(_Part):
     @property
     def shape(self) -> Shape:
         """What has to be known of such a cluster to deal with it."""
-        return Shape(volumes=self.drbd.volumes, tgt=self.target.implementation == "tgt")
+        return Shape(
+            volumes=self.drbd.volumes,
+            tgt=self.target.implementation == "tgt",
+            third_vote=self.corosync.qdevice != "none",
+        )
 
 
 def load_config(

@@ -25,6 +25,10 @@ def check_fits(config: ClusterConfig) -> None:
     if config.target.implementation == "tgt":
         _tgt(config.target)
         needs_packages(config, "target.implementation tgt", "tgt")
+    if config.corosync.qdevice != "none":
+        needs_packages(config, "corosync.qdevice", "corosync-qdevice", "corosync-qnetd")
+    elif config.corosync.qdevice_prefers_serving:
+        raise ValueError("corosync.qdevice_prefers_serving needs a corosync.qdevice")
 
 
 def needs_packages(config: ClusterConfig, what: str, *packages: str) -> None:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 MOUNT_POINT = "/srv/lun0"
-# What a node starts at boot once it is formed; the image's recipe leaves them off.
-AT_BOOT = ("corosync", "pacemaker")
 
 
 def form_cluster(
@@ -171,9 +169,13 @@ def _cluster_services(
     first = lab.nodes[0]
     deadline = config.timing.form_deadline_s
     note("starting Corosync and Pacemaker")
-    at_boot = f"systemctl enable -q {' '.join(AT_BOOT)}"
+    # The image's recipe leaves them off.
+    units = lab.topology.shape.cluster_units
+    at_boot = f"systemctl enable -q {' '.join(units)}"
     _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}")
-    _on_nodes(lab, "systemctl start corosync && systemctl start pacemaker", 180)
+    if lab.topology.shape.third_vote:
+        lab.initiator.guest.run("systemctl enable -q --now corosync-qnetd", timeout_s=120)
+    _on_nodes(lab, " && ".join(f"systemctl start {unit}" for unit in units), 180)
 
     def nodes_missing() -> str:
         try:
@@ -183,6 +185,8 @@ def _cluster_services(
         away = [f"{n} is {s}" for n, s in view.membership.items() if s != "online"]
         if len(view.membership) < len(lab.nodes):
             away.append(f"only {len(view.membership)} node(s) known")
+        if lab.topology.shape.third_vote and not view.quorum:
+            away.append("no quorum")
         return ", ".join(away) or ("" if view.dc else "no DC elected")
 
     die_here_if_asked("forming")

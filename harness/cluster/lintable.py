@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cluster.config import UNPATCHED
-from harness.cluster.form import AT_BOOT
 from harness.cluster.render import Seed, render_seeds
 from harness.cluster.secrets import Secrets
 from harness.errors import HarnessError
@@ -102,7 +101,7 @@ def configured_files(config: ClusterConfig, topology: Topology | None = None) ->
     for machine in plan.machines:
         own = _named(seeds[machine.name])
         if machine.role is Role.NODE:
-            own["unit-files.txt"] = _units(guest.name)
+            own["unit-files.txt"] = _units(guest.name, config.shape.cluster_units)
             own["portblock.txt"] = (
                 _agent(patched=UNPATCHED not in seeds[machine.name].base.files)
                 if "portblock" in guest.workarounds
@@ -128,9 +127,9 @@ def _has(own: dict[str, bytes], name: str) -> bool:
 
 
 @functools.cache
-def _units(guest: str) -> bytes:
+def _units(guest: str, at_boot: tuple[str, ...]) -> bytes:
     """As ``systemctl list-unit-files`` would show them on a node that was formed."""
-    units = recipe_units(load_guest(guest)) | {f"{name}.service": "enabled" for name in AT_BOOT}
+    units = recipe_units(load_guest(guest)) | {f"{name}.service": "enabled" for name in at_boot}
     return "".join(f"{unit} {state} -\n" for unit, state in sorted(units.items())).encode()
 
 

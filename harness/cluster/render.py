@@ -168,6 +168,8 @@ def _initiator(seed: Seed, template: object, config: ClusterConfig, topology: To
     seed.base.add("/etc/iscsi/initiatorname.iscsi", f"InitiatorName={config.initiator.iqn}\n")
     seed.base.add("/etc/iscsi/iscsid.conf", template("iscsid.conf.j2"), 0o600)
     seed.base.add("/etc/udev/rules.d/60-scsi-timeout.rules", template("scsi-timeout.rules.j2"))
+    if topology.shape.third_vote:
+        seed.base.add("/etc/default/corosync-qnetd", template("qnetd.default.j2"))
     luns = " ".join(f"{lun}={lun_link(topology, lun)}" for lun in LUN_OF.values())
     seed.base.add("/etc/lab/progress.env", f"LUNS={luns}\n")
 

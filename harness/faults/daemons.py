@@ -13,6 +13,7 @@ from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
+    from harness.lab.shape import Shape
 
 # By daemon: the units that are started so that it runs again. pacemakerd starts its own again, and
 # waits for a Corosync that is gone.
@@ -148,7 +149,7 @@ class DaemonStopped(_DaemonFault):
     def inject(self, lab: Lab) -> None:
         """Stop it."""
         # In the reverse order of their start: Pacemaker before Corosync.
-        units = " ".join(reversed(UNITS[self.daemon].split()))
+        units = " ".join(reversed(units_of(self.daemon, lab.topology.shape)))
         lab.machines[self.machine].guest.run(
             f"for u in {units}; do systemctl stop $u.socket 2> /dev/null; systemctl stop $u; done",
             timeout_s=300,
@@ -159,9 +160,15 @@ class DaemonStopped(_DaemonFault):
         return "" if self._processes(lab) else f"{self.target} has no process"
 
 
+def units_of(daemon: str, shape: Shape) -> tuple[str, ...]:
+    """The units that are started so that a daemon runs again, in this order."""
+    return shape.cluster_units if daemon == "corosync" else tuple(UNITS[daemon].split())
+
+
 def let_daemon_run(lab: Lab, name: str, daemon: str) -> None:
     """Let what is stopped of a daemon go on, and start what does not run."""
     lab.machines[name].guest.run(
-        f"pids=$(pidof {daemon}) && kill -CONT $pids; systemctl start {UNITS[daemon]}",
+        f"pids=$(pidof {daemon}) && kill -CONT $pids; "
+        f"systemctl start {' '.join(units_of(daemon, lab.topology.shape))}",
         timeout_s=180,
     )

@@ -23,10 +23,12 @@ class Shape:
     Attributes:
         volumes: the devices are volumes 0, 1, 2 of one DRBD resource, called r0.
         tgt: the iSCSI target is tgt, not LIO.
+        third_vote: corosync-qnetd on the initiator has one.
     """
 
     volumes: bool = False
     tgt: bool = False
+    third_vote: bool = False
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:
@@ -70,6 +72,12 @@ class Shape:
     def devices_of(self, primitive: str) -> tuple[str, ...]:
         """The devices that one of Pacemaker's DRBD resources runs; none of any other."""
         return tuple(device for device in RESOURCES if self.primitive_of(device) == primitive)
+
+    @property
+    def cluster_units(self) -> tuple[str, ...]:
+        """What a node starts at boot once it is formed, in this order."""
+        qdevice = ("corosync-qdevice",) if self.third_vote else ()
+        return ("corosync", *qdevice, "pacemaker")
 
     def volumes_told(self) -> dict[str, str]:
         """``volumes`` of scenario.json: each device's volume; empty where each is a resource."""

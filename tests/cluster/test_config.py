@@ -195,6 +195,12 @@ def other_values(annotation: Any, value: Any) -> Iterator[Any]:
 # What a value does not go without.
 NEEDS: dict[str, dict[str, Any]] = {
     "target.implementation=tgt": {"guest": {"name": "debian12-tgt"}},
+    "corosync.qdevice=ffsplit": {"guest": {"name": "debian12-qnetd"}},
+    "corosync.qdevice=lms": {"guest": {"name": "debian12-qnetd"}},
+    "corosync.qdevice_prefers_serving=True": {
+        "corosync": {"qdevice": "ffsplit"},
+        "guest": {"name": "debian12-qnetd"},
+    },
 }
 
 
@@ -209,9 +215,10 @@ def variants() -> Iterator[tuple[str, ClusterConfig]]:
             continue
         for key, inner in type(part).model_fields.items():
             for value in other_values(inner.annotation, getattr(part, key)):
-                changed = {**part.model_dump(), key: value}
                 label = f"{name}.{key}={value}"
-                told = NEEDS.get(label, {}) | {name: changed}
+                needed = NEEDS.get(label, {})
+                changed = {**part.model_dump(), **needed.get(name, {}), key: value}
+                told = needed | {name: changed}
                 yield label, ClusterConfig.model_validate(told)
 
 

@@ -46,6 +46,10 @@ def text(seed: Seed, path: str) -> str:
 # What has to be configured for a template to be used, where the reference does without.
 NEEDED_BY: dict[str, dict[str, Any]] = {
     "volumes.res.j2": {"drbd": {"volumes": True}},
+    "qnetd.default.j2": {
+        "corosync": {"qdevice": "ffsplit"},
+        "guest": {"name": "debian12-qnetd"},
+    },
     "tgt.crm.j2": {"target": {"implementation": "tgt"}, "guest": {"name": "debian12-tgt"}},
 }
 
@@ -93,6 +97,8 @@ def corosync(source: str) -> dict[str, list[dict[str, Any]]]:
     """corosync.conf(5): section to its occurrences; strict."""
     stack: list[dict[str, Any]] = [{}]
     for line in filter(None, map(str.strip, source.splitlines())):
+        if line.startswith("#"):
+            continue
         if line.endswith(" {"):
             child: dict[str, Any] = {}
             stack[-1].setdefault(line[:-2], []).append(child)

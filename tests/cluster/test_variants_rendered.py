@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.cluster.config import load_config
 from harness.cluster.lintable import configured_files
-from harness.cluster.render import lun_link
+from harness.cluster.render import lun_link, render_seeds
 from harness.errors import BadInputError
+from harness.faults.daemons import units_of
+from harness.lab.paths import PROJECT
 from harness.lab.shape import Shape
-from harness.lab.topology import RESOURCES, Link
+from harness.lab.topology import RESOURCES, Link, Topology
 from harness.lint import Severity, cluster_of, lint
 from harness.timing import TCG
 from harness.variants.model import load_variants
-from tests.cluster.test_render import TOPOLOGY, braces, crm, seeds, text
+from tests.cluster.test_render import SECRETS, TOPOLOGY, braces, corosync, crm, seeds, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +148,95 @@ _TGT = '[guest]\nname = "debian12-tgt"\n[target]\nimplementation = "tgt"\n'
 )  # fmt: skip
 def test_what_does_not_go_with_tgt(tmp_path: Path, toml: str, says: str) -> None:
     refused(tmp_path, toml, says)
+
+
+# ---------------------------------------------------------------------------------- third vote
+
+
+def third_vote(**more: Any) -> dict[str, Any]:
+    return {"corosync": {"qdevice": "ffsplit", **more}, "guest": {"name": "debian12-qnetd"}}
+
+
+@pytest.mark.parametrize("algorithm", ["ffsplit", "lms"])
+def test_a_third_vote_takes_the_place_of_two_node(algorithm: str) -> None:
+    rendered = seeds(**third_vote(qdevice=algorithm))
+    for node in ("alpha", "bravo"):
+        (quorum,) = corosync(text(rendered[node], "/etc/corosync/corosync.conf"))["quorum"]
+        assert "two_node" not in quorum, "Corosync does not start with both"
+        # Else the arbiter's vote would do for the node that is waited for.
+        assert (quorum["expected_votes"], quorum["wait_for_all"]) == ("3", "1")
+        (device,) = quorum["device"]
+        assert (device["model"], device["votes"]) == ("net", "1")
+        assert "heuristics" not in device
+        assert device["net"] == [
+            {"host": TOPOLOGY.initiator.card(Link.DATA).address, "algorithm": algorithm,
+             "tls": "off"}
+        ]  # fmt: skip
+    options = text(rendered["client"], "/etc/default/corosync-qnetd")
+    address = TOPOLOGY.initiator.card(Link.DATA).address
+    assert f'COROSYNC_QNETD_OPTIONS="-4 -l {address} -s off"' in options
+    assert "/etc/default/corosync-qnetd" not in rendered["alpha"].base.files
+    assert "/etc/default/corosync-qnetd" not in seeds()["client"].base.files
+
+
+def test_the_finding_s_corosync_conf_is_the_variant_s_but_for_what_it_shows() -> None:
+    finding = load_config(
+        PROJECT / "scenarios" / "findings" / "third-vote-without-expected-votes.toml", TCG
+    )
+    here = finding.files["nodes"]["/etc/corosync/corosync.conf"]
+    seed = render_seeds(finding.model_copy(update={"files": {}}), Topology(0), SECRETS)["alpha"]
+    shown = corosync(text(seed, "/etc/corosync/corosync.conf"))
+    assert shown["quorum"][0].pop("expected_votes") == "3"
+    assert corosync(here) == shown
+    found = [
+        one.what for outcome in lint(cluster_of(configured_files(finding))) for one in outcome.found
+    ]
+    assert len(found) == 2
+    assert all("expected_votes is not set: 3 are to be waited for" in text for text in found)
+
+
+def test_the_node_that_serves_may_win_a_tie() -> None:
+    rendered = seeds(**third_vote(qdevice_prefers_serving=True))
+    (quorum,) = corosync(text(rendered["bravo"], "/etc/corosync/corosync.conf"))["quorum"]
+    (heuristics,) = quorum["device"][0]["heuristics"]
+    assert heuristics["mode"] == "sync"
+    command = heuristics["exec_serving"].split()
+    assert command[0].startswith("/"), "no shell looks for it"
+    shown = {
+        True: " 0: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----",
+        False: " 0: cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate C r-----",
+    }
+    for serves, line in shown.items():
+        found = subprocess.run(command[:-1], input=line, text=True, check=False)
+        assert (found.returncode == 0) is serves
+
+
+def test_without_waiting_for_all_it_says_so() -> None:
+    rendered = seeds(**third_vote(wait_for_all=False))
+    (quorum,) = corosync(text(rendered["alpha"], "/etc/corosync/corosync.conf"))["quorum"]
+    assert quorum["wait_for_all"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ('[corosync]\nqdevice = "lms"\n', "needs corosync-qdevice, corosync-qnetd in the guests"),
+        ("[corosync]\nqdevice_prefers_serving = true\n", "needs a corosync.qdevice"),
+        ('[corosync]\nqdevice = "last"\n', "corosync.qdevice: "),
+    ],
+)
+def test_a_third_vote_that_cannot_be(tmp_path: Path, toml: str, says: str) -> None:
+    refused(tmp_path, toml, says)
+
+
+def test_the_nodes_start_the_device_between_corosync_and_pacemaker(tmp_path: Path) -> None:
+    shape = configured(
+        tmp_path, '[guest]\nname = "debian12-qnetd"\n[corosync]\nqdevice = "lms"\n'
+    ).shape
+    assert shape.cluster_units == ("corosync", "corosync-qdevice", "pacemaker")
+    assert Shape().cluster_units == ("corosync", "pacemaker")
+    assert units_of("corosync", shape) == shape.cluster_units, "it ends with Corosync"
+    assert units_of("pacemakerd", shape) == ("pacemaker",)
 
 
 # ---------------------------------------------------------------------------------------- lint

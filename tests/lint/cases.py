@@ -113,6 +113,17 @@ CASES = [
     Case("waits-for-all", "wait_for_all is switched off",
          change(COROSYNC, "two_node: 1", "two_node: 1\n    wait_for_all: 0")),
     Case("waits-for-all", "two_node is not set", change(COROSYNC, "two_node: 1", "votes: 1")),
+    Case("waits-for-all", "two_node with a quorum device: Corosync does not start",
+         change(COROSYNC, "two_node: 1", "two_node: 1\n    device {\n        model: net\n    }"),
+         at="alpha/corosync.conf:26 (quorum)"),
+    Case("waits-for-all", "wait_for_all is not set, and no two_node brings it",
+         change(COROSYNC, "two_node: 1", "device {\n        model: net\n    }")),
+    Case("waits-for-all", "expected_votes is not set: 3 are to be waited for",
+         change(COROSYNC, "two_node: 1",
+                "wait_for_all: 1\n    device {\n        model: net\n        votes: 1\n    }")),
+    Case("waits-for-all", "expected_votes is 2: 3 are to be waited for",
+         change(COROSYNC, "two_node: 1", "expected_votes: 2\n    wait_for_all: 1\n"
+                "    device {\n        model: net\n    }")),
     Case("waits-for-all", "quorum.provider is not set",
          change(COROSYNC, "provider: corosync_votequorum", "expected_votes: 2")),
     # ------------------------------------------------------------------------------------ links

@@ -10,13 +10,15 @@ from harness.lint.rules import (
     handlers,
     initiator,
     links,
+    quorum,
     resources,
     rings,
     target,
 )
 
 THEMES = (
-    files, rings, links, drbd, handlers, fencing, resources, constraints, target, boot, initiator,
+    files, rings, quorum, links, drbd, handlers, fencing, resources, constraints, target, boot,
+    initiator,
 )  # fmt: skip
 
 _order = [theme.__name__ for theme in THEMES]
