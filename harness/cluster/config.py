@@ -127,6 +127,11 @@ class Initiator(_Part):
     login_timeout_s: Annotated[int, Field(gt=0)] = 5
     noop_interval_s: Annotated[int, Field(ge=0)] = 5
     noop_timeout_s: Annotated[int, Field(ge=0)] = 5
+    # A second portal, on mgmt, and dm-multipath over both sessions.
+    multipath: bool = False
+    # With multipath, in place of timing.replacement_timeout_s: how long a session holds I/O that
+    # could go another way.
+    path_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10
 
 
 class Guest(_Part):
@@ -216,6 +221,7 @@ class ClusterConfig(_Part):
             volumes=self.drbd.volumes,
             tgt=self.target.implementation == "tgt",
             third_vote=self.corosync.qdevice != "none",
+            multipath=self.initiator.multipath,
         )
 
 

@@ -29,6 +29,10 @@ def check_fits(config: ClusterConfig) -> None:
         needs_packages(config, "corosync.qdevice", "corosync-qdevice", "corosync-qnetd")
     elif config.corosync.qdevice_prefers_serving:
         raise ValueError("corosync.qdevice_prefers_serving needs a corosync.qdevice")
+    if config.initiator.multipath:
+        if config.target.implementation != "lio-t":
+            raise ValueError("initiator.multipath knows LIO's LUNs, not those of tgt")
+        needs_packages(config, "initiator.multipath", "multipath-tools")
 
 
 def needs_packages(config: ClusterConfig, what: str, *packages: str) -> None:

@@ -197,7 +197,9 @@ def _cluster_services(
     for name in odd:
         first.guest.run(f"crm node standby {name}", timeout_s=deadline)
     first.guest.run("crm configure load update /etc/lab/cluster.crm", timeout_s=deadline)
-    last = "pu" if config.pacemaker.portblock else f"lun{len(RESOURCES) - 1}"
+    last = f"lun{len(RESOURCES) - 1}"
+    if config.pacemaker.portblock:
+        last = "pu2" if config.initiator.multipath else "pu"
     hint = "harness ssh alpha crm_mon -1rf, in a lab kept with: harness up"
     if not config.pacemaker.order:
         _start_group_by_hand(lab, deadline, note)
@@ -275,12 +277,18 @@ def connect_initiator(lab: Lab, config: ClusterConfig, note: Callable[[str], Non
     """Discovery, login, one LUN partitioned, formatted and mounted; two stay raw."""
     guest = lab.initiator.guest
     note("logging in with the initiator")
-    portal = f"{lab.topology.vip}:3260"
+    portal, *others = (f"{address}:3260" for _link, address in lab.topology.portals)
+    if config.initiator.multipath:
+        # Before there is a disk that it is to take.
+        guest.run("systemctl enable -q --now multipathd", timeout_s=120)
     guest.run(
         f"systemctl start iscsid && iscsiadm -m discovery -t sendtargets -p {portal} && "
         f"iscsiadm -m node -T {config.target.iqn} -p {portal} --login",
         timeout_s=120,
     )
+    for other in others:
+        # The target told of all its portals.
+        guest.run(f"iscsiadm -m node -T {config.target.iqn} -p {other} --login", timeout_s=120)
     links = [lun_link(lab.topology, lun) for lun in LUN_OF.values()]
     wait_until(
         "the LUNs' names on the initiator",
@@ -291,8 +299,10 @@ def connect_initiator(lab: Lab, config: ClusterConfig, note: Callable[[str], Non
     )
     note("partitioning and formatting lun0")
     disk = lun_link(lab.topology, "lun0")
+    # The kernel makes no partitions of device-mapper's disks.
+    partitioned = f"kpartx -u -p -part {disk} && " if config.initiator.multipath else ""
     guest.run(
-        f"echo 'type=83' | sfdisk -q --wipe always {disk} && udevadm settle && "
+        f"echo 'type=83' | sfdisk -q --wipe always {disk} && {partitioned}udevadm settle && "
         f"mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 {disk}-part1 && "
         f"mkdir -p {MOUNT_POINT} && mount {disk}-part1 {MOUNT_POINT}",
         timeout_s=180,

@@ -43,6 +43,7 @@ _NAMES = {
     "/etc/network/interfaces": "interfaces",
     "/etc/hosts": "hosts",
     "/etc/iscsi/iscsid.conf": "iscsid.conf",
+    "/etc/multipath.conf": "multipath.conf",
     "/etc/iscsi/initiatorname.iscsi": "initiatorname.iscsi",
     "/etc/udev/rules.d/": "udev/",
 }
@@ -107,6 +108,8 @@ def configured_files(config: ClusterConfig, topology: Topology | None = None) ->
                 if "portblock" in guest.workarounds
                 else MENDED_PORTBLOCK.encode()
             )
+        else:
+            own["unit-files.txt"] = _units(guest.name, config.shape.initiator_units)
         absent = [name for name in (*_NAMES.values(), *_NOT_YET) if not _has(own, name)]
         own[ABSENT] = "".join(f"{name}\n" for name in absent).encode()
         files[machine.name] = own

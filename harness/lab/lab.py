@@ -92,6 +92,8 @@ class Lab:
 
     def _shape(self, shape: Shape) -> None:
         self.topology = dataclasses.replace(self.topology, shape=shape)
+        # Cards may depend on it.
+        self.host.topology = self.topology
 
     def take_shape(self, shape: Shape) -> None:
         """Note what the cluster that is, or will be, formed here is like."""

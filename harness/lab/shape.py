@@ -24,11 +24,13 @@ class Shape:
         volumes: the devices are volumes 0, 1, 2 of one DRBD resource, called r0.
         tgt: the iSCSI target is tgt, not LIO.
         third_vote: corosync-qnetd on the initiator has one.
+        multipath: the initiator has a card on mgmt, too, and a path to a second portal there.
     """
 
     volumes: bool = False
     tgt: bool = False
     third_vote: bool = False
+    multipath: bool = False
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:
@@ -78,6 +80,11 @@ class Shape:
         """What a node starts at boot once it is formed, in this order."""
         qdevice = ("corosync-qdevice",) if self.third_vote else ()
         return ("corosync", *qdevice, "pacemaker")
+
+    @property
+    def initiator_units(self) -> tuple[str, ...]:
+        """What the initiator starts at boot once the cluster is formed."""
+        return ("multipathd",) * self.multipath + ("corosync-qnetd",) * self.third_vote
 
     def volumes_told(self) -> dict[str, str]:
         """``volumes`` of scenario.json: each device's volume; empty where each is a resource."""

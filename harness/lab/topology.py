@@ -112,7 +112,13 @@ class Topology:
     @property
     def vip(self) -> str:
         """The portal's floating address on the data link."""
-        return f"{self.subnet(Link.DATA)}.100"
+        return self.portals[0][1]
+
+    @property
+    def portals(self) -> tuple[tuple[Link, str], ...]:
+        """Link and floating address of each of the target's portals; the first is ``vip``."""
+        links = (Link.DATA, Link.MGMT) if self.shape.multipath else (Link.DATA,)
+        return tuple((link, f"{self.subnet(link)}.100") for link in links)
 
     @property
     def prefix(self) -> str:
@@ -135,10 +141,11 @@ class Topology:
     def machines(self) -> tuple[MachinePlan, ...]:
         """Both nodes, then the initiator."""
         node_links = (Link.CONTROL, Link.MGMT, Link.DRBD, Link.DATA, Link.FENCE)
+        paths = tuple(link for link, _address in self.portals)
         return (
             self._machine("alpha", Role.NODE, 11, node_links, 1024),
             self._machine("bravo", Role.NODE, 12, node_links, 1024),
-            self._machine("client", Role.INITIATOR, 21, (Link.CONTROL, Link.DATA), 768),
+            self._machine("client", Role.INITIATOR, 21, (Link.CONTROL, *paths), 768),
         )
 
     @property

@@ -195,6 +195,7 @@ def other_values(annotation: Any, value: Any) -> Iterator[Any]:
 # What a value does not go without.
 NEEDS: dict[str, dict[str, Any]] = {
     "target.implementation=tgt": {"guest": {"name": "debian12-tgt"}},
+    "initiator.multipath=True": {"guest": {"name": "debian12-multipath"}},
     "corosync.qdevice=ffsplit": {"guest": {"name": "debian12-qnetd"}},
     "corosync.qdevice=lms": {"guest": {"name": "debian12-qnetd"}},
     "corosync.qdevice_prefers_serving=True": {

@@ -46,6 +46,10 @@ def text(seed: Seed, path: str) -> str:
 # What has to be configured for a template to be used, where the reference does without.
 NEEDED_BY: dict[str, dict[str, Any]] = {
     "volumes.res.j2": {"drbd": {"volumes": True}},
+    "multipath.conf.j2": {
+        "initiator": {"multipath": True},
+        "guest": {"name": "debian12-multipath"},
+    },
     "qnetd.default.j2": {
         "corosync": {"qdevice": "ffsplit"},
         "guest": {"name": "debian12-qnetd"},

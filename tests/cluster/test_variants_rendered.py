@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.adopt.plan import refuse_second_path
 from harness.cluster.config import load_config
 from harness.cluster.lintable import configured_files
 from harness.cluster.render import lun_link, render_seeds
@@ -15,8 +17,9 @@ from harness.errors import BadInputError
 from harness.faults.daemons import units_of
 from harness.lab.paths import PROJECT
 from harness.lab.shape import Shape
-from harness.lab.topology import RESOURCES, Link, Topology
+from harness.lab.topology import LUN_OF, RESOURCES, Link, Topology
 from harness.lint import Severity, cluster_of, lint
+from harness.lint.formats.multipath_conf import parse_multipath
 from harness.timing import TCG
 from harness.variants.model import load_variants
 from tests.cluster.test_render import SECRETS, TOPOLOGY, braces, corosync, crm, seeds, text
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from harness.cluster.config import ClusterConfig
     from harness.variants.model import Variant
 
-VOLUMES = {"drbd": {"volumes": True}}
+VOLUMES: dict[str, Any] = {"drbd": {"volumes": True}}
 
 
 def configured(tmp_path: Path, toml: str) -> ClusterConfig:
@@ -90,7 +93,7 @@ def test_the_post_s_colocation_needs_three_resources(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------- tgt
 
 
-TGT = {"target": {"implementation": "tgt"}, "guest": {"name": "debian12-tgt"}}
+TGT: dict[str, Any] = {"target": {"implementation": "tgt"}, "guest": {"name": "debian12-tgt"}}
 
 
 def test_tgt_s_daemon_is_where_the_group_is_and_before_it() -> None:
@@ -239,12 +242,124 @@ def test_the_nodes_start_the_device_between_corosync_and_pacemaker(tmp_path: Pat
     assert units_of("pacemakerd", shape) == ("pacemaker",)
 
 
+# ----------------------------------------------------------------------------------- multipath
+
+MULTIPATH: dict[str, Any] = {
+    "initiator": {"multipath": True},
+    "guest": {"name": "debian12-multipath"},
+}
+TWO_PATHS = dataclasses.replace(TOPOLOGY, shape=Shape(multipath=True))
+
+
+def test_the_initiator_has_a_card_for_each_portal_and_all_else_is_as_ever() -> None:
+    assert TWO_PATHS.portals == (
+        (Link.DATA, TOPOLOGY.vip), (Link.MGMT, f"{TOPOLOGY.subnet(Link.MGMT)}.100"),
+    )  # fmt: skip
+    assert TWO_PATHS.vip == TOPOLOGY.vip
+    assert TWO_PATHS.nodes == TOPOLOGY.nodes
+    before = TOPOLOGY.initiator.cards
+    assert TWO_PATHS.initiator.cards[: len(before)] == before
+    (more,) = TWO_PATHS.initiator.cards[len(before) :]
+    assert more.link is Link.MGMT
+    seed = seeds(**MULTIPATH)["client"]
+    assert f"{more.mac} mgmt\n" in text(seed, "/etc/lab/cards")
+    network = text(seed, "/etc/systemd/network/10-mgmt.network")
+    assert f"Address={more.address}/24" in network
+    assert "Gateway" not in network, "the nodes' default route is none of the client's"
+
+
+def test_each_portal_has_its_address_and_is_blocked_by_itself() -> None:
+    statements = crm(text(seeds(**MULTIPATH)["bravo"], "/etc/lab/cluster.crm"))
+    members = statements["DATA_GROUP"][1]
+    assert members[: members.index("meta")] == [
+        "pb", "pb2", "vip", "vip2", "tgt", "lun0", "lun1", "lun2", "pu", "pu2",
+    ]  # fmt: skip
+    words = " ".join(statements["tgt"][1])
+    addresses = [address for _link, address in TWO_PATHS.portals]
+    assert f'portals="{addresses[0]}:3260 {addresses[1]}:3260"' in words
+    for suffix, (link, address) in zip(("", "2"), TWO_PATHS.portals, strict=True):
+        assert {f"ip={address}", f"nic={link}"} <= set(statements[f"vip{suffix}"][1])
+        assert {f"ip={address}", "action=block"} <= set(statements[f"pb{suffix}"][1])
+        assert {f"ip={address}", "action=unblock"} <= set(statements[f"pu{suffix}"][1])
+    without = crm(text(seeds(**MULTIPATH, pacemaker={"portblock": False})["bravo"],
+                       "/etc/lab/cluster.crm"))["DATA_GROUP"][1]  # fmt: skip
+    assert without[: without.index("meta")] == ["vip", "vip2", "tgt", "lun0", "lun1", "lun2"]
+
+
+def test_without_a_path_i_o_waits_and_a_dead_path_is_given_up_soon() -> None:
+    client = seeds(initiator={"multipath": True, "path_timeout_s": 7}, guest=MULTIPATH["guest"])[
+        "client"
+    ]
+    conf = text(client, "/etc/multipath.conf")
+    told = {one.key: one.value for one in parse_multipath(conf)}
+    assert (told["no_path_retry"], told["fast_io_fail_tmo"]) == ("queue", "7")
+    assert told["prio_args"] == f"preferredip={TOPOLOGY.vip}", "jumbo frames, and not mgmt"
+    assert "node.session.timeo.replacement_timeout = 7\n" in text(client, "/etc/iscsi/iscsid.conf")
+    # Of one path it stays what it is, and there is no such file.
+    assert "/etc/multipath.conf" not in seeds()["client"].base.files
+    assert seeds(initiator={"path_timeout_s": 7})["client"].base.files == (
+        seeds()["client"].base.files
+    )
+
+
+def test_a_lun_is_the_disk_of_device_mapper_that_has_its_identifier() -> None:
+    client = seeds(**MULTIPATH)["client"]
+    pairs = re.findall(r"wwid (\w+)\n\s+alias (\w+)\n", text(client, "/etc/multipath.conf"))
+    one_path = {lun: lun_link(TOPOLOGY, lun) for lun in LUN_OF.values()}
+    assert {alias: f"/dev/disk/by-id/scsi-{wwid}" for wwid, alias in pairs} == one_path
+    for lun in LUN_OF.values():
+        assert lun_link(TWO_PATHS, lun) == f"/dev/mapper/{lun}"
+        assert f"{lun}=/dev/mapper/{lun}" in text(client, "/etc/lab/progress.env")
+
+
+def test_what_is_traced_are_device_mapper_s_disks(tmp_path: Path) -> None:
+    """The rendered tracer's filters, in a shell, with the major numbers that a kernel told."""
+    content, mode = seeds(**MULTIPATH)["client"].base.files["/usr/local/lib/lab/block"]
+    assert mode == 0o755
+    script = content.decode()
+    assert "0x800000" not in script
+    devices = tmp_path / "devices"
+    devices.write_text("Character devices:\n 10 misc\n\nBlock devices:\n  8 sd\n"
+                       "253 device-mapper\n254 virtblk\n")  # fmt: skip
+    assigned = next(line for line in script.splitlines() if line.startswith("major="))
+    (shown,) = re.findall(r'echo ("dev >= .*?") >', script)
+    told = subprocess.run(
+        ["sh", "-euc", f"{assigned.replace('/proc/devices', str(devices))}\necho {shown}"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert told == f"dev >= {253 << 20} && dev < {254 << 20}\n"
+    assert "/usr/local/lib/lab/block" not in seeds()["client"].base.files
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("[initiator]\nmultipath = true\n", "needs multipath-tools in the guests"),
+        (_TGT + "[initiator]\nmultipath = true\n", "LIO's LUNs, not those of tgt"),
+        ("[initiator]\npath_timeout_s = 0\n", "initiator.path_timeout_s: "),
+    ],
+)
+def test_multipath_that_cannot_be(tmp_path: Path, toml: str, says: str) -> None:
+    refused(tmp_path, toml, says)
+
+
+def test_vagrant_s_client_has_no_card_for_a_second_path(tmp_path: Path) -> None:
+    config = configured(
+        tmp_path, '[guest]\nname = "debian12-multipath"\n[initiator]\nmultipath = true\n'
+    )
+    with pytest.raises(BadInputError, match="which Vagrant's machines lack") as caught:
+        refuse_second_path(config)
+    assert caught.value.hint
+    refuse_second_path(configured(tmp_path, ""))
+
+
 # ---------------------------------------------------------------------------------------- lint
 
 # What is to be found in a variant: it is the point of it, and no mistake of the rule's. Nothing in
 # all others.
 FOUND = {
     "masters-of-the-post": {"colocation", "one-promotable-clone"},
+    "multipath": {"links-apart"},
     "tgt-without-portblock": {"portblock"},
     "ring-on-drbd-alone": {"redundant-rings"},
     "ring-on-mgmt-alone": {"redundant-rings"},

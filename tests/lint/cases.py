@@ -61,6 +61,14 @@ def interfaces(first: str, second: str) -> Callable[[Files], None]:
     return both(RRP, change(COROSYNC, "    token:", f"{sections}    token:"))
 
 
+MULTIPATHD = added(UNITS, "multipathd.service enabled enabled\n", "client")
+
+
+def multipath(conf: str) -> Callable[[Files], None]:
+    """The initiator uses multipath, with this configuration."""
+    return both(MULTIPATHD, added("multipath.conf", conf, "client"))
+
+
 CASES = [
     Case("readable", "neither a section nor key: value", change(COROSYNC, "version: 2", "version"),
          at="alpha/corosync.conf:2"),
@@ -335,6 +343,18 @@ CASES = [
                                                        "op start timeout=10s op stop"), W),
     Case("patient-operations", "stop gets the default of 20 s",
          change(CRM, "op stop timeout=90 ", ""), W),
+    # -------------------------------------------------------------------------------- multipath
+    Case("multipath-queues", "no_path_retry is not set", MULTIPATHD, at="client/multipath.conf"),
+    Case("multipath-queues", "no_path_retry is 12",
+         multipath("defaults {\n no_path_retry 12\n}\n"),
+         at="client/multipath.conf:2"),
+    Case("multipath-queues", "no_path_retry is fail",
+         multipath("overrides {\n no_path_retry fail\n}\ndevices {\n device {\n"
+                   ' vendor "LIO-ORG"\n no_path_retry queue\n }\n}\n')),
+    Case("path-timeout", "fast_io_fail_tmo is off",
+         multipath("defaults {\n fast_io_fail_tmo off\n}\n"), W),
+    Case("path-timeout", "fast_io_fail_tmo is 300",
+         multipath("defaults {\n fast_io_fail_tmo 300\n}\n"), W),
     # ------------------------------------------------------------------------------------- boot
     Case("left-to-pacemaker", "enabled: it brings DRBD up",
          change(UNITS, "drbd.service disabled", "drbd.service enabled", "bravo"),

@@ -10,6 +10,7 @@ from harness.lint.rules import (
     handlers,
     initiator,
     links,
+    multipath,
     quorum,
     resources,
     rings,
@@ -18,7 +19,7 @@ from harness.lint.rules import (
 
 THEMES = (
     files, rings, quorum, links, drbd, handlers, fencing, resources, constraints, target, boot,
-    initiator,
+    initiator, multipath,
 )  # fmt: skip
 
 _order = [theme.__name__ for theme in THEMES]
