@@ -68,6 +68,13 @@ def harness(
     [
         (["run", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
         (["nightly", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
+        (
+            ["run", "--guest", "debian99"],
+            "no guest debian99; there are: debian12, ",
+            "configuration",
+        ),
+        (["image", "--guest", "debian99"], "there is no guest debian99", "there are: debian12, "),
+        (["image", "--guest", "rhel9"], "no image of the guest rhel9 can be built", "guests.md"),
         (["run", "--budget", "soon"], "--budget 'soon'?", "40m"),
         (["nightly", "--budget", "0m"], "--budget '0m'?", "40m"),
         (["run", "--keep", "sometimes"], "--keep 'sometimes'?", "never, on-failure or always"),

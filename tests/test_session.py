@@ -11,6 +11,7 @@ import pytest
 from harness import session
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN, span_of
+from harness.lab.image import ImageOptions
 from harness.session import LabSession, RunOptions
 
 if TYPE_CHECKING:
@@ -124,3 +125,43 @@ def test_a_run_tells_of_all_its_parts(tmp_path: Path) -> None:
     assert opened(tmp_path)._in_parts(second)["parts"] == [
         {key: second[key] for key in ("started_ns", "command", "cluster")}
     ], "a run that is not resumed is its own only part"
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked", "guest"),
+    [
+        ("", "", "debian12"),
+        ("debian13", "", "debian13"),
+        ("", "debian13", "debian13"),
+        ("debian13", "debian12", "debian12"),
+    ],
+)
+def test_the_image_is_that_of_the_guest_that_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: str, asked: str, guest: str
+) -> None:
+    """By the command line, else by the configuration; its other options stay as they are."""
+
+    class EnoughError(Exception):
+        pass
+
+    def ensure_image(_cache: object, options: ImageOptions) -> None:
+        assert options == ImageOptions(guest, mirror="m", offline=True)
+        raise EnoughError
+
+    monkeypatch.setattr(session, "ensure_image", ensure_image)
+    monkeypatch.setattr(session, "collect_garbage", lambda _cache: None)
+    config = tmp_path / "own.toml"
+    config.write_text(f"[guest]\nname = '{configured}'\n" if configured else "")
+    own = LabSession(
+        RunOptions(
+            cache=SimpleNamespace(root=tmp_path),  # type: ignore[arg-type]
+            folder=tmp_path / "run",
+            image=ImageOptions(mirror="m", offline=True),
+            config=config,
+            guest=asked,
+        )
+    )
+    with pytest.raises(EnoughError):
+        own.start()
+    again = own._reproduce("A name", None)
+    assert ("--guest" in again) == bool(asked), "what was asked for is asked for again"

@@ -9,7 +9,14 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from harness.checks.crashed import crashed_daemon, told_of_a_crash
-from harness.checks.kernel import KernelMessage, journal_stamp, minor_names, pair, vm_kernel_lines
+from harness.checks.kernel import (
+    OF_DRBD,
+    KernelMessage,
+    journal_stamp,
+    minor_names,
+    pair,
+    vm_kernel_lines,
+)
 from harness.checks.known_warnings import WARNING, KnownWarning, known_warnings
 from harness.checks.provoked import CRASH, OUT_OF_MEMORY, provoked
 from harness.checks.registry import Finding, check, found
@@ -56,7 +63,7 @@ _DECORATED = re.compile(r"\[\s*\d+\.\d{6}\]")
 # What a planned stop of a DRBD resource may say: that its disk goes, and that a read (of udev's,
 # say) came too late. Writes that are lost ("lost async page write") never belong to it.
 _DETACHED = re.compile(
-    r"^(?:block drbd(?P<minor>\d+)|drbd (?P<resource>[\w.-]+)): .*\bdisk\( \w+ -> Failed \)"
+    rf"^{OF_DRBD}: .*\bdisk\( \w+ -> Failed \)"
     r"|\berror(?:,| on) dev drbd(?P<read>\d+)\b.*(?:\basync page read\b|:\(READ\))"
 )
 _FAILED = re.compile(r"\bLocal IO failed\b")

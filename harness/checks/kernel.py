@@ -27,12 +27,15 @@ _DECORATION = re.compile(
     r"^(?:.*?(?=\[\s*\d+\.\d{6}\]))?(?:<\d+>)?\s*"
     r"(?:\[\s*\d+\.\d{6}\]\s*)?(?:\[\s*[TC]\d+\]\s*)?"
 )
-# 8.4: drbd_info(device, ...) prints "block drbdN: ", drbd_info(connection, ...) "drbd NAME: "
-# (drivers/block/drbd/drbd_int.h); 9.x prints "drbd NAME/VOLUME drbdN: ".
-_PREFIX = re.compile(
-    r"^(?:block drbd(?P<minor>\d{1,7})|"
-    r"drbd (?P<resource>[\w.-]+)(?:/(?P<volume>\d+) drbd\d{1,7})?)(?: [\w.-]+)?: (?P<text>.*)$"
+# 8.4 of Linux 6.1: drbd_info(device, ...) prints "block drbdN: ", drbd_info(connection, ...)
+# "drbd NAME: " (drivers/block/drbd/drbd_int.h). 8.4 of Linux 6.12 prints "drbd NAME/VOLUME drbdN: "
+# of a device (drbd_polymorph_printk.h), and so does 9.x, which may name the peer after that.
+OF_DRBD = (
+    r"(?:block drbd(?P<minor>\d{1,7})|"
+    r"drbd (?P<resource>[\w.-]+)(?:/(?P<volume>\d{1,7}) drbd\d{1,7})?)"
 )
+"""How a message of DRBD's begins, before its colon: a regular expression."""
+_PREFIX = re.compile(rf"^{OF_DRBD}(?: [\w.-]+)?: (?P<text>.*)$")
 _BANNER = re.compile(r"^Linux version \d")
 _ROLE = re.compile(r"(?:^|\s)role\( (?P<old>\w+) -> (?P<new>\w+) \)")
 

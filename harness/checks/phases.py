@@ -20,6 +20,7 @@ from harness.checks.roles import SKEW_NS, deaths, holders, own_intervals, signal
 from harness.checks.stall import stalls_of, standstills
 from harness.checks.verdict import Verdict
 from harness.evidence.livestate import TAKING_DOWN
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # pacemaker-controld 2.1: node_update_cache.c, te_rsc_command() and log_executor_event().
 _LOST = re.compile(r"\bNode (?P<node>[\w.-]+) state is now lost\b")
-_STARTED = re.compile(r"Result of start operation for (?P<id>\S+) on (?P<node>[\w.-]+): ok\b")
+_STARTED = re.compile(rf"Result of start operation for (?P<id>\S+) on (?P<node>[\w.-]+): {OK}")
 # iscsid of open-iscsi 2.1: session_conn_recovered(), initiator.c.
 _OPERATIONAL = re.compile(r"connection\d+:\d+ is operational\b")
 # A fencing, promotion or start may be told this much later than it happened, under load.

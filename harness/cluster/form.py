@@ -15,6 +15,7 @@ from harness.cluster import observe
 from harness.cluster.render import lun_link, render_seeds, write_seed_image
 from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 from harness.evidence.witness import Witnesses
 from harness.lab.machine import in_parallel
@@ -72,8 +73,8 @@ def form_cluster(
         drain.close()
 
 
-# controld_execd.c of Pacemaker 2.1: the result of each operation, on its node.
-_STARTED = re.compile(r"Result of (?:start|promote) operation for (\S+) on \S+: ok")
+# controld_execd.c of Pacemaker 2.1 and 3.0: the result of each operation, on its node.
+_STARTED = re.compile(rf"Result of (?:start|promote) operation for (\S+) on \S+: {OK}")
 
 
 class _Journal:

@@ -62,9 +62,10 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         from harness.variants.ledger import Outcome
         from harness.variants.matrix import answered, last_of
         from harness.variants.matrix import matrix as written
-        from harness.variants.model import load_variants
+        from harness.variants.model import load_variants, unbuilt_guests
 
-        chosen, everything = load_variants(names or ()), load_variants()
+        chosen = load_variants(names or ())
+        everything = [*load_variants(), *unbuilt_guests()]
         if list_only:
             told = read_ledger(ledger, Outcome)
             for variant in chosen:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.evidence.devices import Devices
+from harness.evidence.pacemaker import FENCING, OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -114,14 +115,14 @@ class Sign(StrEnum):
 
 _SIGNS = {
     Sign.EMPTIED: TAKING_DOWN,
-    # log_executor_event() of pacemaker-controld 2.1.
+    # log_executor_event() of pacemaker-controld 2.1 and 3.0.
     Sign.START_FAILED: re.compile(
-        r"Result of start operation for (?P<id>[^\s:]+)\S* on (?P<node>[\w.-]+): (?!ok\b)"
+        rf"Result of start operation for (?P<id>[^\s:]+)\S* on (?P<node>[\w.-]+): (?!{OK})"
     ),
     # strerror(ENOSPC); and cib_diskwrite_complete() of pacemaker-based 2.1, which does not say why.
     Sign.NO_SPACE: re.compile(r"No space left on device|[Dd]isabling (?:CIB )?disk writes"),
     # te_fence_node() and te_rsc_command() of pacemaker-controld 2.1, on the DC.
-    Sign.FENCE_ORDERED: re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)"),
+    Sign.FENCE_ORDERED: re.compile(FENCING),
     Sign.LUN_STARTING: re.compile(
         r"Initiating start operation lun\d+_start_0 (?:locally )?on (?P<node>[\w.-]+)"
     ),

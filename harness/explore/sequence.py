@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.fencelog import fence_reports
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Tracks = dict[str, tuple[str, ...]]
 # node_update_cache.c and log_executor_event() of pacemaker-controld 2.1.
 _MEMBER = re.compile(r"\bNode (?P<node>[\w.-]+) state is now (?P<state>member|lost)\b")
 _STARTED = re.compile(
-    r"Result of start operation for (?P<id>\w+?)(?::\d+)? on (?P<node>[\w.-]+): ok\b"
+    rf"Result of start operation for (?P<id>\w+?)(?::\d+)? on (?P<node>[\w.-]+): {OK}"
 )
 
 # Which field of which object of events2 a track follows.

@@ -27,10 +27,11 @@ DEFAULT = "debian12"
 KERNEL = "@kernel"
 """In the recipe's list of packages: the profile's kernel."""
 
-# They are joined by commas on mmdebstrap's command line (deb-version(7), package names).
-_Package = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+# Joined by commas on mmdebstrap's command line; names of rpm packages may have a _ in them.
+_Package = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+._-]+$")]
 _Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 _Unit = Annotated[str, Field(pattern=r"^[\w@:.-]+\.(service|socket|timer|target)$")]
+_PathPattern = Annotated[str, Field(pattern=r"^/[\w/.*+-]+$")]
 _Sentence = Annotated[str, Field(min_length=10)]
 Family = Literal["debian", "redhat"]
 UnitVerb = Literal["disable", "mask", "enable"]
@@ -110,6 +111,7 @@ class _Told(_Part):
     keyring: Annotated[str, Field(pattern=r"^/[\w/.-]+$")] | None = None
     kernel: _Package | None = None
     packages: Packages = Packages()
+    excluded: tuple[_PathPattern, ...] = ()
     units: dict[_Unit, UnitVerb] = Field(default_factory=dict)
     workarounds: dict[_Word, Workaround] = Field(default_factory=dict)
     tested: bool = False
@@ -130,6 +132,7 @@ class GuestProfile:
         keyring: a file on the host with the archive's keys; empty for the host's own.
         kernel: its kernel's package.
         changes: what becomes of the recipe's list of packages, one after the other.
+        excluded: paths that are not unpacked, as patterns of dpkg(1)'s path-exclude.
         units: what systemd does with a unit, where it is not in the recipe's units.txt or is
             otherwise there.
         workarounds: by name, in the order in which they are applied.
@@ -146,6 +149,7 @@ class GuestProfile:
     keyring: str
     kernel: str
     changes: tuple[Packages, ...]
+    excluded: tuple[str, ...]
     units: dict[str, UnitVerb]
     workarounds: dict[str, Workaround]
     tested: bool
@@ -173,7 +177,7 @@ class GuestProfile:
         """
         parts: list[object] = [self.name, self.family, self.suite, self.components, self.kernel]
         parts += [change.model_dump(mode="json") for change in self.changes]
-        parts += [*self.units.items(), *self.workarounds]
+        parts += [self.excluded, *self.units.items(), *self.workarounds]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -210,6 +214,7 @@ def load_guest(name: str) -> GuestProfile:
         keyring=_last([one.keyring for one in told]) or "",
         kernel=kernel,
         changes=tuple(one.packages for one in told),
+        excluded=tuple(path for one in told for path in one.excluded),
         units={key: value for one in told for key, value in one.units.items()},
         workarounds={key: value for one in told for key, value in one.workarounds.items()},
         # Others' scenarios ran on another image.

@@ -179,6 +179,7 @@ def _build(
         "PROXY": options.proxy,
         "OFFLINE": "1" if options.offline else "",
         "PACKAGES": ",".join(names),
+        "EXCLUDED": "\n".join(guest.excluded),
         "UNITS": "\n".join(f"{verb} {unit}" for unit, verb in guest.units.items()),
         "WORKAROUNDS": " ".join(guest.workarounds),
         "PACKAGE_CACHE": str(packages),

@@ -484,3 +484,25 @@ def test_a_cibadmin_that_fails_is_told() -> None:
     error = GuestUnreachableError("alpha does not answer")
     with pytest.raises(GuestUnreachableError):
         fence_constraints(cast("Any", Asked(error=error)))
+
+
+def test_what_pacemaker_3_shows_is_read_as_well() -> None:
+    """Its documents have other attributes and one more list; what is asked for is the same."""
+    view = parse_crm_mon((FIXTURES / "crm_mon-healthy-3.0.xml").read_text())
+    assert view.membership == {"alpha": "online", "bravo": "online"}
+    assert (view.dc, view.quorum, view.active_node) == ("bravo", True, "alpha")
+    assert view.promoted == {r: ["alpha"] for r in ("r0", "r1", "r2")}
+    assert view.unpromoted == {r: ["bravo"] for r in ("r0", "r1", "r2")}
+    assert list(view.group) == ["pb", "vip", "tgt", "lun0", "lun1", "lun2", "pu"]
+    assert view.failures == []
+    failed = parse_crm_mon((FIXTURES / "crm_mon-failed-3.0.xml").read_text())
+    assert failed.active_node is None
+    assert failed.promoted["r0"] == []
+    assert [f for f in failed.failures if f.startswith("d0_promote_0 on bravo: ")] == [
+        "d0_promote_0 on bravo: Error occurred Refusing to promote without access to UpToDate data"
+    ]
+    history = parse_fence_history((FIXTURES / "stonith_history-3.0.xml").read_text())
+    assert [(e["target"], e["action"], e["state"], e["delegate"]) for e in history] == [
+        ("alpha", "reboot", "success", "bravo"),
+        ("bravo", "reboot", "success", "alpha"),
+    ]

@@ -119,6 +119,7 @@ def test_that_scenarios_ran_on_one_says_nothing_of_what_extends_it(folder: Path)
         (ROOT + TOOL.replace('"it is broken there"', '""'), "workarounds.tool.why: "),
         (ROOT + '[units]\n"a.service" = "remove"\n', "units.a.service: "),
         (ROOT + '[units]\n"a b.service" = "mask"\n', "units.a b.service"),
+        ('excluded = ["/a b"]\n' + ROOT, "excluded.0: "),
         (ROOT + '[packages]\nadd = ["a,b"]\n', "packages.add.0: "),
         (ROOT + "[packages]\nrename = {a1 = []}\n", "packages.rename.a1: "),
     ],
@@ -178,6 +179,7 @@ def test_the_key_follows_what_the_image_is_made_of_and_not_what_is_told_of_it(
         ROOT.replace("linux-first", "linux-other") + TOOL,
         ROOT.replace('"first"', '"second"') + TOOL,
         'components = ["main"]\n' + ROOT + TOOL,
+        'excluded = ["/usr/lib/firmware/*"]\n' + ROOT + TOOL,
         ROOT + '[packages]\nadd = ["tgt"]\n' + TOOL,
         ROOT + '[units]\n"tgt.service" = "mask"\n' + TOOL,
     ]  # fmt: skip

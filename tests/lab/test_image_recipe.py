@@ -210,6 +210,57 @@ def test_the_hook_stops_at_a_line_that_it_does_not_know(recipe: Path, tmp_path: 
     assert asked == ["systemctl enable a.service"]
 
 
+def build(recipe: Path, folder: Path, **env: str) -> list[str]:
+    """Run build.sh with stand-ins for its tools: the arguments that mmdebstrap got."""
+    tools, out = folder / "tools", folder / "out"
+    for path in (tools, out):
+        path.mkdir(parents=True)
+    for name in ("mount", "mke2fs", "qemu-img", "truncate"):
+        (tools / name).write_text("#!/bin/sh\n")
+    # The root is the last argument but for a mirror, of which there is none here.
+    (tools / "mmdebstrap").write_text(
+        '#!/bin/bash\nprintf "%s\\n" "$@" > "$OUT/asked"\nroot=${@: -1}\n'
+        'mkdir -p "$root/boot" "$root/etc"\n'
+        'touch "$root/boot/vmlinuz-1" "$root/boot/initrd.img-1" "$root/etc/lab-packages"\n'
+    )
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    subprocess.run(
+        [str(recipe / "build.sh")],
+        env={
+            "PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(folder), "OUT": str(out),
+            "SUITE": "bookworm", "PACKAGES": "systemd,fio", "PACKAGE_CACHE": str(folder / "p"),
+            "ROOT_GIB": "3", **env,
+        },
+        capture_output=True,
+        check=True,
+    )  # fmt: skip
+    return (out / "asked").read_text().splitlines()
+
+
+def test_what_a_profile_says_of_its_archive_gets_to_mmdebstrap(
+    recipe: Path, tmp_path: Path
+) -> None:
+    plain = build(recipe, tmp_path / "plain")
+    assert plain[:2] == ["--variant=minbase", "--include=systemd,fio"]
+    assert plain[-2] == "bookworm"
+    nothing = build(recipe, tmp_path / "empty", COMPONENTS="", KEYRING="", EXCLUDED="")
+    assert len(nothing) == len(plain)
+    more = build(
+        recipe,
+        tmp_path / "more",
+        COMPONENTS="main,universe",
+        KEYRING="/keys.gpg",
+        EXCLUDED="/usr/*\n/x/[a]*",
+    )
+    for option in (
+        "--components=main,universe", "--keyring=/keys.gpg", "--dpkgopt=path-exclude=/usr/*",
+        "--dpkgopt=path-exclude=/x/[a]*",
+    ):  # fmt: skip
+        assert option in more
+        assert option not in plain
+
+
 def test_versions_of_an_image(tmp_path: Path) -> None:
     image = Image(tmp_path / "0123456789abcdef")
     image.folder.mkdir()

@@ -19,6 +19,9 @@ options=(--variant=minbase "--include=$PACKAGES" --mode=root
     --aptopt='APT::Install-Recommends "false"')
 [ -z "${COMPONENTS:-}" ] || options+=("--components=$COMPONENTS")
 [ -z "${KEYRING:-}" ] || options+=("--keyring=$KEYRING")
+while read -r path; do
+    [ -z "$path" ] || options+=("--dpkgopt=path-exclude=$path")
+done <<< "${EXCLUDED:-}"
 [ -z "${PROXY:-}" ] || options+=(--aptopt="Acquire::http::Proxy \"$PROXY\"")
 # Offline: apt lists come from the cache too, nothing may be downloaded.
 if [ -n "${OFFLINE:-}" ]; then
