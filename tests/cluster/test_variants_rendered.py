@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -22,6 +23,7 @@ from harness.lint import Severity, cluster_of, lint
 from harness.lint.formats.multipath_conf import parse_multipath
 from harness.timing import TCG
 from harness.variants.model import load_variants
+from harness.workload.fio import RAW_JOBS, Job
 from tests.cluster.test_render import SECRETS, TOPOLOGY, braces, corosync, crm, seeds, text
 
 if TYPE_CHECKING:
@@ -310,6 +312,12 @@ def test_a_lun_is_the_disk_of_device_mapper_that_has_its_identifier() -> None:
     for lun in LUN_OF.values():
         assert lun_link(TWO_PATHS, lun) == f"/dev/mapper/{lun}"
         assert f"{lun}=/dev/mapper/{lun}" in text(client, "/etc/lab/progress.env")
+
+
+@pytest.mark.parametrize("job", RAW_JOBS)
+def test_fio_writes_to_device_mapper_s_disks(job: Job) -> None:
+    lab = cast("Any", SimpleNamespace(topology=TWO_PATHS))
+    assert f"--filename=/dev/mapper/{job.lun} " in job.command(lab)
 
 
 def test_what_is_traced_are_device_mapper_s_disks(tmp_path: Path) -> None:

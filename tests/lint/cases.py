@@ -61,6 +61,12 @@ def interfaces(first: str, second: str) -> Callable[[Files], None]:
     return both(RRP, change(COROSYNC, "    token:", f"{sections}    token:"))
 
 
+TGT = change(CRM, "implementation=lio-t iqn", "implementation=tgt tid=1 iqn")
+DAEMON = change(
+    CRM,
+    "clone ping_everywhere ping",
+    "clone ping_everywhere ping\nprimitive tgtd systemd:tgt\nclone ts tgtd",
+)
 MULTIPATHD = added(UNITS, "multipathd.service enabled enabled\n", "client")
 
 
@@ -314,6 +320,11 @@ CASES = [
          change(CRM, "implementation=lio-t iqn", "iqn"), W),
     Case("explicit-implementation", "tgt, but tgt is lio-t",
          change(CRM, "implementation=lio-t target_iqn", "implementation=tgt target_iqn")),
+    Case("target-daemon", "no clone runs its daemon", TGT),
+    Case("target-daemon", "nothing places it with ts", both(TGT, DAEMON)),
+    Case("target-daemon", "nothing starts it after ts",
+         both(TGT, DAEMON, change(CRM, "clone ts tgtd",
+                                  "clone ts tgtd\ncolocation x inf: DATA_GROUP ts"))),
     Case("explicit-portal", "no portals are given", change(CRM, " portals=10.77.3.100:3260", "")),
     Case("explicit-portal", "portal 0.0.0.0:3260", change(CRM, "portals=10.77.3.100",
          "portals=0.0.0.0")),

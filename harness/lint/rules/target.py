@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from harness.lint.formats.cib import INFINITY
 from harness.lint.formats.network import address
 from harness.lint.formats.text import seconds
 from harness.lint.model import Place, State
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from harness.lint.model import Machine
 
 _SHORTEST_S = 60.0
+# The unit is tgt in Debian, tgtd in others.
+_DAEMON = re.compile(r"(?:systemd|service|lsb):tgtd?(?:\.service)?|ocf:[\w-]+:tgtd?")
 
 
 @rule("no-own-luns", "The target's own configuration has no LUNs", Severity.ERROR, Source.POST)
@@ -56,6 +60,45 @@ def explicit_implementation(look: Look) -> None:
         text = f"{second[0]}, but {first[1]} is {first[0]}"
         place = primitive_place(look, cib.primitives[second[1]])
         look.report(place, text, Severity.ERROR)
+
+
+@rule("target-daemon", "tgt's daemon runs where the group starts", Severity.ERROR, Source.DOCS)
+def target_daemon(look: Look) -> None:
+    """The agents of tgt configure a daemon, and fail without it. It has to run on both nodes before
+    the group starts there: as a clone that the group is placed with and starts after. (Enabled at
+    boot it is in no order with Pacemaker: left-to-pacemaker.)"""
+    cib = look.need(look.cluster.cib)
+    if cib is None:
+        return
+    look.saw()
+    clones = {
+        clone.id
+        for primitive in cib.primitives.values()
+        if _DAEMON.fullmatch(primitive.agent) and (clone := cib.clone_of(primitive.id)) is not None
+    }
+    for target in filter(_is_tgt, cib.of_agent(TARGET)):
+        place, group = primitive_place(look, target), cib.group_of(target.id)
+        own = {target.id} if group is None else {target.id, group.id}
+        placed = {
+            primary.id
+            for one in cib.colocations
+            if one.score >= INFINITY
+            for dependent, primary in one.pairs
+            if dependent.id in own
+        }
+        first = {
+            before.id
+            for one in cib.orders
+            if one.mandatory
+            for before, then in one.pairs
+            if then.id in own
+        }
+        if not clones:
+            look.report(place, "no clone runs its daemon, tgtd")
+        elif not clones & placed:
+            look.report(place, f"nothing places it with {', '.join(sorted(clones))}")
+        elif not clones & first:
+            look.report(place, f"nothing starts it after {', '.join(sorted(clones))}")
 
 
 @rule("explicit-portal", "The portal is the floating address", Severity.ERROR, Source.SEEN)
