@@ -17,6 +17,7 @@ from harness.errors import BadInputError
 from harness.evidence.attempts import SUPERSEDED, cut_short
 from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json
+from harness.lab.guests import guest_names, load_guest
 from harness.lab.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ _NO_PART_OF_A_RESULT = (
     "harness/box", "harness/adopt", "vagrant/Vagrantfile", "vagrant/lab.rb", "vagrant/box",
     # What Vagrant keeps of its machines, beside the Vagrantfile.
     "vagrant/.vagrant",
+    # Of a guest's profile only what its image is made of (below), not what is told of it: that
+    # scenarios ran on it is written down after they did.
+    "vagrant/guests",
 )  # fmt: skip
 # By folder: which files of it count. Beside what binds the features, scenarios/ holds what others
 # are made with and what they found: a mutant is its own run's configuration, for one.
@@ -117,6 +121,8 @@ def _hash_without(parts: Collection[str]) -> str:
                 continue
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
+    for name in guest_names():
+        digest.update(load_guest(name).digest().encode())
     return digest.hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
 from harness.errors import BadInputError, ExitCode
 from harness.evidence.attempts import cut_short, superseded
 from harness.evidence.files import write_json
+from harness.lab import guests
 from harness.resuming import (
     check_code,
     check_mergeable,
@@ -269,3 +271,21 @@ def test_the_code_s_hash_is_of_what_a_result_depends_on(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
     assert code_hash() == now, "what a result does not depend on does not end a run"
+
+
+def test_of_a_guest_s_profile_what_the_image_is_made_of_is_code_and_what_is_told_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a profile that is called tested would make other code of the run that tested it."""
+    copy = tmp_path / "guests"
+    shutil.copytree(guests.GUESTS, copy)
+    monkeypatch.setattr(guests, "GUESTS", copy)
+    before, path = code_hash(), copy / "debian13.toml"
+    text = path.read_text()
+    path.write_text("tested = true\n" + text.replace("as it is", "as it came"))
+    assert code_hash() == before
+    path.write_text(text.replace("linux-image-cloud-amd64", "linux-image-amd64"))
+    assert code_hash() != before
+    path.write_text(text)
+    (copy / "another.toml").write_text('extends = "debian12"\ntitle = "Debian 12 once more"\n')
+    assert code_hash() != before

@@ -281,6 +281,9 @@ CASES = [
          change(CRM, "lun1 lun2 pu", "lun1 pu lun2")),
     Case("portblock-agent", "iptables 1.8.9, and an agent that looks for the protocol's name",
          change("portblock.txt", "[0-9a-z]*", "${1}")),
+    Case("portblock-agent", "iptables 1.8.10, and an agent that looks for the protocol's name",
+         both(change("portblock.txt", "[0-9a-z]*", "${1}"),
+              change("portblock.txt", "v1.8.9", "v1.8.10"))),
     # ------------------------------------------------------------------------------ constraints
     Case("one-promotable-clone", "2 promotable clones serve one group: msg, other",
          change(CRM, "group dg d0 d1 d2", "clone other d2 meta promotable=true\ngroup dg d0 d1")),

@@ -100,7 +100,7 @@ def test_a_rule_says_why(rule: str) -> None:
                                       "pcmk_host_list=bravo pcmk_delay_base=5s"))),
         ("fence-devices", change(CRM, "pcmk_host_list=bravo", "pcmk_host_map=bravo:fh0-bravo")),
         ("portblock-agent", both(change("portblock.txt", "[0-9a-z]*", "${1}"),
-                                 change("portblock.txt", "v1.8.9", "v1.8.10"))),
+                                 change("portblock.txt", "v1.8.9", "v1.8.11"))),
         ("replacement-timeout", change(ISCSID, "replacement_timeout = 420",
                                        "replacement_timeout = -1")),
         ("every-resource-managed", change(CRM, "path=/dev/drbd1", "path=/dev/drbd/by-res/r1/0")),
