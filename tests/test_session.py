@@ -143,6 +143,8 @@ def test_a_cluster_with_other_timeouts_takes_another_time(tmp_path: Path) -> Non
     assert known is not None
     assert known.source == "measured here"
     assert durations_of(RunOptions(cache=cache, accelerator="tcg")).last_ns("One") == 0
+
+
 @pytest.mark.parametrize(
     ("configured", "asked", "guest"),
     [

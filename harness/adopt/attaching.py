@@ -56,12 +56,13 @@ def attach(cache: Cache, uri: str, endpoints: Sequence[Endpoint] = ()) -> Adopte
     adoption = find(plan, secrets, uri, endpoints)
     lab = AdoptedLab.open(cache, folder / "lab", adoption, secrets)
     try:
+        lab.take_shape(plan.cluster_config.shape)
         lab.start_fence_device()
         if not lab.has_snapshot():
             _form(lab, plan)
         _check_files(plan, secrets, {m.name: m.guest for m in lab.machines.values()})
         if not lab.has_snapshot():
-            if missing := resources_missing(lab.nodes):
+            if missing := resources_missing(lab):
                 raise HarnessError(f"the cluster is not whole: {missing}", hint=_ANEW)
             with stage("Taking the healthy snapshot"):
                 snapshot.take(list(lab.machines.values()), snapshot.HEALTHY)

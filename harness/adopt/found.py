@@ -66,9 +66,8 @@ class Adoption(_Part):
     @property
     def topology(self) -> AdoptedTopology:
         """The plan of these machines."""
-        return AdoptedTopology(
-            self.slot, self.bridges, {name: one.taps for name, one in self.machines.items()}
-        )
+        taps = {name: one.taps for name, one in self.machines.items()}
+        return AdoptedTopology(self.slot, bridges=self.bridges, taps=taps)
 
 
 def load_adoption(folder: Path) -> Adoption | None:

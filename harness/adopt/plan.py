@@ -181,6 +181,7 @@ def prepare(
         if (folder / LAB).exists():
             return _same_as_before(load_plan(folder), config_file)
         told = load_config(config_file, PROFILES["tcg"])
+        refuse_second_path(told)
         image = ensure_image(cache, ImageOptions(guest=told.guest.name))
         accelerator = choose(image)
         config = load_config(config_file, PROFILES[accelerator])
@@ -195,6 +196,19 @@ def prepare(
         plan = plan_of(cache, image.key, topology, accelerator, config)
         write_whole(folder / LAB, json.dumps(plan.model_dump(mode="json"), indent=1) + "\n")
         return plan
+
+
+def refuse_second_path(config: ClusterConfig) -> None:
+    """A plan's machines have the reference's cards.
+
+    Raises:
+        BadInputError: the initiator is to have another one.
+    """
+    if config.shape.multipath:
+        raise BadInputError(
+            "initiator.multipath needs a card of the client on mgmt, which Vagrant's machines lack",
+            hint="harness run --config makes machines that have it",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,5 +114,8 @@ def _of_these_disks(evidence: Evidence, fault: Seen, text: str) -> bool:
     drbd = _OF_DRBD.match(text)
     if drbd is None or not _GAVE_UP.search(text):
         return False
-    resource = drbd["resource"] or minor_names(evidence).get(int(drbd["minor"]))
-    return resource in fault.text("resources").split()
+    broken = fault.text("resources").split()
+    if drbd["resource"]:
+        meant = evidence.scenario.devices.of(drbd["resource"], drbd["volume"] or "")
+        return any(one in broken for one in meant)
+    return minor_names(evidence).get(int(drbd["minor"])) in broken

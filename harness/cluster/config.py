@@ -18,8 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from harness.cluster.fits import check_fits
 from harness.errors import BadInputError
 from harness.lab.guests import DEFAULT, guest_names, load_guest
+from harness.lab.shape import Shape
 from harness.timing import TCG, Timing
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Drbd(_Part):
     ko_count: Annotated[int, Field(ge=0, le=200)] = 7
     fence_peer: bool = True
     unfence_peer: bool = True
+    # One resource, r0, with three volumes, in place of r0, r1 and r2 with one each.
+    volumes: bool = False
     after_sb_0pri: AfterSplitBrain = "disconnect"
     after_sb_1pri: AfterSplitBrain = "disconnect"
     after_sb_2pri: AfterSplitBrain = "disconnect"
@@ -64,6 +68,11 @@ class Corosync(_Part):
     rings: tuple[Literal["mgmt", "drbd"], ...] = ("mgmt", "drbd")
     link_mode: Literal["passive", "active", "rr"] = "passive"
     wait_for_all: bool = True
+    # A third vote, of corosync-qnetd on the initiator, by this algorithm (corosync-qdevice(8)), in
+    # place of two_node.
+    qdevice: Literal["none", "ffsplit", "lms"] = "none"
+    # In a tie the node that is Primary gets it, by a heuristic; else the lowest node id.
+    qdevice_prefers_serving: bool = False
 
     @model_validator(mode="after")
     def _at_most_two_rings(self) -> Self:
@@ -90,8 +99,12 @@ class Pacemaker(_Part):
 
 
 class Target(_Part):
-    """The iSCSI target (LIO)."""
+    """The iSCSI target: LIO in the kernel, or tgt in user space.
 
+    tgt needs guests that have it; its agent knows initiators by their addresses alone.
+    """
+
+    implementation: Literal["lio-t", "tgt"] = "lio-t"
     # rtslib wants a dot in the reversed domain.
     iqn: Annotated[
         str, Field(pattern=r"^iqn\.\d{4}-\d{2}\.[a-z0-9-]+\.[a-z0-9.-]+:[a-z0-9.-]+$")
@@ -116,6 +129,11 @@ class Initiator(_Part):
     login_timeout_s: Annotated[int, Field(gt=0)] = 5
     noop_interval_s: Annotated[int, Field(ge=0)] = 5
     noop_timeout_s: Annotated[int, Field(ge=0)] = 5
+    # A second portal, on mgmt, and dm-multipath over both sessions.
+    multipath: bool = False
+    # With multipath, in place of timing.replacement_timeout_s: how long a session holds I/O that
+    # could go another way.
+    path_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10
 
 
 class Guest(_Part):
@@ -176,6 +194,11 @@ class ClusterConfig(_Part):
         return self
 
     @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        check_fits(self)
+        return self
+
+    @model_validator(mode="after")
     def _ordered_timeouts(self) -> Self:
         """The orders that keep the layers from undercutting each other."""
         timing = self.timing
@@ -192,6 +215,16 @@ class ClusterConfig(_Part):
         if self.initiator.noop_timeout_s + self.initiator.noop_interval_s > 60:
             raise ValueError("noop interval and timeout above 60 s never notice a dead portal")
         return self
+
+    @property
+    def shape(self) -> Shape:
+        """What has to be known of such a cluster to deal with it."""
+        return Shape(
+            volumes=self.drbd.volumes,
+            tgt=self.target.implementation == "tgt",
+            third_vote=self.corosync.qdevice != "none",
+            multipath=self.initiator.multipath,
+        )
 
 
 def load_config(

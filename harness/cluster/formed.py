@@ -114,6 +114,7 @@ def bring_up(
     Raises:
         HarnessError, DeadlineError: it could not be formed; says what was missing.
     """
+    lab.take_shape(config.shape)
     key = formed_key(image, config, lab, accelerator)
     write_json(lab.folder / _OF_LAB, asdict(key))
     entry = lab.cache.clusters / key.digest()

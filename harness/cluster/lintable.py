@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cluster.config import UNPATCHED
-from harness.cluster.render import AT_BOOT, Seed, render_seeds
+from harness.cluster.render import Seed, render_seeds
 from harness.cluster.secrets import Secrets
 from harness.errors import HarnessError
 from harness.lab.guests import load_guest
@@ -43,6 +43,7 @@ _NAMES = {
     "/etc/network/interfaces": "interfaces",
     "/etc/hosts": "hosts",
     "/etc/iscsi/iscsid.conf": "iscsid.conf",
+    "/etc/multipath.conf": "multipath.conf",
     "/etc/iscsi/initiatorname.iscsi": "initiatorname.iscsi",
     "/etc/udev/rules.d/": "udev/",
 }
@@ -101,12 +102,14 @@ def configured_files(config: ClusterConfig, topology: Topology | None = None) ->
     for machine in plan.machines:
         own = _named(seeds[machine.name])
         if machine.role is Role.NODE:
-            own["unit-files.txt"] = _units(guest.name)
+            own["unit-files.txt"] = _units(guest.name, config.shape.cluster_units)
             own["portblock.txt"] = (
                 _agent(patched=UNPATCHED not in seeds[machine.name].base.files)
                 if "portblock" in guest.workarounds
                 else MENDED_PORTBLOCK.encode()
             )
+        else:
+            own["unit-files.txt"] = _units(guest.name, config.shape.initiator_units)
         absent = [name for name in (*_NAMES.values(), *_NOT_YET) if not _has(own, name)]
         own[ABSENT] = "".join(f"{name}\n" for name in absent).encode()
         files[machine.name] = own
@@ -127,9 +130,9 @@ def _has(own: dict[str, bytes], name: str) -> bool:
 
 
 @functools.cache
-def _units(guest: str) -> bytes:
+def _units(guest: str, at_boot: tuple[str, ...]) -> bytes:
     """As ``systemctl list-unit-files`` would show them on a node that was formed."""
-    units = recipe_units(load_guest(guest)) | {f"{name}.service": "enabled" for name in AT_BOOT}
+    units = recipe_units(load_guest(guest)) | {f"{name}.service": "enabled" for name in at_boot}
     return "".join(f"{unit} {state} -\n" for unit, state in sorted(units.items())).encode()
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.lab.topology import RESOURCES
+from harness.lab.shape import REFERENCE, RESOURCES, Shape
 
 if TYPE_CHECKING:
     from harness.remote.ssh import Guest
@@ -100,9 +100,9 @@ def resync_percent(guest: Guest) -> dict[str, float]:
     return parse_resync(guest.run(_PROC_DRBD, timeout_s=30).stdout)
 
 
-def generation_identifiers(guest: Guest) -> dict[str, str]:
-    """``drbdadm get-gi`` of every resource."""
-    command = "; ".join(f"echo {r} $(drbdadm get-gi {r} 2>&1)" for r in RESOURCES)
+def generation_identifiers(guest: Guest, shape: Shape) -> dict[str, str]:
+    """``drbdadm get-gi`` of every device."""
+    command = "; ".join(f"echo {r} $(drbdadm get-gi {shape.name_of(r)} 2>&1)" for r in RESOURCES)
     lines = guest.run(command, timeout_s=60).stdout.splitlines()
     return dict(line.split(" ", 1) for line in lines if " " in line)
 
@@ -115,7 +115,7 @@ class ClusterView:
         membership: node to online, offline, unclean, standby or pending.
         dc: the designated coordinator, or None.
         quorum: whether the partition has quorum.
-        promoted, unpromoted: resource (r0…) to the nodes with such an instance.
+        promoted, unpromoted: device (r0…) to the nodes with such an instance of its resource.
         group: resource id to (state, node) for the members of DATA_GROUP.
         failures: failed actions, as text.
     """
@@ -136,11 +136,7 @@ class ClusterView:
         return next(iter(nodes)) if started and len(nodes) == 1 and self.group else None
 
 
-# Ids of the resources in vagrant/cluster/cluster.crm.j2.
-_DRBD_IDS = {f"d{number}": name for number, name in enumerate(RESOURCES)}
-
-
-def parse_crm_mon(text: str) -> ClusterView:
+def parse_crm_mon(text: str, shape: Shape = REFERENCE) -> ClusterView:
     """``crm_mon --output-as=xml -1 -r -f`` (Pacemaker 2.1, crm_mon.rng).
 
     Raises:
@@ -160,8 +156,8 @@ def parse_crm_mon(text: str) -> ClusterView:
     for resource in root.iterfind("resources/clone//resource"):
         if resource.get("resource_agent") != "ocf:linbit:drbd":
             continue
-        name = _DRBD_IDS.get(resource.get("id", "").split(":")[0])
-        if name is None:
+        devices = shape.devices_of(resource.get("id", "").split(":")[0])
+        if not devices:
             raise ObservationError(f"crm_mon shows an unknown DRBD resource: {resource.attrib}")
         node = resource.find("node")
         if node is None:
@@ -169,7 +165,8 @@ def parse_crm_mon(text: str) -> ClusterView:
         role = resource.get("role", "")
         side = promoted if role in ("Promoted", "Master") else unpromoted
         if role in ("Promoted", "Master", "Unpromoted", "Slave", "Started"):
-            side[name].append(node.get("name", "?"))
+            for device in devices:
+                side[device].append(node.get("name", "?"))
     group: dict[str, tuple[str, str | None]] = {}
     for resource in root.iterfind("resources/group[@id='DATA_GROUP']/resource"):
         node = resource.find("node")
@@ -237,14 +234,14 @@ def _membership(node: ET.Element) -> str:
     return "online" if node.get("online") == "true" else "offline"
 
 
-def cluster_view(guest: Guest) -> ClusterView:
+def cluster_view(guest: Guest, shape: Shape) -> ClusterView:
     """crm_mon as one node sees it.
 
     Raises:
         ObservationError: Pacemaker does not run there (yet).
     """
     result = guest.run("crm_mon --output-as=xml -1 -r -f", timeout_s=60, check=False)
-    view = parse_crm_mon(result.stdout)
+    view = parse_crm_mon(result.stdout, shape)
     _exited_well("crm_mon", result.exit_code)
     return view
 

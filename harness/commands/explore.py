@@ -17,7 +17,7 @@ from harness.lab.paths import PROJECT, REPORTS
 from harness.progress import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from harness.explore.exploration import Exploration
     from harness.lab.paths import Cache
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SCHEDULES = PROJECT / "scenarios" / "schedules"
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+)s?)?$")
 _MOST_SEED = 1 << 32
+_OF_ONE_RESOURCE = "replication-cut"
 
 ConfigOption = Annotated[
     Path | None, typer.Option(help="TOML file that overrides the cluster's configuration.")
@@ -76,6 +77,23 @@ def config_hash(config: Path | None) -> str:
     if loaded == load_config(None, PROFILES["tcg"]):
         return "reference"
     return hashlib.sha256(loaded.model_dump_json().encode()).hexdigest()[:16]
+
+
+def check_drawable(config: Path | None, left_out: Collection[str]) -> None:
+    """Whether all that may be drawn can be done to such a cluster.
+
+    Raises:
+        BadInputError: it cannot; or the configuration is none.
+    """
+    from harness.cluster.config import load_config
+    from harness.timing import PROFILES
+
+    volumes = load_config(config, PROFILES["tcg"]).shape.volumes
+    if volumes and _OF_ONE_RESOURCE not in left_out:
+        raise BadInputError(
+            f"{_OF_ONE_RESOURCE} is of one resource's connection; drbd.volumes has one for all",
+            hint=f"--without {_OF_ONE_RESOURCE}",
+        )
 
 
 def register(app: typer.Typer, check_host: CheckHost) -> None:
@@ -146,6 +164,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             raise BadInputError(
                 f"there is no kind {', '.join(unknown)}", hint="harness explore --kinds lists them"
             )
+        check_drawable(config, left_out)
         plan = Plan(
             duration_s(budget),
             duration_s(shrink_budget),

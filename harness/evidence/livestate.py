@@ -9,6 +9,7 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.evidence.devices import Devices
 from harness.evidence.pacemaker import FENCING, OK
 from harness.evidence.timeline import Channel
 
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
     from harness.evidence.timeline import Event
 
 
-class LiveDrbd:
-    """The last known role, connection and disk of every resource on every node."""
+EACH_A_RESOURCE = Devices()
 
-    def __init__(self) -> None:
+
+class LiveDrbd:
+    """The last known role, connection and disk of every device on every node."""
+
+    def __init__(self, devices: Devices = EACH_A_RESOURCE) -> None:
+        self._devices = devices
         self._state: dict[tuple[str, str], dict[str, str]] = {}
 
     def feed(self, event: Event) -> None:
@@ -36,17 +41,16 @@ class LiveDrbd:
         if event.kind not in ("exists", "change", "create", "destroy"):
             return
         fields = event.data.get("fields", {})
-        key = (event.source, str(fields.get("name", "")))
         what = event.data.get("object")
         wanted = {"resource": "role", "connection": "connection", "device": "disk"}.get(str(what))
-        if event.kind == "destroy":
-            if what == "resource":
+        for device in self._devices.meant(fields):
+            key = (event.source, device)
+            if event.kind == "destroy" and what == "resource":
                 self._state.pop(key, None)
-            elif wanted is not None:
+            elif event.kind == "destroy" and wanted is not None:
                 self._state.get(key, {}).pop(wanted, None)
-            return
-        if wanted is not None and wanted in fields:
-            self._state.setdefault(key, {})[wanted] = str(fields[wanted])
+            elif wanted is not None and wanted in fields:
+                self._state.setdefault(key, {})[wanted] = str(fields[wanted])
 
     def connection(self, node: str, resource: str) -> str:
         """A node's connection of a resource, as it was told last."""
@@ -209,8 +213,8 @@ class LiveProgress:
 class Live:
     """All of it, fed from one timeline."""
 
-    def __init__(self) -> None:
-        self.drbd = LiveDrbd()
+    def __init__(self, devices: Devices = EACH_A_RESOURCE) -> None:
+        self.drbd = LiveDrbd(devices)
         self.signs = LiveSigns()
         self.answers = LiveAnswers()
         self.progress = LiveProgress()

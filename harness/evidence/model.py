@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.evidence.devices import Devices
 from harness.evidence.timeline import Channel, Event, TimelineError, read_timeline
 
 if TYPE_CHECKING:
@@ -135,9 +136,17 @@ class Scenario(_Stored):
     nodes: list[str]
     initiator: str
     resources: list[str]
+    """The replicated devices, each a DRBD resource of its own name unless ``volumes`` says."""
+    volumes: dict[str, str] = Field(default_factory=dict)
+    """By device, where they are volumes of DRBD resources: ``RESOURCE/VOLUME``."""
     vip: str
     events: int = Field(default=0, ge=0)
     """How many lines the timeline had when this was written; more may follow."""
+
+    @property
+    def devices(self) -> Devices:
+        """Which of them DRBD means, when it names a resource or a volume."""
+        return Devices(self.volumes)
 
 
 class SpanFile(_Stored):

@@ -84,7 +84,7 @@ class _Cluster:
     def __init__(self, evidence: Evidence) -> None:
         scenario = evidence.scenario
         self._nodes, self._resources = scenario.nodes, scenario.resources
-        self._drbd = LiveDrbd()
+        self._drbd = LiveDrbd(scenario.devices)
         self._wanted_fenced: set[str] = set()
         samples = evidence.samples("group", "before")
         value: Any = samples[-1].value if samples else {}

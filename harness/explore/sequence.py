@@ -20,6 +20,7 @@ from harness.explore.doom import doomed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from harness.evidence.devices import Devices
     from harness.evidence.model import Evidence, Seen
     from harness.explore.doom import End
 
@@ -146,7 +147,7 @@ def _follow_drbd(
         elif any(end.holds(seen.t_ns) for end in ends):
             continue
         elif kind in ("exists", "create", "change", "destroy"):
-            _follow_object(seen, node, told)
+            _follow_object(seen, node, evidence.scenario.devices, told)
 
 
 def _forget(states: list[Told], symptoms: Collection[str]) -> None:
@@ -155,17 +156,20 @@ def _forget(states: list[Told], symptoms: Collection[str]) -> None:
         states.pop()
 
 
-def _follow_object(seen: Seen, node: str, told: dict[str, list[Told]]) -> None:
+def _follow_object(seen: Seen, node: str, devices: Devices, told: dict[str, list[Told]]) -> None:
     fields: Any = seen.event.data.get("fields")
     aspect = _FOLLOWED.get(seen.text("object"))
-    name = fields.get("name") if isinstance(fields, dict) else None
-    if aspect is None or f"{node} {name} {aspect}" not in told:
+    if aspect is None or not isinstance(fields, dict):
         return
-    if seen.event.kind == "destroy":
-        # A connection is destroyed when it is given up, too; the disk tells which of both it was.
-        told[f"{node} {name} {aspect}"].append(Told(_DOWN, seen.t_ns))
-    elif isinstance(fields.get(aspect), str):
-        told[f"{node} {name} {aspect}"].append(Told(str(fields[aspect]), seen.t_ns))
+    for name in devices.meant(fields):
+        track = told.get(f"{node} {name} {aspect}")
+        if track is None:
+            continue
+        if seen.event.kind == "destroy":
+            # A connection is destroyed when it is given up, too; the disk tells which it was.
+            track.append(Told(_DOWN, seen.t_ns))
+        elif isinstance(fields.get(aspect), str):
+            track.append(Told(str(fields[aspect]), seen.t_ns))
 
 
 def _follow_journal(

@@ -13,6 +13,7 @@ from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
+    from harness.lab.shape import Shape
 
 # By daemon: the units that are started so that it runs again. pacemakerd starts its own again, and
 # waits for a Corosync that is gone.
@@ -76,7 +77,7 @@ class _DaemonFault(MachineFault):
         if self.machine not in names:
             return told
         for name in names:
-            view = cluster_view(lab.machines[name].guest)
+            view = cluster_view(lab.machines[name].guest, lab.topology.shape)
             if view.membership.get(self.machine) != "online":
                 return ""
         return f"{told}, and {self.machine} is online"
@@ -158,7 +159,7 @@ class DaemonStopped(_DaemonFault):
     def inject(self, lab: Lab) -> None:
         """Stop it."""
         # In the reverse order of their start: Pacemaker before Corosync.
-        units = " ".join(reversed(UNITS[self.daemon].split()))
+        units = " ".join(reversed(units_of(self.daemon, lab.topology.shape)))
         lab.machines[self.machine].guest.run(
             f"for u in {units}; do systemctl stop $u.socket 2> /dev/null; systemctl stop $u; done",
             timeout_s=300,
@@ -169,9 +170,15 @@ class DaemonStopped(_DaemonFault):
         return "" if self._processes(lab) else f"{self.target} has no process"
 
 
+def units_of(daemon: str, shape: Shape) -> tuple[str, ...]:
+    """The units that are started so that a daemon runs again, in this order."""
+    return shape.cluster_units if daemon == "corosync" else tuple(UNITS[daemon].split())
+
+
 def let_daemon_run(lab: Lab, name: str, daemon: str) -> None:
     """Let what is stopped of a daemon go on, and start what does not run."""
     lab.machines[name].guest.run(
-        f"pids=$(pidof {daemon}) && kill -CONT $pids; systemctl start {UNITS[daemon]}",
+        f"pids=$(pidof {daemon}) && kill -CONT $pids; "
+        f"systemctl start {' '.join(units_of(daemon, lab.topology.shape))}",
         timeout_s=180,
     )

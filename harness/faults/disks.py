@@ -20,6 +20,7 @@ from harness.lab.topology import RESOURCES
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
     from harness.lab.machine import Machine
+    from harness.lab.shape import Shape
 
 # Two seconds at ten requests a second: long enough to be measured.
 _READS = 20
@@ -171,7 +172,7 @@ class DiskErrors(MachineFault):
         self._disks.detach()
         machine = lab.machines[self.machine]
         if machine.running():
-            attach_again(machine, self.resources)
+            attach_again(machine, self.resources, lab.topology.shape)
 
     def healed(self, lab: Lab) -> str:
         """The guest reads its disks, and DRBD has none given up."""
@@ -200,12 +201,12 @@ def _reads(machine: Machine, resource: str) -> bool:
     return result.exit_code == 0
 
 
-def attach_again(machine: Machine, resources: tuple[str, ...]) -> None:
+def attach_again(machine: Machine, resources: tuple[str, ...], shape: Shape) -> None:
     """``drbdadm attach`` of what DRBD has configured without a disk."""
     state = drbd_state(machine.guest)
     for resource in resources:
         if state.get(resource, {}).get("disk") == "Diskless":
-            machine.guest.run(f"drbdadm attach {resource}", timeout_s=120)
+            machine.guest.run(f"drbdadm attach {shape.name_of(resource)}", timeout_s=120)
 
 
 def drop_failing_disks(lab: Lab, name: str) -> None:

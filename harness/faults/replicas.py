@@ -58,11 +58,12 @@ class Invalidated(MachineFault):
     def inject(self, lab: Lab) -> None:
         """First the rate, then what makes it copy."""
         options = f"--c-plan-ahead=0 --resync-rate={self.kib_s}K"
+        names = " ".join(map(lab.topology.shape.name_of, RESOURCES))
         limit = "; ".join(
             f"drbdsetup disk-options {minor} {options}" for minor, _ in enumerate(RESOURCES)
         )
         lab.machines[self.machine].guest.run(
-            f"set -e; {limit}; for r in {' '.join(RESOURCES)}; do drbdadm invalidate $r; done",
+            f"set -e; {limit}; for r in {names}; do drbdadm invalidate $r; done",
             timeout_s=120,
         )
 
@@ -164,7 +165,7 @@ def metadata_is_missing(lab: Lab, name: str, resource: str) -> bool:
         ObservationError: it says neither that there is some nor that there is none.
     """
     shown = lab.machines[name].guest.run(
-        f"drbdadm dump-md {resource} 2>&1", check=False, timeout_s=60
+        f"drbdadm dump-md {lab.topology.shape.name_of(resource)} 2>&1", check=False, timeout_s=60
     )
     if shown.exit_code == 0 or _UNCLEAN in shown.stdout:
         return False
@@ -176,4 +177,5 @@ def metadata_is_missing(lab: Lab, name: str, resource: str) -> bool:
 def create_metadata(lab: Lab, name: str, resource: str) -> None:
     """Create a disk's metadata anew, if there is none."""
     if metadata_is_missing(lab, name, resource):
-        lab.machines[name].guest.run(f"drbdadm create-md --force {resource}", timeout_s=120)
+        volume = lab.topology.shape.name_of(resource)
+        lab.machines[name].guest.run(f"drbdadm create-md --force {volume}", timeout_s=120)

@@ -18,7 +18,7 @@ from harness.cluster.observe import (
 from harness.drbd_metadata import JUST_CREATED
 from harness.errors import DeadlineError, HarnessError
 from harness.evidence.blocks import BLOCK_SIZE
-from harness.faults.fault import MachineFault
+from harness.faults.fault import MachineFault, needs_own_resource
 from harness.faults.journal import Undo
 from harness.faults.standby import on_standby
 from harness.lab.topology import RESOURCES
@@ -80,7 +80,12 @@ class ForcedSplitBrain(MachineFault):
         ]
 
     def prepare(self, lab: Lab) -> None:
-        """From which generation the node will go on."""
+        """From which generation the node will go on.
+
+        Raises:
+            HarnessError: other devices would be promoted, and split, with it.
+        """
+        needs_own_resource(lab, self.resource)
         self._parent = self._current(lab, self.machine)
 
     def inject(self, lab: Lab) -> None:
@@ -121,7 +126,9 @@ class ForcedSplitBrain(MachineFault):
         Raises:
             ObservationError: it told none, or one that is not set.
         """
-        told = generation_identifiers(lab.machines[name].guest).get(self.resource, "")
+        told = generation_identifiers(lab.machines[name].guest, lab.topology.shape).get(
+            self.resource, ""
+        )
         match = re.match(r"[0-9A-Fa-f]{16}(?=:)", told)
         current = int(match[0], 16) & ~1 if match is not None else 0
         if current in (0, JUST_CREATED):

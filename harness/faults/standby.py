@@ -49,7 +49,9 @@ class Standby(Fault):
 
     def _seen(self, lab: Lab, wanted: str) -> str:
         peer = lab.topology.peer(self.machine).name
-        state = cluster_view(lab.machines[peer].guest).membership.get(self.machine)
+        state = cluster_view(lab.machines[peer].guest, lab.topology.shape).membership.get(
+            self.machine
+        )
         return f"{peer} sees {self.machine} {wanted}" if state == wanted else ""
 
 
@@ -68,7 +70,7 @@ def on_standby(lab: Lab) -> set[str]:
     trouble = HarnessError("no node runs")
     for machine in lab.nodes:
         try:
-            members = cluster_view(machine.guest).membership
+            members = cluster_view(machine.guest, lab.topology.shape).membership
         except HarnessError as error:
             trouble = error
             continue
@@ -79,7 +81,7 @@ def on_standby(lab: Lab) -> set[str]:
 def still_running(lab: Lab) -> str:
     """What of DRBD and of the group still runs anywhere; empty if all of it is stopped."""
     try:
-        view = cluster_view(lab.nodes[0].guest)
+        view = cluster_view(lab.nodes[0].guest, lab.topology.shape)
     except HarnessError as error:
         return error.message
     left = [r for r in RESOURCES if view.promoted[r] or view.unpromoted[r]]
@@ -91,7 +93,7 @@ def left_by(lab: Lab, node: str) -> str:
     """What is still on a node, or not yet on its peer; empty if everything has moved."""
     peer = lab.topology.peer(node).name
     try:
-        view = cluster_view(lab.machines[peer].guest)
+        view = cluster_view(lab.machines[peer].guest, lab.topology.shape)
     except HarnessError as error:
         return error.message
     here = [r for r in RESOURCES if node in view.promoted[r] + view.unpromoted[r]]

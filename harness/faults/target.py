@@ -50,8 +50,10 @@ class TargetDeleted(MachineFault):
         """Which boot it is, and which target it has.
 
         Raises:
-            HarnessError: it has none.
+            HarnessError: it has none, or none of LIO's.
         """
+        if lab.topology.shape.tgt:
+            raise HarnessError("the target is tgt", hint="only LIO's is taken away here")
         self._boot_id = lab.machines[self.machine].guest.boot_id()
         self._before = self._targets(lab)
         if not self._before:

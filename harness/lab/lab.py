@@ -6,12 +6,14 @@ whatever is neither owned nor kept is garbage (harness.lab.gc).
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+from harness.evidence.files import read_json, write_json
 from harness.evidence.timeline import Channel
 from harness.evidence.witness import Stream
 from harness.lab import snapshot
@@ -19,6 +21,7 @@ from harness.lab.fencing import start_fence_device
 from harness.lab.host import PrivateHost, kill_warden, read_warden
 from harness.lab.lease import Lease, try_lease
 from harness.lab.machine import STREAMS, Machine, domain_xml, in_parallel
+from harness.lab.shape import Shape
 from harness.lab.shared import SharedHost, connect_to_host_of, is_shared, remove_shared
 from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Role
 from harness.remote.ssh import Guest
@@ -65,6 +68,8 @@ def host_runs(folder: Path) -> bool:
 
 _MOST_LABS = 32
 KEPT = "kept.json"
+SHAPE = "shape.json"
+"""What the cluster of a lab is like, for whoever attaches to it."""
 
 
 class Lab:
@@ -75,8 +80,25 @@ class Lab:
         self.folder = folder
         self.host = host
         self.topology = host.topology
+        if told := read_json(folder / SHAPE):
+            try:
+                self._shape(Shape.of(told))
+            except ValueError as error:
+                raise HarnessError(
+                    f"{folder.name}: {error}", hint="another version made it: harness down"
+                ) from error
         self.machines: dict[str, Machine] = {}
         self._lease = lease
+
+    def _shape(self, shape: Shape) -> None:
+        self.topology = dataclasses.replace(self.topology, shape=shape)
+        # Cards may depend on it.
+        self.host.topology = self.topology
+
+    def take_shape(self, shape: Shape) -> None:
+        """Note what the cluster that is, or will be, formed here is like."""
+        write_json(self.folder / SHAPE, shape.told())
+        self._shape(shape)
 
     @property
     def name(self) -> str:

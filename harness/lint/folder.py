@@ -26,6 +26,7 @@ from harness.lint.formats.initiator import (
     parse_timers,
     parse_udev_timers,
 )
+from harness.lint.formats.multipath_conf import parse_multipath
 from harness.lint.formats.network import (
     parse_hosts,
     parse_interfaces,
@@ -175,6 +176,7 @@ class _Reader:
             initiator_names=self.text("initiatorname.iscsi", parse_initiator_names),
             timers=self.text("scsi-timers.txt", parse_timers),
             timer_rules=self._several("udev/", self._timer_rules),
+            multipath=self.text("multipath.conf", parse_multipath),
             own_targets=own_targets,
         )
 

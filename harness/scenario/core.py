@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.evidence.clock import now_ns
+from harness.evidence.devices import Devices
 from harness.evidence.livestate import Live
 from harness.evidence.timeline import Channel, Event, TimelineWriter
 from harness.faults.fault import FaultRunner
@@ -62,7 +63,7 @@ class Core:
         self._judged: ScenarioVerdict | None = None
         self._touched = False
         self._unsettled = False
-        self.live = Live()
+        self.live = Live(Devices(lab.topology.shape.volumes_told()))
         self.triggers = Triggers(self.writer)
         self._cancel = self.writer.subscribe(self._listen)
         self._save("running", None)
@@ -110,6 +111,7 @@ class Core:
             "nodes": [m.name for m in self.lab.nodes],
             "initiator": self.lab.initiator.name,
             "resources": list(RESOURCES),
+            "volumes": self.lab.topology.shape.volumes_told(),
             "vip": self.lab.topology.vip,
             "events": self.writer.written,
         }

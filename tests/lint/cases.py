@@ -61,6 +61,20 @@ def interfaces(first: str, second: str) -> Callable[[Files], None]:
     return both(RRP, change(COROSYNC, "    token:", f"{sections}    token:"))
 
 
+TGT = change(CRM, "implementation=lio-t iqn", "implementation=tgt tid=1 iqn")
+DAEMON = change(
+    CRM,
+    "clone ping_everywhere ping",
+    "clone ping_everywhere ping\nprimitive tgtd systemd:tgt\nclone ts tgtd",
+)
+MULTIPATHD = added(UNITS, "multipathd.service enabled enabled\n", "client")
+
+
+def multipath(conf: str) -> Callable[[Files], None]:
+    """The initiator uses multipath, with this configuration."""
+    return both(MULTIPATHD, added("multipath.conf", conf, "client"))
+
+
 CASES = [
     Case("readable", "neither a section nor key: value", change(COROSYNC, "version: 2", "version"),
          at="alpha/corosync.conf:2"),
@@ -113,6 +127,17 @@ CASES = [
     Case("waits-for-all", "wait_for_all is switched off",
          change(COROSYNC, "two_node: 1", "two_node: 1\n    wait_for_all: 0")),
     Case("waits-for-all", "two_node is not set", change(COROSYNC, "two_node: 1", "votes: 1")),
+    Case("waits-for-all", "two_node with a quorum device: Corosync does not start",
+         change(COROSYNC, "two_node: 1", "two_node: 1\n    device {\n        model: net\n    }"),
+         at="alpha/corosync.conf:26 (quorum)"),
+    Case("waits-for-all", "wait_for_all is not set, and no two_node brings it",
+         change(COROSYNC, "two_node: 1", "device {\n        model: net\n    }")),
+    Case("waits-for-all", "expected_votes is not set: 3 are to be waited for",
+         change(COROSYNC, "two_node: 1",
+                "wait_for_all: 1\n    device {\n        model: net\n        votes: 1\n    }")),
+    Case("waits-for-all", "expected_votes is 2: 3 are to be waited for",
+         change(COROSYNC, "two_node: 1", "expected_votes: 2\n    wait_for_all: 1\n"
+                "    device {\n        model: net\n    }")),
     Case("waits-for-all", "quorum.provider is not set",
          change(COROSYNC, "provider: corosync_votequorum", "expected_votes: 2")),
     # ------------------------------------------------------------------------------------ links
@@ -308,6 +333,11 @@ CASES = [
          change(CRM, "implementation=lio-t iqn", "iqn"), W),
     Case("explicit-implementation", "tgt, but tgt is lio-t",
          change(CRM, "implementation=lio-t target_iqn", "implementation=tgt target_iqn")),
+    Case("target-daemon", "no clone runs its daemon", TGT),
+    Case("target-daemon", "nothing places it with ts", both(TGT, DAEMON)),
+    Case("target-daemon", "nothing starts it after ts",
+         both(TGT, DAEMON, change(CRM, "clone ts tgtd",
+                                  "clone ts tgtd\ncolocation x inf: DATA_GROUP ts"))),
     Case("explicit-portal", "no portals are given", change(CRM, " portals=10.77.3.100:3260", "")),
     Case("explicit-portal", "portal 0.0.0.0:3260", change(CRM, "portals=10.77.3.100",
          "portals=0.0.0.0")),
@@ -326,6 +356,9 @@ CASES = [
                 "params 1: implementation=lio-t iqn")),
     Case("same-initiators", "client, iqn.2026-11.com.example:other, is not let in",
          change("initiatorname.iscsi", ":client", ":other")),
+    Case("same-initiators",
+         "client has none of the addresses that are let in: iqn.2026-11.com.example:client",
+         change(CRM, "implementation=lio-t iqn", "implementation=tgt tid=1 iqn")),
     Case("no-page-cache", "liot_bstype=fileio",
          change(CRM, "path=/dev/drbd0", "path=/dev/drbd0 liot_bstype=fileio")),
     Case("no-page-cache", "tgt without tgt_bsoflags",
@@ -334,6 +367,18 @@ CASES = [
                                                        "op start timeout=10s op stop"), W),
     Case("patient-operations", "stop gets the default of 20 s",
          change(CRM, "op stop timeout=90 ", ""), W),
+    # -------------------------------------------------------------------------------- multipath
+    Case("multipath-queues", "no_path_retry is not set", MULTIPATHD, at="client/multipath.conf"),
+    Case("multipath-queues", "no_path_retry is 12",
+         multipath("defaults {\n no_path_retry 12\n}\n"),
+         at="client/multipath.conf:2"),
+    Case("multipath-queues", "no_path_retry is fail",
+         multipath("overrides {\n no_path_retry fail\n}\ndevices {\n device {\n"
+                   ' vendor "LIO-ORG"\n no_path_retry queue\n }\n}\n')),
+    Case("path-timeout", "fast_io_fail_tmo is off",
+         multipath("defaults {\n fast_io_fail_tmo off\n}\n"), W),
+    Case("path-timeout", "fast_io_fail_tmo is 300",
+         multipath("defaults {\n fast_io_fail_tmo 300\n}\n"), W),
     # ------------------------------------------------------------------------------------- boot
     Case("left-to-pacemaker", "enabled: it brings DRBD up",
          change(UNITS, "drbd.service disabled", "drbd.service enabled", "bravo"),

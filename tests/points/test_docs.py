@@ -152,6 +152,11 @@ def check_command(command: str) -> None:
             assert names
         case ["harness", "run", name]:
             assert known().examples(name)
+        case ["harness", "run", "--config", file, name]:
+            assert known().examples(name)
+            assert load_config(PROJECT / file, PROFILES["tcg"]) != load_config(
+                None, PROFILES["tcg"]
+            )
         case ["harness", "up" | "lint" as verb, "--config", file]:
             assert verb in {command.name or "" for command in cli.app.registered_commands} | {
                 str(getattr(command.callback, "__name__", ""))
