@@ -14,7 +14,7 @@ import typer
 
 from harness.commands.adopt import adopt
 from harness.commands.bundle import bundle
-from harness.commands.cache import CacheOption, newest_kernel
+from harness.commands.cache import CacheOption, ConnectOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
 from harness.commands.clusters import ClustersOption, PoolOption, at_once, check_clusters
 from harness.commands.explore import register as register_explore
@@ -52,13 +52,6 @@ app = typer.Typer(
     "21 something is missing.",
 )
 
-ConnectOption = Annotated[
-    str,
-    typer.Option(
-        help="Put the lab on an existing libvirt daemon of this machine, e.g. qemu:///system, "
-        "instead of a private one."
-    ),
-]
 TagOption = Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")]
 ThemeOption = Annotated[
     list[str] | None,

@@ -73,6 +73,9 @@ class RunOptions:
         everything: also those tagged ``@nightly``, which otherwise run only when they are named
             or their tag is.
         seed: of an exploration, for the report.
+
+    Raises:
+        BadInputError: a lab that is there, and a daemon for a new one, are both named.
     """
 
     cache: Cache
@@ -94,6 +97,14 @@ class RunOptions:
     themes: tuple[str, ...] = ()
     everything: bool = False
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.lab is not None and self.connect:
+            raise BadInputError(
+                f"--lab {self.lab} is on the libvirt that it was made on, and --connect "
+                f"{self.connect} names one for a new lab",
+                hint="leave out one of them",
+            )
 
 
 def default_options() -> RunOptions:
@@ -309,11 +320,12 @@ class LabSession:
 
     def _reproduce(self, name: str, file: Path | None) -> str:
         """The command that runs just this scenario again."""
+        more = ["--config", str(self.options.config)] if self.options.config else []
+        more += ["--connect", self.options.connect] if self.options.connect else []
         if file is None or file.is_relative_to(PROJECT / "features"):
-            return shlex.join([".venv/bin/harness", "run", name])
+            return shlex.join([".venv/bin/harness", "run", name, *more])
         shown = file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file
-        config = ["--config", str(self.options.config)] if self.options.config else []
-        return shlex.join([".venv/bin/harness", "replay", str(shown), *config])
+        return shlex.join([".venv/bin/harness", "replay", str(shown), *more])
 
     def close(self) -> None:
         """End the witnesses; destroy the lab or keep it; see what is left."""

@@ -63,6 +63,9 @@ def harness(
         signal.signal(number, handler)
 
 
+_BOTH = ("--lab", "lab0", "--connect", "qemu:///system")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says", "hint"),
     [
@@ -87,6 +90,9 @@ def harness(
         (["tally", "--ledger", "/nonexistent/ledger"], "there is no ledger /nonexist", "first run"),
         (["mutants", "--score", "--ledger", "/nonexistent/ledger"], "there is no led", "first run"),
         (["mutants", "--ledger", __file__], "test_command_line.py, line 1", "one JSON object"),
+        (["run", *_BOTH], "--lab lab0 is on the libvirt that it was made on", "leave out one"),
+        (["run", "--list", *_BOTH], "and --connect qemu:///system names one", "leave out one"),
+        (["explore", *_BOTH], "and --connect qemu:///system names one", "leave out one"),
     ],
 )
 def test_bad_input_is_one_line_a_hint_and_21(

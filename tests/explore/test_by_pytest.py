@@ -125,9 +125,10 @@ def test_a_verdict_that_is_not_valid_fails_it(
     assert "INVALID: Schedule 1 of seed 9" in capsys.readouterr().err
 
 
-def reproduced(file: Path | None, config: Path | None = None) -> str:
+def reproduced(file: Path | None, config: Path | None = None, connect: str = "") -> str:
     session = LabSession.__new__(LabSession)
-    session.options = RunOptions(cache=Cache(Path("/nonexistent")), config=config)
+    place = Cache(Path("/nonexistent"))
+    session.options = RunOptions(cache=place, config=config, connect=connect)
     return session._reproduce("A name", file)
 
 
@@ -138,6 +139,16 @@ def test_the_command_that_runs_it_again() -> None:
     assert reproduced(saved) == ".venv/bin/harness replay scenarios/schedules/1-001-abc.feature"
     assert reproduced(Path("/tmp/x.feature"), Path("m.toml")) == (
         ".venv/bin/harness replay /tmp/x.feature --config m.toml"
+    )
+
+
+def test_it_runs_again_where_it_ran_and_with_what() -> None:
+    links = PROJECT / "features" / "links.feature"
+    there = "qemu+ssh://host.example/system"
+    assert reproduced(links, connect=there) == f".venv/bin/harness run 'A name' --connect {there}"
+    assert reproduced(links, Path("m.toml")) == ".venv/bin/harness run 'A name' --config m.toml"
+    assert reproduced(Path("/tmp/x.feature"), connect=there) == (
+        f".venv/bin/harness replay /tmp/x.feature --connect {there}"
     )
 
 
