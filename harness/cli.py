@@ -365,10 +365,7 @@ def ssh(
     folder = place.labs / _lab_name(place, lab)
     host = attach_host(place, folder)
     address = host.topology.machine(_plan(node).name).card(Link.CONTROL).address
-    # The key as it is seen there: the cache's own path may be covered in a private lab.
-    arguments = host.inside("ssh", "-q", "-i", f"{host.lab_path}/ssh_key")
-    arguments += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    arguments += [f"root@{address}", *(command or [])]
+    arguments = [*host.shell_in(address), *(command or [])]
     os.execvp(arguments[0], arguments)
 
 
@@ -380,9 +377,15 @@ def console_command(
     cache: CacheOption = None,
 ) -> None:
     """Follow a guest's serial console."""
+    from harness.lab.remote import RemoteHost, is_remote
+
     place = _cache(cache)
-    path = place.labs / _lab_name(place, lab) / "console" / f"{_plan(node).name}.log"
-    os.execvp("tail", ["tail", "-n", str(lines), "-F", str(path)])
+    folder = place.labs / _lab_name(place, lab)
+    log = f"console/{_plan(node).name}.log"
+    tail = ["tail", "-n", str(lines), "-F", str(folder / log)]
+    if is_remote(folder):
+        tail = RemoteHost.attach(folder).follow(log, lines)
+    os.execvp(tail[0], tail)
 
 
 @app.command()

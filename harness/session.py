@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import sys
@@ -19,6 +20,7 @@ from harness.evidence.files import read_json, write_json
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN
 from harness.lab.accelerator import probe_kvm
+from harness.lab.elsewhere import Elsewhere, control_of, is_elsewhere
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.lab import Lab
@@ -33,6 +35,7 @@ from harness.timing import PROFILES
 from harness.watching import LabWitnesses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from harness.lab.image import Image
@@ -112,18 +115,27 @@ def default_options() -> RunOptions:
     return RunOptions(cache=default_cache(), everything=True)
 
 
-def choose_accelerator(options: RunOptions, kernel: Path) -> str:
+def choose_accelerator(options: RunOptions, image: Image, there: Elsewhere | None = None) -> str:
     """``kvm`` where it truly works and is wanted, else ``tcg``.
 
+    Args:
+        image: its kernel is booted.
+        there: the host that the lab will be on, if it is another one.
+
     Raises:
-        BadInputError: KVM was demanded and does not work here.
+        BadInputError: KVM was demanded and does not work there.
     """
     if options.accelerator == "tcg":
         return "tcg"
-    found = probe_kvm(kernel=kernel, cache=options.cache.root)
+    if there is None:
+        where, found = "here", probe_kvm(kernel=image.kernel, cache=options.cache.root)
+    else:
+        lock = options.cache.leases / f"there-{image.key}"
+        there.provide(image.folder, image.key, lock)
+        where, found = f"on {there.shell.name}", there.probe_kvm(image.key)
     if options.accelerator == "kvm" and found.kind != "kvm":
         raise BadInputError(
-            f"KVM was asked for and does not work here: {found.reason}",
+            f"KVM was asked for and does not work {where}: {found.reason}",
             hint="use --accelerator auto, or see harness doctor",
         )
     if found.kind != "kvm":
@@ -176,11 +188,13 @@ class LabSession:
             # A daemon that is down must not keep another lab from starting.
             console.print(f"• an abandoned lab is still there: {error}", markup=False)
         image = ensure_image(options.cache, options.image)
-        self.accelerator = choose_accelerator(options, image.kernel)
+        with self._elsewhere() as there:
+            self.accelerator = choose_accelerator(options, image, there)
+            qemu = qemu_version() if there is None else there.qemu()
         self.timing = PROFILES[self.accelerator]
         config = load_config(options.config, self.timing)
         self.timing = config.timing
-        facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}))
+        facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}), qemu)
         if options.resume:
             check_mergeable(self.folder, facts)
             set_aside_fragments(self.folder)
@@ -206,7 +220,20 @@ class LabSession:
         cluster = {"how": how, "seconds": round(seconds, 1), "entry": entry}
         write_json(self.folder / RUN, self._in_parts(facts | {"cluster": cluster}))
 
-    def _facts(self, image: Image, config: dict[str, Any]) -> dict[str, Any]:
+    @contextlib.contextmanager
+    def _elsewhere(self) -> Iterator[Elsewhere | None]:
+        """The host that the lab will be on, if it is another one, as long as it is asked."""
+        uri = self.options.connect
+        if not is_elsewhere(uri):
+            yield None
+            return
+        there = Elsewhere.open(uri, control_of(self.options.cache.root, uri))
+        try:
+            yield there
+        finally:
+            there.close()
+
+    def _facts(self, image: Image, config: dict[str, Any], qemu: str) -> dict[str, Any]:
         """What run.json says of this part before there is a lab."""
         packages = image.package_versions()
         names = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
@@ -214,7 +241,7 @@ class LabSession:
         versions = {name: packages[name] for name in names if name in packages}
         versions |= {
             "kernel": packages.get(kernel, "?"),
-            "qemu": qemu_version(),
+            "qemu": qemu,
             "python": sys.version.split()[0],
         }
         return {

@@ -24,6 +24,7 @@ from harness.errors import (
 )
 from harness.lab import doctor
 from harness.lab.lab import KEPT
+from harness.lab.labhost import LabHost
 from harness.lab.lease import try_lease
 from harness.lab.topology import Topology
 
@@ -361,6 +362,8 @@ def test_a_guest_s_command_keeps_its_options(
 
         def inside(self, *command: str) -> list[str]:
             return list(command)
+
+        shell_in = LabHost.shell_in
 
     def execute(_name: str, command: list[str]) -> None:
         raise HarnessError(json.dumps(command), hint="")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.cluster.formed import qemu_version
 from harness.errors import ExitCode
 from harness.evidence.files import write_json, write_whole
 from harness.lab.image import Image
@@ -67,7 +68,7 @@ class AdoptedSession(LabSession):
         asked = lab.nodes[0].guest.run("dpkg-query -W -f '${Package} ${Version}\\n'").stdout
         write_whole(lab.folder / "packages.txt", asked)
         told = config.model_dump(mode="json", exclude={"timing"})
-        facts = self._facts(Image(lab.folder), told)
+        facts = self._facts(Image(lab.folder), told, qemu_version())
         facts["host"] = f"adopted {adopting_hash()}"
         self.witnesses = LabWitnesses(lab)
         self._leftovers.with_the_lab(lab)

@@ -90,7 +90,7 @@ def _prepare(place: Cache, connect: str, config: Path | None, accelerator: str) 
         from harness.session import RunOptions, choose_accelerator
 
         options = RunOptions(cache=place, accelerator=accelerator)
-        return "kvm" if choose_accelerator(options, image.kernel) == "kvm" else "tcg"
+        return "kvm" if choose_accelerator(options, image) == "kvm" else "tcg"
 
     connection = connect_to(connect)
     try:

@@ -31,6 +31,7 @@ backends {{ libvirt {{ uri = "{host.fence_uri}"; }} }}
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(config)
+    host.publish(CONF)
     # stdbuf: its log is a witness, so each line has to leave its buffer at once.
     command = [
         "stdbuf",

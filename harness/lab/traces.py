@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.lab.processes import stat_of
-from harness.lab.shared import SharedHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +199,7 @@ def lab_traces(host: LabHost) -> Traces:
     Raises:
         HarnessError: the lab cannot be entered.
     """
-    if not isinstance(host, SharedHost):
+    if host.private:
         return parse_traces(host.run("sh", "-c", SCRIPT + PROCESSES))
     found = parse_traces(host.run("sh", "-c", SCRIPT))
     mark = host.topology.prefix

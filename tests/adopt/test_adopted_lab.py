@@ -181,7 +181,7 @@ def test_it_is_a_lab_like_any_other(cache: Cache, adoption: Adoption, secrets: S
     # What scenarios look for in a lab's folder is there.
     for stream in lab.streams():
         target = adoption.machines[stream.source].sockets[str(stream.channel)]
-        assert os.readlink(stream.path) == target
+        assert os.readlink(folder / "ch" / f"{stream.source}-{stream.channel}") == target
     disk = lab.folder / "disks" / "bravo-r2.qcow2"
     assert os.readlink(disk) == "/var/lib/libvirt/images/fh0-bravo-vdd.qcow2"
     assert nbd.outside(lab.machines["bravo"], "r2") == disk
