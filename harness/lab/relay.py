@@ -32,6 +32,7 @@ _START_S = 30.0
 SILENCE_S = 15.0
 _STUCK_S = 30.0
 _CHUNK = 1 << 18
+_KEPT = 4 << 20
 _UNKNOWN_MAC = b"\0" * 6
 
 
@@ -60,8 +61,9 @@ class Relay:
         self._numbers = {name: number for number, name in enumerate(sockets)}
         self._logs = [path for _theirs, path in logs]
         self._lock = threading.Lock()
-        self._open: set[int] = set()
+        self._open: dict[int, bytearray] = {}  # with what came since, and nobody took
         self._sinks: dict[int, socket.socket] = {}
+        self._wake, self._waker = socket.socketpair()
         self._claims: Callable[[bytes], None] = lambda _frame: None
         self._when_lost: list[Callable[[str], None]] = []
         self._beat = threading.Event()
@@ -101,7 +103,9 @@ class Relay:
             ours.settimeout(_STUCK_S)
             self._drop(number)
             self._sinks[number] = ours
-            return theirs
+        # What came already is sent by the thread that reads: whoever dials does not read yet.
+        self._waker.send(b"\0")
+        return theirs
 
     def watch_arp(self, seen: Callable[[bytes], None]) -> None:
         """Tell ``seen`` every ARP frame from now on."""
@@ -116,6 +120,8 @@ class Relay:
         self._closing = True
         self._process.kill()
         self._thread.join()
+        self._wake.close()
+        self._waker.close()
 
     # ----------------------------------------------------------------- reading
 
@@ -144,8 +150,13 @@ class Relay:
         last = time.monotonic()
         with selectors.DefaultSelector() as selector, process.stdout:
             selector.register(fd, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
             while time.monotonic() - last < SILENCE_S:
-                if not selector.select(1.0):
+                ready = [key.fileobj for key, _events in selector.select(1.0)]
+                if self._wake in ready:
+                    self._wake.recv(_CHUNK)
+                    self._hand_over()
+                if fd not in ready:
                     continue
                 chunk = os.read(fd, _CHUNK)
                 if not chunk:
@@ -180,20 +191,38 @@ class Relay:
     def _stream(self, kind: bytes, number: int, body: bytes) -> None:
         with self._lock:
             if kind == outpost.OPEN:
-                self._open.add(number)
+                self._open[number] = bytearray()
                 return
             if kind == outpost.LOST:
-                self._open.discard(number)
+                self._open.pop(number, None)
                 self._drop(number)
                 return
-            sink = self._sinks.get(number)
-        if sink is None:
-            return  # nobody listens here: it is read there all the same, so that no guest waits
-        try:
-            sink.sendall(body)
-        except OSError:
-            with self._lock:
-                self._drop(number, sink)
+            kept = self._open[number]
+            kept += body
+            if number not in self._sinks:
+                # Nobody listens yet, or any more. It is read all the same, so that no guest waits;
+                # only what is too much for anybody to come back to is let go of.
+                if len(kept) > _KEPT:
+                    kept.clear()
+                return
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Send what is kept to those who listen."""
+        with self._lock:
+            waiting = [
+                (number, sink, bytes(self._open[number]))
+                for number, sink in self._sinks.items()
+                if self._open.get(number)
+            ]
+            for number, _sink, _kept in waiting:
+                self._open[number].clear()
+        for number, sink, kept in waiting:
+            try:
+                sink.sendall(kept)
+            except OSError:
+                with self._lock:
+                    self._drop(number, sink)
 
     def _drop(self, number: int, only: socket.socket | None = None) -> None:
         """Close a stream's end; call it with the lock held."""

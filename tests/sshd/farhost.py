@@ -12,7 +12,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _USER = "sshd:x:64057:65534:sshd:/run/sshd:/usr/sbin/nologin"
 _FIRST = """
@@ -155,4 +158,3 @@ def alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"
-

@@ -54,14 +54,14 @@ def test_a_key_that_is_not_accepted_is_one_line_with_what_to_type(
     address = ssh_address(f"{far.uri}&keyfile={far.folder}/other_key")
     assert address is not None
     (tmp_path / "ssh").write_text(
-        f"#!/bin/sh\nexec /usr/bin/ssh -F {tmp_path}/config \"$@\"\n", encoding="utf-8"
+        f'#!/bin/sh\nexec /usr/bin/ssh -F {tmp_path}/config "$@"\n', encoding="utf-8"
     )
     config = (far.folder / "ssh_config").read_text(encoding="utf-8")
     lines = [line for line in config.splitlines() if "IdentityFile" not in line]
     (tmp_path / "config").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (tmp_path / "ssh").chmod(0o755)
     other = dataclasses.replace(address, program=str(tmp_path / "ssh"))
-    with pytest.raises(MissingEnvironmentError, match="no SSH to far.example: .*denied") as caught:
+    with pytest.raises(MissingEnvironmentError, match=r"no SSH to far.example: .*denied") as caught:
         HostShell(other, tmp_path / "control").open()
     assert "root@far.example true" in caught.value.hint
     assert "\n" not in caught.value.message
@@ -72,7 +72,7 @@ def test_a_host_whose_key_is_not_known_is_refused(far: FarHost, tmp_path: Path) 
     assert address is not None
     stranger = dataclasses.replace(address, host="stranger.example")
     (tmp_path / "ssh").write_text(
-        f"#!/bin/sh\nexec /usr/bin/ssh -F {tmp_path}/config \"$@\"\n", encoding="utf-8"
+        f'#!/bin/sh\nexec /usr/bin/ssh -F {tmp_path}/config "$@"\n', encoding="utf-8"
     )
     config = (far.folder / "ssh_config").read_text(encoding="utf-8")
     (tmp_path / "config").write_text(config.replace("Host far.example", "Host *"), "utf-8")
