@@ -7,16 +7,15 @@ has to give anything back: the kernel does, whatever ended the run.
 from __future__ import annotations
 
 import hashlib
-import socket
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import BadInputError, MissingEnvironmentError
+from harness.lab.elsewhere import is_elsewhere
 from harness.lab.lease import try_lease
 from harness.lab.paths import Cache
 
@@ -33,7 +32,7 @@ class HostLine(BaseModel):
     """A ``[[host]]`` of a pool file.
 
     Attributes:
-        uri: ``private``, or the URI of a libvirt of this machine, as ``--connect`` takes it.
+        uri: ``private``, or the URI of a libvirt, here or elsewhere, as ``--connect`` takes it.
         slots: how many clusters may run there at once.
         name: how the report calls it; by default the URI.
         cache: where its images, formed clusters and labs live; by default that of the run.
@@ -98,7 +97,7 @@ def read_pool(path: Path, cache: Cache) -> tuple[Host, ...]:
 
     Raises:
         BadInputError: no such file, not TOML, an unknown key, a value out of range, two hosts of
-            one name, or one on another machine.
+            one name, or one on another machine that SSH does not lead to.
     """
     hint = "docs/many-clusters.md has an example"
     try:
@@ -120,7 +119,7 @@ def read_pool(path: Path, cache: Cache) -> tuple[Host, ...]:
             raise BadInputError(
                 f"{path}: two hosts are called {name}", hint='give each a name = "…" of its own'
             )
-        _is_here(path, line.uri)
+        _can_be_reached(path, line.uri)
         own = Cache(Path(line.cache).resolve()) if line.cache else cache
         hosts[name] = Host(name, _connect(line.uri), own, line.slots, line.slots)
     return tuple(hosts.values())
@@ -135,13 +134,12 @@ def _connect(uri: str) -> str:
     return "" if uri == PRIVATE else uri
 
 
-def _is_here(path: Path, uri: str) -> None:
-    """As harness.lab.shared asks of ``--connect``, but before anything is started."""
-    if urlsplit(uri).hostname not in (None, "localhost", socket.gethostname()):
-        raise BadInputError(
-            f"{path}: {uri} is on another machine",
-            hint="a lab needs its host's bridges and sockets: run the harness there",
-        )
+def _can_be_reached(path: Path, uri: str) -> None:
+    """As harness.lab.lab asks of ``--connect``, but before anything is started."""
+    try:
+        is_elsewhere(_connect(uri))
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 class Pool:

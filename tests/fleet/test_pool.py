@@ -61,7 +61,7 @@ def test_a_file_names_hosts_with_their_capacity(tmp_path: Path, cache: Cache) ->
         ("[[host]]\nslots = 1\nuri = ''", "host.0.uri: String should have at least 1 character"),
         ("[[host]]\nslots = 1\n[[host]]\nslots = 1", "two hosts are called private"),
         ("[[host", "is not TOML"),
-        ('[[host]]\nslots = 1\nuri = "qemu+ssh://far/system"', "far/system is on another machine"),
+        ('[[host]]\nslots = 1\nuri = "qemu+tls://far/system"', "far/system is on another machine"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_with_a_hint(

@@ -309,7 +309,8 @@ def test_who_claims_the_address_is_seen_there(far: FarHost, lab: Lab) -> None:
     guest = "52:54:00:00:00:08"
     far.run("ip", "netns", "add", "guest")
     inside = ("ip", "-n", "guest")
-    far.run(*"ip link add name port type veth peer name data netns guest".split(), "address", guest)
+    pair = "ip link add name port type veth peer name data netns guest address"
+    far.run(*pair.split(" "), guest)
     far.run("ip", "link", "set", "dev", "port", "master", topology.bridge(Link.DATA), "up")
     far.run(*inside, "link", "set", "dev", "data", "up")
     try:
