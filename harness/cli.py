@@ -27,6 +27,7 @@ from harness.commands.own import configure, mapped, prepare
 from harness.commands.prune import prune
 from harness.commands.qualify import register as register_qualify
 from harness.commands.report import report as report_command
+from harness.commands.rootless import RootlessOption, ask_inside, enter, reenter
 from harness.commands.seed import seed
 from harness.commands.stored import needs_run as _needs_run
 from harness.commands.tally import tally
@@ -92,10 +93,13 @@ app.command()(prune)
 
 
 @app.command()
-def doctor(connect: ConnectOption = "", cache: CacheOption = None) -> None:
+def doctor(
+    connect: ConnectOption = "", rootless: RootlessOption = False, cache: CacheOption = None
+) -> None:
     """Check this host: virtualisation that truly works, tools, rights, memory, disk."""
     from harness.lab.doctor import exit_code, render
 
+    enter(rootless, connect=connect)
     findings = _findings(_cache(cache), connect)
     render(findings, console)
     raise typer.Exit(int(exit_code(findings)))
@@ -153,6 +157,7 @@ def run(
             "every scenario has to be INCONCLUSIVE.",
         ),
     ] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Run scenarios on a lab and write the failover report."""
@@ -196,6 +201,7 @@ def run(
             load_config(config, PROFILES["tcg"])
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
+    enter(rootless, connect=connect, lab=options.cache.labs / lab if lab else None)
     if folder is not None and not options.resume:
         options = dataclasses.replace(options, folder=folder.resolve())
     raise typer.Exit(_run(options, suite, clusters, pool))
@@ -212,6 +218,7 @@ def nightly(
     pool: PoolOption = None,
     list_only: ListOption = False,
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Run all scenarios, or go on with that, in as many parts as it takes.
@@ -241,6 +248,7 @@ def nightly(
     suite = PROJECT / "scenarios"
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
+    enter(rootless)
     raise typer.Exit(_run(options, suite, clusters, pool))
 
 
@@ -295,11 +303,13 @@ def up(
     config: Annotated[Path | None, typer.Option(help="TOML file with overrides.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg.")] = "auto",
     connect: ConnectOption = "",
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Start a lab with a healthy cluster and keep it, for working with it by hand."""
     from harness.session import Keep, LabSession, RunOptions
 
+    enter(rootless, connect=connect)
     place = _cache(cache)
     _check_host(place, connect)
     session = LabSession(
@@ -319,16 +329,22 @@ def up(
 
 
 @app.command()
-def status(cache: CacheOption = None) -> None:
+def status(
+    lab: Annotated[str | None, typer.Option("--lab", help="Only this one.")] = None,
+    cache: CacheOption = None,
+) -> None:
     """List the labs on this host and what their machines do."""
     from harness.lab.lab import KEPT, host_runs
     from harness.lab.lease import holder, is_held
 
     place = _cache(cache)
     labs = sorted(place.labs.iterdir()) if place.labs.is_dir() else []
+    labs = [folder for folder in labs if lab in (None, folder.name)]
     if not labs:
         console.print("No labs. Start one with: harness up")
     for folder in labs:
+        if ask_inside(folder, "status", "--lab", folder.name, "--cache", str(place.root)):
+            continue
         lock = place.leases / f"{folder.name}.lock"
         if is_held(lock):
             state = f"in use by {holder(lock)}"
@@ -338,11 +354,11 @@ def status(cache: CacheOption = None) -> None:
             state = "abandoned (harness gc removes it)"
         console.print(f"{folder.name}: {state}", markup=False, soft_wrap=True)
         if state == "kept":
-            with _lab(place, folder.name) as lab:
-                for machine in lab.machines.values():
+            with _lab(place, folder.name) as opened:
+                for machine in opened.machines.values():
                     power = "running" if machine.running() else "off"
                     console.print(f"  {machine.name:8} {power}", markup=False)
-                console.print(f"  libvirt: {lab.host.uri}", markup=False)
+                console.print(f"  libvirt: {opened.host.uri}", markup=False)
 
 
 # The options of a guest's command are not ours: crm_mon -1rf.
@@ -363,6 +379,7 @@ def ssh(
 
     place = _cache(cache)
     folder = place.labs / _lab_name(place, lab)
+    reenter(folder)
     host = attach_host(place, folder)
     address = host.topology.machine(_plan(node).name).card(Link.CONTROL).address
     arguments = [*host.shell_in(address), *(command or [])]
@@ -401,6 +418,7 @@ def snapshot(
     from harness.lab import snapshot as snapshots
 
     place = _cache(cache)
+    reenter(place.labs / _lab_name(place, lab))
     with _lab(place, _lab_name(place, lab)) as opened:
         machines = list(opened.machines.values())
         if revert:
@@ -419,6 +437,7 @@ def down(lab: LabOption = None, cache: CacheOption = None) -> None:
     name = _lab_name(place, lab)
     if not (place.labs / name).is_dir():
         raise HarnessError(f"no lab called {name}", hint="harness status lists the labs")
+    reenter(place.labs / name)
     if not host_runs(place.labs / name):
         # Kept, but its processes are gone (a reboot, say): only its files are left.
         remove_lab(place, name)
@@ -429,12 +448,14 @@ def down(lab: LabOption = None, cache: CacheOption = None) -> None:
 @app.command()
 def gc(
     kept_too: Annotated[bool, typer.Option("--all", help="Kept labs as well.")] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Find and remove what an aborted run left: VMs, namespaces, daemons, files."""
     from harness.crashpoints import die_here_if_asked
     from harness.lab.gc import collect_garbage
 
+    enter(rootless)
     removed = collect_garbage(
         _cache(cache), kept_too=kept_too, between=lambda: die_here_if_asked("gc")
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, HarnessError
 from harness.lab.paths import PROJECT, REPORTS
 from harness.progress import console
@@ -121,6 +122,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         accelerator: AcceleratorOption = "auto",
         connect: ConnectOption = "",
         lab: LabOption = None,
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Search beyond the written scenarios: draw schedules of overlapping faults, run them.
@@ -159,7 +161,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         if list_only:
             _list(settings, max(count, 1), CoverageStore(coverage))
             return
-        options = _options(cache, config, accelerator, connect, lab, check_host, seed=chosen)
+        options = _options(
+            cache, config, accelerator, connect, lab, rootless, check_host, seed=chosen
+        )
         target = folder.resolve() if folder is not None else new_run_folder()
         console.print(
             f"Seed {chosen}: {_again(chosen, budget, beyond, config, connect)}", markup=False
@@ -191,6 +195,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         accelerator: AcceleratorOption = "auto",
         connect: ConnectOption = "",
         lab: LabOption = None,
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Run a saved schedule, or any feature file of one scenario, exactly as it is written.
@@ -209,7 +214,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         check_feature(file)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         origin = Origin(digest, explore_hash(), config_hash(config))
-        options = _options(cache, config, accelerator, connect, lab, check_host)
+        options = _options(cache, config, accelerator, connect, lab, rootless, check_host)
         target = folder.resolve() if folder is not None else new_run_folder()
         runner = LabRunner(_with_folder(options, target))
         try:
@@ -251,6 +256,7 @@ def _options(
     accelerator: str,
     connect: str,
     lab: str | None,
+    rootless: bool,
     check_host: CheckHost,
     seed: int | None = None,
 ) -> RunOptions:
@@ -267,6 +273,7 @@ def _options(
         everything=True,
         seed=seed,
     )
+    enter(rootless, connect=connect, lab=options.cache.labs / lab if lab else None)
     check_host(options.cache, connect)
     return options
 

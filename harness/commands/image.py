@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.cache import CacheOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError
 
 
@@ -21,6 +22,7 @@ def image(
     offline: Annotated[
         bool, typer.Option("--offline", help="Use only packages downloaded before.")
     ] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Build the guest image, unless the cache has it already, and say where it is.
@@ -33,6 +35,7 @@ def image(
 
     if box is not None and not box.parent.is_dir():
         raise BadInputError(f"no folder {box.parent}", hint="--box names a file in one that exists")
+    enter(rootless)
     built = ensure_image(cache_at(cache), ImageOptions(mirror=mirror, proxy=proxy, offline=offline))
     print(f"Image: {built.folder}")
     if box is not None:

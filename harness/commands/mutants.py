@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, ExitCode
 from harness.lab.paths import PROJECT
 
@@ -75,6 +76,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         ] = False,
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
         connect: ConnectOption = "",
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Plant misconfigurations and see that each is caught, by the check that should catch it.
@@ -106,6 +108,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             record(ledger, (), Tried)
         if rejudge is not None:
             raise typer.Exit(int(_again(chosen, rejudge.resolve(), ledger)))
+        enter(rootless, connect=connect)
         place = cache_at(cache)
         everything = RunOptions(cache=place, everything=True)
         check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, ExitCode
 from harness.lab.paths import PROJECT
 
@@ -48,6 +49,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         ] = False,
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
         connect: ConnectOption = "",
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Run the acceptance features on other ways to build the cluster.
@@ -79,6 +81,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         if only_write:
             _write(matrix, written(everything, read_ledger(ledger, Outcome)))
             return
+        enter(rootless, connect=connect)
         place = cache_at(cache)
         scenarios = scenario_names(RunOptions(cache=place), PROJECT / "scenarios")
         check_host(place, connect)

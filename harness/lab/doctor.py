@@ -212,7 +212,7 @@ def _root(host: Host) -> Finding:
     if host.uid() == 0:
         return Finding("root", "ok", "running as root")
     seen = f"running as user {host.uid()}"
-    return Finding("root", "fail", seen, "namespaces and taps need root: run through sudo")
+    return Finding("root", "fail", seen, "run through sudo, or with --rootless")
 
 
 def _python(host: Host) -> Finding:

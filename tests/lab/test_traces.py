@@ -111,7 +111,7 @@ def test_beside_the_vms_of_another_daemon_only_the_lab_s_own_counts(
     assert found["links"] == ["fh0a-data: mtu 9000, UP LOWER_UP"]
     assert len(found["rules"]) == 5
     assert found["mounts"] == []
-    private = cast("Any", SimpleNamespace(run=lambda *_command: CAPTURED))
+    private = cast("Any", SimpleNamespace(private=True, run=lambda *_command: CAPTURED))
     assert lab_traces(private) == parse_traces(CAPTURED)
 
 

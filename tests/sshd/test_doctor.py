@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import libvirt
 import pytest
 
-from harness.lab import elsewhere
 from harness.lab.connected import check
 from harness.lab.doctor import real_host
 from tests.sshd.test_remote_lab import Daemon
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.sshd
 @pytest.fixture
 def found(far: FarHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     daemon = Daemon()
-    monkeypatch.setattr(elsewhere.libvirt, "open", lambda _uri: daemon)
+    monkeypatch.setattr(libvirt, "open", lambda _uri: daemon)
     return lambda: {one.check: one for one in check(real_host(), far.uri, tmp_path)}
 
 

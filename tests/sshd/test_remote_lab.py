@@ -61,7 +61,7 @@ class Daemon:
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     made = Daemon()
-    monkeypatch.setattr(elsewhere.libvirt, "open", lambda _uri: made)
+    monkeypatch.setattr(libvirt, "open", lambda _uri: made)
     yield made
     for domain in made.real.listAllDomains():
         if domain.name() != "test":
