@@ -267,7 +267,9 @@ def test_a_command_that_goes_into_a_lab_enters_its_user_namespace_first(
     arguments: list[str],
 ) -> None:
     harness(*arguments)
-    ((command, _environment),) = begun
+    ((command, environment),) = begun
+    # Inside one is root, whose usual cache is another.
+    assert environment["FAILOVER_HARNESS_CACHE"] == str(lab.parent.parent)
     into = ["nsenter", "-t", str(warden_of(lab)), "-U", "--preserve-credentials"]
     assert command == [*into, sys.executable, "-m", "harness", *arguments]
 

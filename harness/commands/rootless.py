@@ -102,7 +102,8 @@ def reenter(lab: Path) -> None:
     """
     pid = elsewhere(lab)
     if pid is not None:
-        _begin(into(pid), dict(os.environ))
+        # Inside one is root, whose usual cache is another.
+        _begin(into(pid), {CACHE_VARIABLE: str(lab.parent.parent), **os.environ})
 
 
 def ask_inside(lab: Path, *arguments: str) -> bool:
