@@ -13,6 +13,7 @@ from harness.errors import ExitCode
 from harness.evidence.files import write_json, write_whole
 from harness.lab.image import Image
 from harness.lab.paths import PROJECT, VAGRANT
+from harness.lab.shared import SYSTEM
 from harness.reporting import report
 from harness.resuming import RUN
 from harness.running import NO_MATCH, run_feature
@@ -77,7 +78,8 @@ class AdoptedSession(LabSession):
 
     def _reproduce(self, name: str, file: Path | None) -> str:
         """The command that runs just this scenario again."""
-        return shlex.join([".venv/bin/harness", "adopt", "--run", name])
+        where = [] if self.options.connect in ("", SYSTEM) else ["--connect", self.options.connect]
+        return shlex.join([".venv/bin/harness", "adopt", "--run", name, *where])
 
 
 def run_adopted(session: AdoptedSession, suite: Path) -> int:

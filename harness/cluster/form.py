@@ -173,6 +173,7 @@ def _cluster_services(
     note("starting Corosync and Pacemaker")
     at_boot = f"systemctl enable -q {' '.join(AT_BOOT)}"
     _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}")
+    lab.fit_guests()
     _on_nodes(lab, "systemctl start corosync && systemctl start pacemaker", 180)
 
     def nodes_missing() -> str:

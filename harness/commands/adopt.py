@@ -13,14 +13,13 @@ import typer
 from harness.commands.cache import CacheOption, cache_at
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.lab.paths import PROJECT
+from harness.lab.shared import SYSTEM
 
 if TYPE_CHECKING:
     from harness.adopt.asking import Endpoint
     from harness.adopt.plan import Accelerated
     from harness.lab.image import Image
     from harness.lab.paths import Cache
-
-SYSTEM = "qemu:///system"
 
 
 def adopt(

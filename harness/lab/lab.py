@@ -214,6 +214,9 @@ class Lab:
             xml = domain_xml(machine.plan, self.host, accelerator, image_key)
             self.host.connection.defineXML(xml)
 
+    def fit_guests(self) -> None:
+        """Change what seeds brought to the guests, before the cluster reads it: nothing here."""
+
     def power_on_all(self) -> None:
         """Start every machine."""
         in_parallel({m.name: m.power_on for m in self.machines.values()})

@@ -202,8 +202,8 @@ def lab_traces(host: LabHost) -> Traces:
     if host.private:
         return parse_traces(host.run("sh", "-c", SCRIPT + PROCESSES))
     found = parse_traces(host.run("sh", "-c", SCRIPT))
-    mark = host.topology.prefix
-    return {name: [one for one in there if mark in one] for name, there in found.items()}
+    owns = host.topology.owns
+    return {name: [one for one in there if owns(one)] for name, there in found.items()}
 
 
 def host_traces() -> Traces:

@@ -301,6 +301,22 @@ def lab_of(*answers: str) -> Any:
     return type("Lab", (), {"nodes": machines, "secrets": "the secrets"})()
 
 
+def test_the_guests_are_told_what_their_seeds_could_not_know(
+    cache: Cache, adoption: Adoption, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = AdoptedLab.open(cache, cache.root / "vagrant" / "lab", adoption, secrets)
+    asked: list[tuple[str, str, bytes]] = []
+    for machine in lab.machines.values():
+        run = lambda command, stdin, name=machine.name: asked.append((name, command, stdin))  # noqa: E731
+        monkeypatch.setattr(machine.guest, "run", run)
+    lab.fit_guests()
+    assert asked == []
+    lab.fit = {"bravo": {"/etc/lab/cluster.crm": (b"text", 0o640)}, "client": {}}
+    lab.fit_guests()
+    assert asked == [("bravo", "install -m 0640 /dev/stdin /etc/lab/cluster.crm", b"text")]
+    lab.destroy()
+
+
 def test_blank_nodes_are_formed_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     formed: list[Any] = []
     monkeypatch.setattr(

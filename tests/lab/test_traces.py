@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.lab.shared import SharedHost
+from harness.lab.topology import Topology
 from harness.lab.traces import (
     PROCESSES,
     SCRIPT,
@@ -99,7 +100,7 @@ def test_beside_the_vms_of_another_daemon_only_the_lab_s_own_counts(
 ) -> None:
     asked: list[str] = []
     host: Any = SharedHost.__new__(SharedHost)
-    host.topology = SimpleNamespace(prefix="fh0")
+    host.topology = Topology(0)
 
     def run(_host: object, *command: str) -> str:
         asked.append(command[-1])
