@@ -93,10 +93,8 @@ class AdoptedTopology(Topology):
 
     def owns(self, text: str) -> bool:
         """Whether a line tells of something of these machines: by the very names they have."""
-        names = [
-            *self.bridges.values(),
-            *(tap for own in self.taps.values() for tap in own.values()),
-        ]
+        taps = (tap for own in self.taps.values() for tap in own.values())
+        names = [*self.bridges.values(), *taps]
         return Topology(self.slot).owns(text) or any(
             re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text) for name in names if name
         )
