@@ -34,6 +34,7 @@ from harness.lab.machine import in_parallel
 from harness.lab.topology import BACKING_BYTES, LUN_OF, RESOURCES
 from harness.progress import stage
 from harness.settling import wait_whole
+from harness.timing import bound_s
 from harness.triggers import Triggers
 from harness.waiting import wait_until
 from harness.workload.files import check_file_system, check_files, write_files
@@ -278,7 +279,7 @@ class Scenario:
         """Fix the expectations before anything is broken; a user's own bound wins."""
         self.expect.fewer_failovers = fewer_failovers
         self.expect.fewer_fencings = fewer_fencings
-        bound = kvm_stall_s if self.timing.name == "kvm" else tcg_stall_s
+        bound = bound_s(self.timing, tcg=tcg_stall_s, kvm=kvm_stall_s)
         self.expect.failovers = failovers
         self.expect.fencings = fencings
         own = self._user_max_stall_s

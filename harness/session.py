@@ -31,7 +31,7 @@ from harness.progress import console
 from harness.resuming import RUN, check_mergeable, set_aside, set_aside_fragments
 from harness.resuming import code_hash as code_hash
 from harness.scenario import Scenario, ScenarioInfo
-from harness.timing import PROFILES
+from harness.timing import PROFILES, TCG_SHARED, profile_of
 from harness.watching import LabWitnesses
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class RunOptions:
         everything: also those tagged ``@nightly``, which otherwise run only when they are named
             or their tag is.
         seed: of an exploration, for the report.
+        sharing: whether several clusters share the cores that this one's guests run on.
 
     Raises:
         BadInputError: a lab that is there, and a daemon for a new one, are both named.
@@ -100,6 +101,7 @@ class RunOptions:
     themes: tuple[str, ...] = ()
     everything: bool = False
     seed: int | None = None
+    sharing: bool = False
 
     def __post_init__(self) -> None:
         if self.lab is not None and self.connect:
@@ -191,7 +193,7 @@ class LabSession:
         with self._elsewhere() as there:
             self.accelerator = choose_accelerator(options, image, there)
             qemu = qemu_version() if there is None else there.qemu()
-        self.timing = PROFILES[self.accelerator]
+        self.timing = profile_of(self.accelerator, sharing=options.sharing or self._shared_before())
         config = load_config(options.config, self.timing)
         self.timing = config.timing
         facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}), qemu)
@@ -219,6 +221,11 @@ class LabSession:
         self._leftovers.with_the_lab(self.lab)
         cluster = {"how": how, "seconds": round(seconds, 1), "entry": entry}
         write_json(self.folder / RUN, self._in_parts(facts | {"cluster": cluster}))
+
+    def _shared_before(self) -> bool:
+        """A run that began with clusters that shared cores goes on with their timing."""
+        timing = read_json(self.folder / RUN).get("timing") if self.options.resume else None
+        return isinstance(timing, dict) and timing.get("name") == TCG_SHARED.name
 
     @contextlib.contextmanager
     def _elsewhere(self) -> Iterator[Elsewhere | None]:

@@ -163,6 +163,7 @@ class AdoptedLab(Lab):
 
     def destroy(self) -> None:
         """Let go of it: the machines stay as they are."""
+        self._close_guests()
         self.host.stop()
         self._lease.release()
 

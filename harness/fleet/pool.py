@@ -18,8 +18,11 @@ from harness.errors import BadInputError, MissingEnvironmentError
 from harness.lab.elsewhere import is_elsewhere
 from harness.lab.lease import try_lease
 from harness.lab.paths import Cache
+from harness.timing import share_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.lab.lease import Lease
 
 PRIVATE = "private"
@@ -181,6 +184,23 @@ class Pool:
                 f"all {self.capacity} slots of the pool are in use", hint="wait for another run"
             )
         return len(self._free)
+
+    def crowded(self, cores: Callable[[str], int]) -> str:
+        """The clusters that would share cores, in words; empty if each has enough of its own.
+
+        Args:
+            cores: how many there are where the libvirt of a URI is; of this machine for ``""``.
+        """
+        leased: dict[str, list[Slot]] = {}
+        for slot in self._held:
+            place = slot.host.connect if is_elsewhere(slot.host.connect) else ""
+            leased.setdefault(place, []).append(slot)
+        told = [
+            f"{len(slots)} clusters on {cores(place)} cores ({slots[0].host.name})"
+            for place, slots in leased.items()
+            if share_cores(len(slots), cores(place))
+        ]
+        return " and ".join(told)
 
     def assign(self) -> Slot | None:
         """A slot for a worker; None if there is none left.

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shlex
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +208,26 @@ def is_elsewhere(uri: str) -> bool:
         BadInputError: it is, and not to be reached by SSH.
     """
     return bool(uri) and ssh_address(uri) is not None
+
+
+def cores_of(uri: str) -> int:
+    """How many CPU cores there are where a libvirt's guests run: here, or on another host.
+
+    Raises:
+        MissingEnvironmentError: that host cannot be reached.
+        HarnessError: it does not tell.
+    """
+    address = ssh_address(uri) if uri else None
+    if address is None:
+        return len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="fh-", dir="/tmp") as name:
+        shell = HostShell(address, Path(name) / "ssh")
+        try:
+            return int(shell.run("nproc"))
+        except ValueError as error:
+            raise HarnessError(f"{shell.name} does not tell its cores: {error}") from error
+        finally:
+            shell.close()
 
 
 def control_of(cache: Path, uri: str) -> Path:

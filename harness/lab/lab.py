@@ -233,10 +233,17 @@ class Lab:
         """Let the lab outlive this process; ``harness down`` ends it."""
         note = {"why": why, "uri": self.host.uri}
         (self.folder / KEPT).write_text(json.dumps(note), encoding="utf-8")
+        self._close_guests()
         self._lease.release()
 
     def destroy(self) -> None:
         """End the lab and remove its folder; never raises for what is gone already."""
+        self._close_guests()
         self.host.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lease.release()
+
+    def _close_guests(self) -> None:
+        """Threads may wait for them still, and Python waits for its threads when it ends."""
+        for machine in self.machines.values():
+            machine.guest.close()
