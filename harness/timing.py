@@ -103,8 +103,8 @@ TCG = Timing(
 # Several emulated clusters on the same cores. Each has half of them or less, so that what computing
 # bounds takes twice as long; the head start is more than that. On a host that was busy the serving
 # node ordered its peer's fencing up to 8.0 s after the passive one ordered its own, and beside a
-# second lab more than 13 s after the loss (docs/measurements.md, "Who orders the fencing first"), so
-# that it was fenced itself. The classes keep their order, as all of them are doubled. Reasoned, not
+# second lab more than 13 s after the loss, and was fenced itself (docs/measurements.md, "Who orders
+# the fencing first"). The classes keep their order, as all of them are doubled. Reasoned, not
 # measured: no two clusters have run with it yet.
 TCG_SHARED = TCG.model_copy(
     update={

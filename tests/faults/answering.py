@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError
+from harness.lab.shared import SharedHost
 from harness.lab.topology import RESOURCES, Topology
 from harness.remote.ssh import GuestUnreachableError
 
@@ -83,6 +84,8 @@ class FakeGuest:
 
 
 class FakeMachine:
+    host = SharedHost.__new__(SharedHost)  # its processes are this machine's
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.guest = FakeGuest()
