@@ -394,7 +394,8 @@ def console_command(
     cache: CacheOption = None,
 ) -> None:
     """Follow a guest's serial console."""
-    from harness.lab.remote import RemoteHost, is_remote
+    from harness.lab.remote import RemoteHost
+    from harness.lab.remote_objects import is_remote
 
     place = _cache(cache)
     folder = place.labs / _lab_name(place, lab)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 import sys
@@ -19,8 +18,6 @@ from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN
-from harness.lab.accelerator import probe_kvm
-from harness.lab.elsewhere import Elsewhere, control_of, is_elsewhere
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.lab import Lab
@@ -33,9 +30,10 @@ from harness.resuming import code_hash as code_hash
 from harness.scenario import Scenario, ScenarioInfo
 from harness.timing import PROFILES, TCG_SHARED, profile_of
 from harness.watching import LabWitnesses
+from harness.where import choose_accelerator as choose_accelerator
+from harness.where import elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from harness.lab.image import Image
@@ -117,36 +115,6 @@ def default_options() -> RunOptions:
     return RunOptions(cache=default_cache(), everything=True)
 
 
-def choose_accelerator(options: RunOptions, image: Image, there: Elsewhere | None = None) -> str:
-    """``kvm`` where it truly works and is wanted, else ``tcg``.
-
-    Args:
-        image: its kernel is booted.
-        there: the host that the lab will be on, if it is another one.
-
-    Raises:
-        BadInputError: KVM was demanded and does not work there.
-    """
-    if options.accelerator == "tcg":
-        return "tcg"
-    if there is None:
-        where, found = "here", probe_kvm(kernel=image.kernel, cache=options.cache.root)
-    else:
-        lock = options.cache.leases / f"there-{image.key}"
-        there.provide(image.folder, image.key, lock)
-        where, found = f"on {there.shell.name}", there.probe_kvm(image.key)
-    if options.accelerator == "kvm" and found.kind != "kvm":
-        raise BadInputError(
-            f"KVM was asked for and does not work {where}: {found.reason}",
-            hint="use --accelerator auto, or see harness doctor",
-        )
-    if found.kind != "kvm":
-        console.print(
-            f"• No usable KVM ({found.reason}): emulation, 5 to 10 times slower", markup=False
-        )
-    return found.kind
-
-
 def new_run_folder() -> Path:
     """A new folder under reports/, named by local time."""
     base = time.strftime("%Y%m%d-%H%M%S")
@@ -190,7 +158,7 @@ class LabSession:
             # A daemon that is down must not keep another lab from starting.
             console.print(f"• an abandoned lab is still there: {error}", markup=False)
         image = ensure_image(options.cache, options.image)
-        with self._elsewhere() as there:
+        with elsewhere(options) as there:
             self.accelerator = choose_accelerator(options, image, there)
             qemu = qemu_version() if there is None else there.qemu()
         self.timing = profile_of(self.accelerator, sharing=options.sharing or self._shared_before())
@@ -226,19 +194,6 @@ class LabSession:
         """A run that began with clusters that shared cores goes on with their timing."""
         timing = read_json(self.folder / RUN).get("timing") if self.options.resume else None
         return isinstance(timing, dict) and timing.get("name") == TCG_SHARED.name
-
-    @contextlib.contextmanager
-    def _elsewhere(self) -> Iterator[Elsewhere | None]:
-        """The host that the lab will be on, if it is another one, as long as it is asked."""
-        uri = self.options.connect
-        if not is_elsewhere(uri):
-            yield None
-            return
-        there = Elsewhere.open(uri, control_of(self.options.cache.root, uri))
-        try:
-            yield there
-        finally:
-            there.close()
 
     def _facts(self, image: Image, config: dict[str, Any], qemu: str) -> dict[str, Any]:
         """What run.json says of this part before there is a lab."""

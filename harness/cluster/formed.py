@@ -23,7 +23,7 @@ from harness.errors import HarnessError, MissingEnvironmentError
 from harness.lab import snapshot
 from harness.lab.lease import locked
 from harness.lab.machine import domain_xml
-from harness.lab.remote import forget_disks
+from harness.lab.remote_objects import forget_disks
 from harness.progress import stage
 
 if TYPE_CHECKING:

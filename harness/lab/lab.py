@@ -20,7 +20,8 @@ from harness.lab.fencing import start_fence_device
 from harness.lab.host import PrivateHost, kill_warden, read_warden
 from harness.lab.lease import Lease, try_lease
 from harness.lab.machine import STREAMS, Machine, domain_xml, in_parallel
-from harness.lab.remote import RemoteHost, is_remote, remove_remote
+from harness.lab.remote import RemoteHost
+from harness.lab.remote_objects import is_remote, remove_remote
 from harness.lab.shared import SharedHost, connect_to_host_of, is_shared, remove_shared
 from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Role
 from harness.remote.ssh import Guest

@@ -10,43 +10,42 @@ configuration; and the slot is noted before anything is made.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import hashlib
 import json
-import os
-import re
 import shlex
-import socket
 import threading
-import xml.etree.ElementTree as ET
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import libvirt
-
-from harness.errors import HarnessError, MissingEnvironmentError
+from harness.errors import HarnessError
 from harness.lab import vcpus
 from harness.lab.arp import claimed_by
 from harness.lab.disks import COPY
 from harness.lab.elsewhere import ROOT, Elsewhere
-from harness.lab.fencing import CONF
 from harness.lab.labhost import LabHost
 from harness.lab.relay import Relay
-from harness.lab.remote_links import addresses_in_use, make_links, remove_links
-from harness.lab.shared import mac_of, qemu_owner
+from harness.lab.remote_links import make_links
+from harness.lab.remote_objects import (
+    FACTS,
+    Facts,
+    kept_at,
+    make_folders,
+    name_of,
+    processes,
+    remove_all,
+    taken,
+)
+from harness.lab.shared import mac_of
 from harness.lab.topology import SLOTS, Link, Topology
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from pathlib import Path
 
     from harness.lab.labhost import Watch
     from harness.lab.paths import Cache
 
-FACTS = "remote.json"
 _STREAMS = ("console", "journal", "events2", "progress", "block")
-_PID = re.compile(r"^/proc/(\d+)/cmdline$", re.MULTILINE)
 
 
 class RemoteHost(LabHost):
@@ -54,7 +53,7 @@ class RemoteHost(LabHost):
 
     private = False
 
-    def __init__(self, folder: Path, facts: _Facts, there: Elsewhere) -> None:
+    def __init__(self, folder: Path, facts: Facts, there: Elsewhere) -> None:
         self.folder = folder
         self.topology = Topology(facts.slot)
         self.elsewhere: Elsewhere = there
@@ -77,16 +76,16 @@ class RemoteHost(LabHost):
         for name in ("disks", "ch", "console"):
             (folder / name).mkdir(exist_ok=True, mode=0o700)
         there = Elsewhere.open(uri, folder / "ssh")
-        place = f"{ROOT}/labs/{_name(folder, uri)}"
+        place = f"{ROOT}/labs/{name_of(folder, uri)}"
         try:
             for slot in range(SLOTS):
                 topology = Topology(slot)
-                if _taken(there, topology):
+                if taken(there, topology):
                     continue
-                facts = _Facts(uri, slot, place)
+                facts = Facts(uri, slot, place)
                 # Noted before anything is made: whoever finds the folder can undo it.
                 facts.save(folder)
-                _make_folders(there, place)
+                make_folders(there, place)
                 if make_links(there, topology, mac_of(folder)):
                     return cls(folder, facts, there)
         except BaseException:
@@ -106,7 +105,7 @@ class RemoteHost(LabHost):
         Raises:
             MissingEnvironmentError: its host refuses.
         """
-        facts = _Facts.load(folder)
+        facts = Facts.load(folder)
         return cls(folder, facts, Elsewhere.open(facts.uri, folder / "ssh"))
 
     @property
@@ -164,7 +163,7 @@ class RemoteHost(LabHost):
         if self._relay is not None:
             self._relay.close()
         try:
-            _remove(self.folder, self.elsewhere)
+            remove_all(self.folder, self.elsewhere)
         finally:
             self.elsewhere.close()
 
@@ -183,7 +182,7 @@ class RemoteHost(LabHost):
     def keep_disks(self, entry: Path, building: Path) -> None:
         """Keep the lab's disks there; they are known by the keys that belong to them."""
         (building / FACTS).write_text(json.dumps({"uri": self.uri}), encoding="utf-8")
-        target = _kept(entry.name, building)
+        target = kept_at(entry.name, building)
         quoted = f"{ROOT}/clusters/{shlex.quote(entry.name)}-*"
         copy = shlex.join([*COPY, "-r", f"{self.lab_path}/disks", f"{target}.new"])
         self.run(
@@ -193,11 +192,11 @@ class RemoteHost(LabHost):
 
     def has_disks(self, entry: Path) -> bool:
         """Whether the disks that belong to these keys are there."""
-        return self.elsewhere.has(_kept(entry.name, entry))
+        return self.elsewhere.has(kept_at(entry.name, entry))
 
     def restore_disks(self, entry: Path) -> None:
         """Give the lab the disks of a formed cluster."""
-        source, target = _kept(entry.name, entry), f"{self.lab_path}/disks"
+        source, target = kept_at(entry.name, entry), f"{self.lab_path}/disks"
         self.run("sh", "-c", f"rm -rf {target} && {shlex.join([*COPY, '-r', source, target])}")
 
     def read_disk(self, name: str, target: Path) -> None:
@@ -217,7 +216,7 @@ class RemoteHost(LabHost):
 
     def qemu_pid(self, domain: str) -> int | None:
         """PID of a domain's QEMU there; None if it does not run."""
-        found = _processes(self.elsewhere, f"guest={domain},")
+        found = processes(self.elsewhere, f"guest={domain},")
         return found[0] if found else None
 
     def kill(self, pid: int) -> None:
@@ -317,130 +316,3 @@ class _Silence:
 
     def close(self) -> None:
         self._relay.watch_arp(lambda _frame: None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What is noted of a lab on another host, before anything of it is made there."""
-
-    uri: str
-    slot: int
-    place: str
-
-    @classmethod
-    def load(cls, folder: Path) -> _Facts:
-        try:
-            raw = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-            facts = cls(str(raw["uri"]), int(raw["slot"]), str(raw["place"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise HarnessError(f"{folder / FACTS} cannot be read: {error}") from error
-        if not re.fullmatch(rf"{ROOT}/labs/[\w.-]+", facts.place):
-            raise HarnessError(f"{folder / FACTS}: no lab of ours lies at {facts.place}")
-        return facts
-
-    def save(self, folder: Path) -> None:
-        """At once or not at all."""
-        partial = folder / f"{FACTS}.new"
-        partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        partial.rename(folder / FACTS)
-
-
-def is_remote(folder: Path) -> bool:
-    """Whether the lab in ``folder`` is one on another host."""
-    return (folder / FACTS).exists()
-
-
-def remove_remote(folder: Path) -> None:
-    """Remove what the lab in ``folder`` has on its host; what is gone already is fine.
-
-    Raises:
-        MissingEnvironmentError: that host refuses, so that nothing could be removed.
-    """
-    there = Elsewhere.open(_Facts.load(folder).uri, folder / "ssh")
-    try:
-        _remove(folder, there)
-    finally:
-        there.close()
-
-
-def forget_disks(entry: Path) -> None:
-    """Remove the disks that a formed cluster has on another host, if it has.
-
-    A host that cannot be reached keeps them: the same cluster, formed again there, replaces them.
-    """
-    try:
-        uri = str(json.loads((entry / FACTS).read_text(encoding="utf-8"))["uri"])
-        target = _kept(entry.name, entry)
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    with contextlib.suppress(MissingEnvironmentError):
-        there = Elsewhere.open(uri, entry.parent / f".ssh-{entry.name}")
-        try:
-            there.shell.run("rm", "-rf", target)
-        finally:
-            there.close()
-
-
-def _remove(folder: Path, there: Elsewhere) -> None:
-    facts = _Facts.load(folder)
-    topology = Topology(facts.slot)
-    for plan in topology.machines:
-        with contextlib.suppress(libvirt.libvirtError):
-            _remove_domain(there.connection.lookupByName(plan.domain), facts.place)
-    for pid in _processes(there, f"{facts.place}/{CONF}"):
-        with contextlib.suppress(HarnessError):
-            there.shell.run("kill", "-9", str(pid))
-    remove_links(there, topology, mac_of(folder))
-    there.shell.run("rm", "-rf", facts.place)
-
-
-def _remove_domain(domain: libvirt.virDomain, place: str) -> None:
-    xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-    sources = [source.get("file", "") for source in ET.fromstring(xml).iterfind(".//disk/source")]
-    if not any(source.startswith(f"{place}/disks/") for source in sources):
-        return  # somebody else's domain of the same name
-    if domain.isActive():
-        domain.destroy()
-    flags = libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    domain.undefineFlags(flags | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
-
-
-def _processes(there: Elsewhere, mark: str) -> list[int]:
-    """Processes there with this text in their command line; not the ones that look for it."""
-    pattern = f"[{mark[0]}]{re.escape(mark[1:])}"
-    script = f"grep -lsa -e {shlex.quote(pattern)} /proc/[0-9]*/cmdline || true"
-    return [int(pid) for pid in _PID.findall(there.shell.run("sh", "-c", script))]
-
-
-def _taken(there: Elsewhere, topology: Topology) -> bool:
-    """Whether somebody has a domain of one of these names there, or an address in its subnets."""
-    if addresses_in_use(there, topology):
-        return True
-    names = {domain.name() for domain in there.connection.listAllDomains()}
-    return any(plan.domain in names for plan in topology.machines)
-
-
-def _make_folders(there: Elsewhere, place: str) -> None:
-    """The lab's folders there, which QEMU's account may pass through."""
-    there.shell.run("mkdir", "-p", "-m", "0711", ROOT, f"{ROOT}/labs", place, f"{place}/disks")
-    there.shell.run("mkdir", "-p", "-m", "0700", f"{place}/ch", f"{place}/console")
-    owner = qemu_owner(there.connection.getCapabilities())
-    if owner is not None and owner[0] != 0:
-        there.shell.run("chown", f"{owner[0]}:{owner[1]}", f"{place}/ch", f"{place}/console")
-
-
-def _name(folder: Path, uri: str) -> str:
-    """The lab's name there: others, from other machines, may have a lab0 there as well."""
-    try:
-        with open("/etc/machine-id", encoding="ascii") as file:
-            machine = file.read().strip()
-    except OSError:
-        machine = socket.gethostname()
-    digest = hashlib.sha256(f"{machine}\0{uri}\0".encode() + os.fsencode(folder)).hexdigest()
-    return f"{folder.name}-{digest[:8]}"
-
-
-def _kept(name: str, folder: Path) -> str:
-    """Where the disks of a formed cluster lie there: by the keys that their guests know."""
-    keys = hashlib.sha256((folder / "secrets.json").read_bytes()).hexdigest()
-    return f"{ROOT}/clusters/{name}-{keys[:12]}"

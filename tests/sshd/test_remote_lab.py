@@ -276,7 +276,9 @@ def lab_streams(lab: Lab) -> list[Stream]:
         plan.name: type("Named", (), {"name": plan.name, "plan": plan})()
         for plan in lab.topology.machines
     }
-    return lab.streams()
+    streams = lab.streams()
+    lab.machines = {}
+    return streams
 
 
 def test_a_stream_that_nobody_listens_to_holds_up_no_other(far: FarHost, lab: Lab) -> None:
@@ -436,12 +438,30 @@ def test_an_image_is_brought_there_once(
     assert len(brought) == 6, "what was not whole is brought anew"
 
 
-def test_kvm_is_tried_there_by_that_host_s_python(far: FarHost, lab: Lab) -> None:
-    """That host has a /dev of this one's, and no image."""
+def test_kvm_is_tried_there_by_that_host_s_python(far: FarHost, lab: Lab, tmp_path: Path) -> None:
+    """The same code as here, with whatever QEMU that host has: a script that boots nothing."""
     there = host_of(lab).elsewhere
-    found = there.probe_kvm("0123")
-    assert found.kind in ("kvm", "tcg")
-    assert "cannot be tried" not in found.reason, found.reason
+    qemu = tmp_path / "qemu-system-x86_64"
+    qemu.write_text("#!/bin/sh\necho KVM-EXECUTES\nsleep 5\n", encoding="utf-8")
+    qemu.chmod(0o755)
+    there.shell._sudo = ["env", f"PATH={tmp_path}:/usr/bin:/bin"]
+    try:
+        found = there.probe_kvm("0123")
+    finally:
+        there.shell._sudo = []
+    if Path("/dev/kvm").exists():  # that host has the /dev of this one
+        assert found.kind == "kvm"
+        assert "a boot sector ran under KVM" in found.reason
+        assert found.weak
+    else:
+        assert (found.kind, found.reason) == ("tcg", "/dev/kvm does not exist")
+    there.shell._sudo = ["env", "PATH=/nonexistent"]
+    try:
+        refused = there.probe_kvm("0123")
+    finally:
+        there.shell._sudo = []
+    assert refused.kind == "tcg"
+    assert refused.reason.startswith("KVM cannot be tried on far.example: ")
 
 
 def test_a_guest_s_shell_goes_through_that_host(far: FarHost, lab: Lab) -> None:
