@@ -22,6 +22,7 @@ from harness.lab.doctor import (
     cores_finding,
     disk_finding,
     memory_finding,
+    root_finding,
     tool_finding,
     tools_of_a_lab,
 )
@@ -54,7 +55,10 @@ def check(host: Host, uri: str, cache: Path) -> list[Finding]:
         cache: the cache root.
     """
     if not is_elsewhere(uri):
-        return [connection_finding(host, uri), *_of_a_host(host), memory_finding(host),
+        rights = root_finding(host)
+        if rights.ok == "fail":  # a user namespace has none of this host's bridges
+            rights = replace(rights, remedy="run through sudo")
+        return [rights, connection_finding(host, uri), *_of_a_host(host), memory_finding(host),
                 cores_finding(host)]  # fmt: skip
     try:
         there = Elsewhere.open(uri, control_of(cache, uri))

@@ -155,7 +155,7 @@ def run_doctor(
     findings += [_tool(asked, tool) for tool in _TOOLS]
     findings += [_keyring(asked), disk_finding(asked, cache), _paths(cache)]
     if connect is None:
-        findings[:0] = [_root(asked)]
+        findings[:0] = [root_finding(asked)]
         findings += _private_lab(asked, cache, kernel)
     else:
         from harness.lab.connected import check  # it asks with what is below
@@ -208,7 +208,8 @@ def _install(package: str) -> str:
     return f"make install (or: apt-get install {package})"
 
 
-def _root(host: Host) -> Finding:
+def root_finding(host: Host) -> Finding:
+    """Whether this may make namespaces, bridges, taps and rules."""
     if host.uid() == 0:
         return Finding("root", "ok", "running as root")
     seen = f"running as user {host.uid()}"

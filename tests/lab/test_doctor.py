@@ -160,7 +160,15 @@ def test_an_existing_daemon_spares_the_private_labs_needs() -> None:
     assert found["connection"].ok == "ok"
     assert "libvirt 9.0.0 on host" in found["connection"].seen
     assert "memory" in found
-    assert not found.keys() & {"root", "namespaces", "libvirtd", "KVM"}
+    assert not found.keys() & {"namespaces", "libvirtd", "KVM"}
+
+
+def test_a_lab_on_an_existing_daemon_needs_root_and_what_it_starts_itself() -> None:
+    """Bridges, rules and the fence device are the lab's, whoever's libvirt it is."""
+    rights = findings(connect="qemu:///system", uid=lambda: 1000)["root"]
+    assert (rights.ok, rights.remedy) == ("fail", "run through sudo")
+    for tool in ("fence_virtd", "nft", "ip"):
+        assert findings(connect="qemu:///system", which=without(tool))[tool].ok == "fail"
 
 
 def test_a_far_daemon_that_cannot_be_reached_is_all_there_is_to_say(tmp_path: Path) -> None:
