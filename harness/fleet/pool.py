@@ -195,10 +195,11 @@ class Pool:
         for slot in self._held:
             place = slot.host.connect if is_elsewhere(slot.host.connect) else ""
             leased.setdefault(place, []).append(slot)
+        there = {place: cores(place) for place in leased}
         told = [
-            f"{len(slots)} clusters on {cores(place)} cores ({slots[0].host.name})"
+            f"{len(slots)} clusters on {there[place]} cores ({slots[0].host.name})"
             for place, slots in leased.items()
-            if share_cores(len(slots), cores(place))
+            if share_cores(len(slots), there[place])
         ]
         return " and ".join(told)
 

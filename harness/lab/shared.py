@@ -135,7 +135,10 @@ def connect_to(uri: str) -> libvirt.virConnect:
     """
     ensure_event_loop()
     if ssh_address(uri) is not None:
-        raise BadInputError(f"{uri} is on another machine", hint="that is a lab of another kind")
+        raise BadInputError(
+            f"{uri} is on another machine, and what is asked for needs a libvirt of this one",
+            hint="run it there; harness run, up and explore take such a URI (docs/remote-host.md)",
+        )
     try:
         return libvirt.open(uri)
     except libvirt.libvirtError as error:

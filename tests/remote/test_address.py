@@ -1,4 +1,4 @@
-"""Where a libvirt URI leads: to this machine, to another one by SSH, or nowhere that a lab can be."""
+"""Where a libvirt URI leads: to this machine, to another by SSH, or where no lab can be."""
 
 from __future__ import annotations
 

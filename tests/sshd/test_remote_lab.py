@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import threading
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 import pytest
 
-from harness.cluster.formed import forget_cluster
+from harness.cluster.formed import forget_cluster, qemu_version
 from harness.errors import HarnessError, MissingEnvironmentError
 from harness.evidence.witness import Stream, Witnesses
 from harness.lab import elsewhere
@@ -436,6 +437,17 @@ def test_an_image_is_brought_there_once(
     monkeypatch.setattr(elsewhere, "upload", lambda _c, pool, path: brought.append(path.name))
     lab.host.provide(tmp_path, "4567")
     assert len(brought) == 6, "what was not whole is brought anew"
+
+
+def test_its_qemu_is_told_as_that_of_this_machine_is(lab: Lab) -> None:
+    """Parts of a run that were made on several hosts are compared by it."""
+    there = host_of(lab).elsewhere
+    assert there.qemu() == qemu_version()
+    there.shell._sudo = ["env", "PATH=/nonexistent"]
+    try:
+        assert re.fullmatch(r"QEMU \d+\.\d+\.\d+", there.qemu()), "libvirt's word for it"
+    finally:
+        there.shell._sudo = []
 
 
 def test_kvm_is_tried_there_by_that_host_s_python(far: FarHost, lab: Lab, tmp_path: Path) -> None:
