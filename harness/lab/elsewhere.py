@@ -64,8 +64,8 @@ class Elsewhere:
         ensure_event_loop()
         try:
             connection = libvirt.open(uri)
-            # A host that died has to be noticed, as by SSH.
-            connection.setKeepAlive(5, 3)
+            # A host that died has to be noticed, as by SSH; one that is only busy must not look so.
+            connection.setKeepAlive(5, 12)
         except libvirt.libvirtError as error:
             shell.close()
             raise MissingEnvironmentError(

@@ -148,6 +148,10 @@ class LabHost(ABC):
         """
         return netns.connect(self.pid, address, port, timeout_s)
 
+    def answers(self) -> bool:
+        """Whether the host does what it is asked; this one does."""
+        return True
+
     # ------------------------------------------------------------------ files
 
     def publish(self, name: str) -> None:  # noqa: B027  (it has)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from harness.remote.shell import HostShell
 
 _START_S = 30.0
-# Of a heartbeat each second: then the host, or the way to it, is gone.
-SILENCE_S = 15.0
+# Of a heartbeat each second: then the host or the way to it is gone, or its witnesses are starved.
+SILENCE_S = 30.0
 _STUCK_S = 30.0
 _CHUNK = 1 << 18
 _KEPT = 4 << 20

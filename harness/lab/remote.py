@@ -158,6 +158,14 @@ class RemoteHost(LabHost):
         made.settimeout(timeout_s)
         return made
 
+    def answers(self) -> bool:
+        """Whether a command runs there."""
+        try:
+            self.run("true")
+        except HarnessError:
+            return False
+        return True
+
     def stop(self) -> None:
         """Remove what the lab has there, and end the connections."""
         if self._relay is not None:

@@ -84,7 +84,9 @@ class Lab:
         dead = HERE / f"dead-{options.connect.replace('/', '_')}-{folder.name}"
         self.dead = dead
         alive = lambda: int(not dead.exists())
-        self.host = SimpleNamespace(connection=SimpleNamespace(isAlive=alive))
+        self.host = SimpleNamespace(
+            connection=SimpleNamespace(isAlive=alive), answers=lambda: True
+        )
         self.machines = {}
 
     def destroy(self):

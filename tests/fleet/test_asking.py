@@ -174,8 +174,13 @@ class Connection:
 
 @pytest.mark.parametrize(("alive", "lost"), [(1, False), (0, True), (-1, True), (None, True)])
 def test_a_host_is_lost_with_its_connection(alive: int | None, lost: bool) -> None:
-    host: Any = SimpleNamespace(connection=Connection(alive))
+    host: Any = SimpleNamespace(connection=Connection(alive), answers=lambda: True)
     assert bool(host_is_lost(host)) is lost
+
+
+def test_a_host_that_does_not_answer_is_lost_though_libvirt_has_not_noticed() -> None:
+    host: Any = SimpleNamespace(connection=Connection(1), answers=lambda: False)
+    assert host_is_lost(host) == "its host does not answer"
 
 
 def test_a_private_host_is_lost_with_its_processes() -> None:

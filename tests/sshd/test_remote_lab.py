@@ -172,6 +172,7 @@ def test_a_host_that_does_not_answer_keeps_its_lab_to_be_found_again(
     lab = Lab.create(cache, far.uri)
     lab._lease.release()
     host_of(lab).elsewhere.shell.close()
+    assert host_of(lab).answers()
     with monkeypatch.context() as broken:
         broken.setenv("PATH", "/nonexistent")  # the ssh of the URI execs ssh(1) by its path
         far.ssh.rename(far.folder / "away")
@@ -179,6 +180,7 @@ def test_a_host_that_does_not_answer_keeps_its_lab_to_be_found_again(
             with pytest.raises(MissingEnvironmentError):
                 collect_garbage(cache)
             assert not host_runs(lab.folder)
+            assert not host_of(lab).answers()
         finally:
             (far.folder / "away").rename(far.ssh)
     assert lab.folder.exists()
