@@ -2,8 +2,8 @@
 
 Baseline: ``harness run -n 1``. Measured: the same with ``-n 2``, or as many as are asked for. Both
 begin with clusters that are in the cache: first runs of a few scenarios see to that, and do not
-count. Emulated clusters that share cores have a timing profile of their own, and so other clusters in
-the cache; the figures name the profiles. Needs real VMs, and 3 GiB of memory for each cluster.
+count. Emulated clusters that share cores have a timing profile of their own, and so others in the
+cache; the figures name the profiles. Needs real VMs, and 3 GiB of memory for each cluster.
 """
 
 from __future__ import annotations

@@ -128,8 +128,8 @@ class HostShell:
     def _ssh(self) -> list[str]:
         command = [self.address.program, "-T", "-o", "BatchMode=yes"]
         command += ["-o", f"ConnectTimeout={_CONNECT_S}"]
-        # A host that died is noticed within a minute (TCP's own takes a quarter of an hour). One that
-        # is busy with emulated guests may not answer for a while.
+        # A host that died is noticed within a minute; TCP's own takes a quarter of an hour. A host
+        # that is busy with emulated guests may not answer for a while.
         command += ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=12"]
         command += ["-o", "ControlMaster=auto", "-o", f"ControlPersist={_PERSIST_S}"]
         command += ["-o", f"ControlPath={self._control}"]
