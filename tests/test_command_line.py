@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -468,6 +469,18 @@ def test_several_labs_have_to_be_named(harness: Harness, cache: Path) -> None:
     code, _out, err = harness("down")
     assert code == ExitCode.MISSING_ENVIRONMENT
     assert err.startswith("error: 2 labs on this host\n")
+
+
+def test_help_the_doctor_and_old_runs_need_no_libvirt() -> None:
+    """Whether it can be imported is for the doctor to say; and a stored run is judged anywhere."""
+    code = (
+        "import sys; sys.modules.update(libvirt=None, libvirt_qemu=None); import harness.cli; "
+        "sys.argv = ['harness', 'recheck', '/nonexistent']; harness.cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "/nonexistent is not the folder of a run" in done.stderr
+    assert done.returncode == ExitCode.MISSING_ENVIRONMENT
 
 
 def test_help_names_every_command_and_exit_code(harness: Harness) -> None:

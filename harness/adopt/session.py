@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.adopt import SYSTEM
 from harness.cluster.formed import qemu_version
 from harness.errors import ExitCode
 from harness.evidence.files import write_json, write_whole
 from harness.lab.image import Image
 from harness.lab.paths import PROJECT, VAGRANT
-from harness.lab.shared import SYSTEM
 from harness.reporting import report
 from harness.resuming import RUN
 from harness.running import NO_MATCH, run_feature

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.adopt import SYSTEM
 from harness.commands.cache import CacheOption, cache_at
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.lab.paths import PROJECT
-from harness.lab.shared import SYSTEM
 
 if TYPE_CHECKING:
     from harness.adopt.asking import Endpoint

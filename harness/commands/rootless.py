@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.errors import BadInputError, MissingEnvironmentError
-from harness.lab.host import read_warden
 from harness.lab.paths import CACHE_VARIABLE, user_cache
 
 if TYPE_CHECKING:
@@ -123,6 +122,8 @@ def elsewhere(lab: Path) -> int | None:
 
     Root of the host may enter whatever it likes.
     """
+    from harness.lab.host import read_warden  # with libvirt, which not every command needs
+
     warden = read_warden(lab)
     if warden is None or not warden.alive() or (os.geteuid() == 0 and not inside()):
         return None

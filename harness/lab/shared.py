@@ -33,8 +33,6 @@ from harness.remote.shell import ssh_address
 if TYPE_CHECKING:
     from harness.lab.paths import Cache
 
-SYSTEM = "qemu:///system"
-"""The daemon of this machine, as libvirt calls it."""
 FACTS = "shared.json"
 _FOLDERS = ("disks", "ch", "console")
 
