@@ -16,7 +16,7 @@ import typer
 from harness.commands.adopt import adopt
 from harness.commands.anew import AnewOption, make_way
 from harness.commands.bundle import bundle
-from harness.commands.cache import CacheOption, newest_kernel
+from harness.commands.cache import CacheOption, ConnectOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
 from harness.commands.clusters import ClustersOption, PoolOption, at_once, check_clusters
 from harness.commands.explore import register as register_explore
@@ -30,6 +30,7 @@ from harness.commands.own import configure, mapped, prepare
 from harness.commands.prune import prune
 from harness.commands.qualify import register as register_qualify
 from harness.commands.report import report as report_command
+from harness.commands.rootless import RootlessOption, ask_inside, enter, reenter
 from harness.commands.seed import seed
 from harness.commands.stored import needs_run as _needs_run
 from harness.commands.tally import tally
@@ -57,13 +58,6 @@ app = typer.Typer(
     "21 something is missing.",
 )
 
-ConnectOption = Annotated[
-    str,
-    typer.Option(
-        help="Put the lab on an existing libvirt daemon of this machine, e.g. qemu:///system, "
-        "instead of a private one."
-    ),
-]
 TagOption = Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")]
 ThemeOption = Annotated[
     list[str] | None,
@@ -104,10 +98,13 @@ app.command()(prune)
 
 
 @app.command()
-def doctor(connect: ConnectOption = "", cache: CacheOption = None) -> None:
+def doctor(
+    connect: ConnectOption = "", rootless: RootlessOption = False, cache: CacheOption = None
+) -> None:
     """Check this host: virtualisation that truly works, tools, rights, memory, disk."""
     from harness.lab.doctor import exit_code, render
 
+    enter(rootless, connect=connect)
     findings = _findings(_cache(cache), connect)
     render(findings, console)
     raise typer.Exit(int(exit_code(findings)))
@@ -166,6 +163,7 @@ def run(
             "every scenario has to be INCONCLUSIVE.",
         ),
     ] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Run scenarios on a lab and write the failover report."""
@@ -209,6 +207,7 @@ def run(
     load_config(None if folder_of_files else config, PROFILES["tcg"], guest_name=guest)
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
+    enter(rootless, connect=connect, lab=options.cache.labs / lab if lab else None)
     if folder is not None and not options.resume:
         options = dataclasses.replace(options, folder=folder.resolve())
     raise typer.Exit(_run(options, suite, clusters, pool))
@@ -226,6 +225,7 @@ def nightly(
     pool: PoolOption = None,
     list_only: ListOption = False,
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Run all scenarios, or go on with that, in as many parts as it takes.
@@ -256,6 +256,7 @@ def nightly(
     suite = PROJECT / "scenarios"
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
+    enter(rootless)
     raise typer.Exit(_run(options, suite, clusters, pool, partial(make_way, anew=anew)))
 
 
@@ -320,11 +321,13 @@ def up(
     guest: GuestOption = "",
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg.")] = "auto",
     connect: ConnectOption = "",
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Start a lab with a healthy cluster and keep it, for working with it by hand."""
     from harness.session import Keep, LabSession, RunOptions
 
+    enter(rootless, connect=connect)
     place = _cache(cache)
     _check_host(place, connect)
     session = LabSession(
@@ -345,16 +348,22 @@ def up(
 
 
 @app.command()
-def status(cache: CacheOption = None) -> None:
+def status(
+    lab: Annotated[str | None, typer.Option("--lab", help="Only this one.")] = None,
+    cache: CacheOption = None,
+) -> None:
     """List the labs on this host and what their machines do."""
     from harness.lab.lab import KEPT, host_runs
     from harness.lab.lease import holder, is_held
 
     place = _cache(cache)
     labs = sorted(place.labs.iterdir()) if place.labs.is_dir() else []
+    labs = [folder for folder in labs if lab in (None, folder.name)]
     if not labs:
         console.print("No labs. Start one with: harness up")
     for folder in labs:
+        if ask_inside(folder, "status", "--lab", folder.name, "--cache", str(place.root)):
+            continue
         lock = place.leases / f"{folder.name}.lock"
         if is_held(lock):
             state = f"in use by {holder(lock)}"
@@ -364,11 +373,11 @@ def status(cache: CacheOption = None) -> None:
             state = "abandoned (harness gc removes it)"
         console.print(f"{folder.name}: {state}", markup=False, soft_wrap=True)
         if state == "kept":
-            with _lab(place, folder.name) as lab:
-                for machine in lab.machines.values():
+            with _lab(place, folder.name) as opened:
+                for machine in opened.machines.values():
                     power = "running" if machine.running() else "off"
                     console.print(f"  {machine.name:8} {power}", markup=False)
-                console.print(f"  libvirt: {lab.host.uri}", markup=False)
+                console.print(f"  libvirt: {opened.host.uri}", markup=False)
 
 
 # The options of a guest's command are not ours: crm_mon -1rf.
@@ -389,12 +398,10 @@ def ssh(
 
     place = _cache(cache)
     folder = place.labs / _lab_name(place, lab)
+    reenter(folder)
     host = attach_host(place, folder)
     address = host.topology.machine(_plan(node).name).card(Link.CONTROL).address
-    # The key as it is seen there: the cache's own path may be covered in a private lab.
-    arguments = host.inside("ssh", "-q", "-i", f"{host.lab_path}/ssh_key")
-    arguments += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    arguments += [f"root@{address}", *(command or [])]
+    arguments = [*host.shell_in(address), *(command or [])]
     os.execvp(arguments[0], arguments)
 
 
@@ -406,9 +413,16 @@ def console_command(
     cache: CacheOption = None,
 ) -> None:
     """Follow a guest's serial console."""
+    from harness.lab.remote import RemoteHost
+    from harness.lab.remote_objects import is_remote
+
     place = _cache(cache)
-    path = place.labs / _lab_name(place, lab) / "console" / f"{_plan(node).name}.log"
-    os.execvp("tail", ["tail", "-n", str(lines), "-F", str(path)])
+    folder = place.labs / _lab_name(place, lab)
+    log = f"console/{_plan(node).name}.log"
+    tail = ["tail", "-n", str(lines), "-F", str(folder / log)]
+    if is_remote(folder):
+        tail = RemoteHost.attach(folder).follow(log, lines)
+    os.execvp(tail[0], tail)
 
 
 @app.command()
@@ -424,6 +438,7 @@ def snapshot(
     from harness.lab import snapshot as snapshots
 
     place = _cache(cache)
+    reenter(place.labs / _lab_name(place, lab))
     with _lab(place, _lab_name(place, lab)) as opened:
         machines = list(opened.machines.values())
         if revert:
@@ -442,6 +457,7 @@ def down(lab: LabOption = None, cache: CacheOption = None) -> None:
     name = _lab_name(place, lab)
     if not (place.labs / name).is_dir():
         raise HarnessError(f"no lab called {name}", hint="harness status lists the labs")
+    reenter(place.labs / name)
     if not host_runs(place.labs / name):
         # Kept, but its processes are gone (a reboot, say): only its files are left.
         remove_lab(place, name)
@@ -452,12 +468,14 @@ def down(lab: LabOption = None, cache: CacheOption = None) -> None:
 @app.command()
 def gc(
     kept_too: Annotated[bool, typer.Option("--all", help="Kept labs as well.")] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Find and remove what an aborted run left: VMs, namespaces, daemons, files."""
     from harness.crashpoints import die_here_if_asked
     from harness.lab.gc import collect_garbage
 
+    enter(rootless)
     removed = collect_garbage(
         _cache(cache), kept_too=kept_too, between=lambda: die_here_if_asked("gc")
     )

@@ -17,6 +17,7 @@ from harness.cluster.formed import (
     check_formed,
     formed_key,
     open_formed,
+    qemu_version,
 )
 from harness.cluster.inventory import packages_of, versions_of
 from harness.errors import BadInputError, MissingEnvironmentError
@@ -24,7 +25,6 @@ from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN
-from harness.lab.accelerator import probe_kvm
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.lab import Lab
@@ -35,8 +35,10 @@ from harness.progress import console
 from harness.resuming import RUN, check_mergeable, set_aside, set_aside_fragments
 from harness.resuming import code_hash as code_hash
 from harness.scenario import Scenario, ScenarioInfo
-from harness.timing import PROFILES
+from harness.timing import PROFILES, TCG_SHARED, profile_of
 from harness.watching import LabWitnesses
+from harness.where import choose_accelerator as choose_accelerator
+from harness.where import elsewhere
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +83,10 @@ class RunOptions:
         everything: also those tagged ``@nightly``, which otherwise run only when they are named
             or their tag is.
         seed: of an exploration, for the report.
+        sharing: whether several clusters share the cores that this one's guests run on.
+
+    Raises:
+        BadInputError: a lab that is there, and a daemon for a new one, are both named.
     """
 
     cache: Cache
@@ -103,6 +109,15 @@ class RunOptions:
     themes: tuple[str, ...] = ()
     everything: bool = False
     seed: int | None = None
+    sharing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lab is not None and self.connect:
+            raise BadInputError(
+                f"--lab {self.lab} is on the libvirt that it was made on, and --connect "
+                f"{self.connect} names one for a new lab",
+                hint="leave out one of them",
+            )
 
 
 def default_options() -> RunOptions:
@@ -118,31 +133,10 @@ def durations_of(options: RunOptions) -> Durations:
     """
     kind = options.accelerator if options.accelerator in PROFILES else None
     known = Durations(options.cache.root, kind)
-    if options.config is None:
-        return known
-    timing = load_config(options.config, PROFILES[known.accelerator]).timing
+    timing = profile_of(known.accelerator, sharing=options.sharing)
+    if options.config is not None:
+        timing = load_config(options.config, timing).timing
     return Durations(options.cache.root, known.accelerator, timing)
-
-
-def choose_accelerator(options: RunOptions, kernel: Path) -> str:
-    """``kvm`` where it truly works and is wanted, else ``tcg``.
-
-    Raises:
-        BadInputError: KVM was demanded and does not work here.
-    """
-    if options.accelerator == "tcg":
-        return "tcg"
-    found = probe_kvm(kernel=kernel, cache=options.cache.root)
-    if options.accelerator == "kvm" and found.kind != "kvm":
-        raise BadInputError(
-            f"KVM was asked for and does not work here: {found.reason}",
-            hint="use --accelerator auto, or see harness doctor",
-        )
-    if found.kind != "kvm":
-        console.print(
-            f"• No usable KVM ({found.reason}): emulation, 5 to 10 times slower", markup=False
-        )
-    return found.kind
 
 
 def new_run_folder() -> Path:
@@ -188,11 +182,13 @@ class LabSession:
             # A daemon that is down must not keep another lab from starting.
             console.print(f"• an abandoned lab is still there: {error}", markup=False)
         image = ensure_image(options.cache, replace(options.image, guest=told.guest.name))
-        self.accelerator = choose_accelerator(options, image.kernel)
-        self.timing = PROFILES[self.accelerator]
+        with elsewhere(options) as there:
+            self.accelerator = choose_accelerator(options, image, there)
+            qemu = qemu_version() if there is None else there.qemu()
+        self.timing = profile_of(self.accelerator, sharing=options.sharing or self._shared_before())
         config = load_config(options.config, self.timing, guest_name=options.guest)
         self.timing = config.timing
-        facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}))
+        facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}), qemu)
         if options.resume:
             check_mergeable(self.folder, facts)
             set_aside_fragments(self.folder)
@@ -219,7 +215,12 @@ class LabSession:
         cluster = {"how": how, "seconds": round(seconds, 1), "entry": entry}
         write_json(self.folder / RUN, self._in_parts(facts | {"cluster": cluster}))
 
-    def _facts(self, image: Image, config: dict[str, Any]) -> dict[str, Any]:
+    def _shared_before(self) -> bool:
+        """A run that began with clusters that shared cores goes on with their timing."""
+        timing = read_json(self.folder / RUN).get("timing") if self.options.resume else None
+        return isinstance(timing, dict) and timing.get("name") == TCG_SHARED.name
+
+    def _facts(self, image: Image, config: dict[str, Any], qemu: str) -> dict[str, Any]:
         """What run.json says of this part before there is a lab."""
         return {
             "run": self.folder.name,
@@ -227,7 +228,7 @@ class LabSession:
             "accelerator": self.accelerator,
             "host": self.options.connect or "private",
             "timing": self.timing.model_dump(),
-            "versions": versions_of(image),
+            "versions": versions_of(image, qemu),
             "packages": packages_of(image),
             "harness": __version__,
             "seed": self.options.seed,

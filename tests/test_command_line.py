@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ from harness.errors import (
 )
 from harness.lab import doctor
 from harness.lab.lab import KEPT
+from harness.lab.labhost import LabHost
 from harness.lab.lease import try_lease
 from harness.lab.topology import Topology
 
@@ -63,6 +65,9 @@ def harness(
         signal.signal(number, handler)
 
 
+_BOTH = ("--lab", "lab0", "--connect", "qemu:///system")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says", "hint"),
     [
@@ -94,6 +99,9 @@ def harness(
         (["tally", "--ledger", "/nonexistent/ledger"], "there is no ledger /nonexist", "first run"),
         (["mutants", "--score", "--ledger", "/nonexistent/ledger"], "there is no led", "first run"),
         (["mutants", "--ledger", __file__], "test_command_line.py, line 1", "one JSON object"),
+        (["run", *_BOTH], "--lab lab0 is on the libvirt that it was made on", "leave out one"),
+        (["run", "--list", *_BOTH], "and --connect qemu:///system names one", "leave out one"),
+        (["explore", *_BOTH], "and --connect qemu:///system names one", "leave out one"),
     ],
 )
 def test_bad_input_is_one_line_a_hint_and_21(
@@ -404,6 +412,8 @@ def test_a_guest_s_command_keeps_its_options(
         def inside(self, *command: str) -> list[str]:
             return list(command)
 
+        shell_in = LabHost.shell_in
+
     def execute(_name: str, command: list[str]) -> None:
         raise HarnessError(json.dumps(command), hint="")
 
@@ -507,6 +517,18 @@ def test_several_labs_have_to_be_named(harness: Harness, cache: Path) -> None:
     code, _out, err = harness("down")
     assert code == ExitCode.MISSING_ENVIRONMENT
     assert err.startswith("error: 2 labs on this host\n")
+
+
+def test_help_the_doctor_and_old_runs_need_no_libvirt() -> None:
+    """Whether it can be imported is for the doctor to say; and a stored run is judged anywhere."""
+    code = (
+        "import sys; sys.modules.update(libvirt=None, libvirt_qemu=None); import harness.cli; "
+        "sys.argv = ['harness', 'recheck', '/nonexistent']; harness.cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "/nonexistent is not the folder of a run" in done.stderr
+    assert done.returncode == ExitCode.MISSING_ENVIRONMENT
 
 
 def test_help_names_every_command_and_exit_code(harness: Harness) -> None:

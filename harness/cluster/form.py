@@ -50,11 +50,13 @@ def form_cluster(
     """
     note("preparing disks")
     secrets.write_files(lab.folder)
+    lab.host.publish("fence.key")
     lab.open_machines(secrets.ssh_private, secrets.host_keys)
     lab.make_disks(image_key)
     seeds = render_seeds(config, lab.topology, secrets)
     for name, seed in seeds.items():
         write_seed_image(seed, lab.folder / "disks" / f"{name}-seed.img")
+        lab.host.publish(f"disks/{name}-seed.img")
     lab.define(accelerator, image_key)
     lab.start_fence_device()
     note("booting alpha, bravo and client")
@@ -174,6 +176,7 @@ def _cluster_services(
     units = lab.topology.shape.cluster_units
     at_boot = f"systemctl enable -q {' '.join(units)}"
     _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}", deadline)
+    lab.fit_guests()
     if lab.topology.shape.third_vote:
         lab.initiator.guest.run("systemctl enable -q --now corosync-qnetd", timeout_s=120)
     _on_nodes(lab, " && ".join(f"systemctl start {unit}" for unit in units), deadline)

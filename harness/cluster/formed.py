@@ -24,6 +24,7 @@ from harness.evidence.files import read_json, write_json
 from harness.lab import snapshot
 from harness.lab.lease import locked
 from harness.lab.machine import domain_xml
+from harness.lab.remote_objects import forget_disks
 from harness.progress import stage
 
 if TYPE_CHECKING:
@@ -84,13 +85,15 @@ def formed_key(image: Image, config: ClusterConfig, lab: Lab, accelerator: str) 
     domains = hashlib.sha256()
     for plan in lab.topology.machines:
         domains.update(domain_xml(plan, lab.host, accelerator, image.key).encode())
+    there = lab.host.elsewhere
+    cpu = _host_cpu if there is None else there.cpu
     return FormedKey(
         image=image.key,
         config=config_key(config, lab.topology),
-        qemu=qemu_version(),
+        qemu=qemu_version() if there is None else there.qemu(),
         accelerator=accelerator,
         # Emulation offers the same CPU everywhere.
-        cpu=_host_cpu() if accelerator == "kvm" else "maximum",
+        cpu=cpu() if accelerator == "kvm" else "maximum",
         domains=domains.hexdigest()[:16],
     )
 
@@ -120,7 +123,8 @@ def bring_up(
     entry = lab.cache.clusters / key.digest()
     started = time.monotonic()
     with locked(lab.cache.leases / f"cluster-{entry.name}.lock"):
-        if not fresh and (entry / "key.json").exists():
+        lab.host.provide(image.folder, image.key)
+        if not fresh and (entry / "key.json").exists() and lab.host.has_disks(entry):
             with stage("Restoring the formed cluster from the cache"):
                 _restore(lab, entry)
             return Bringup("restored", time.monotonic() - started, entry)
@@ -146,6 +150,7 @@ def bring_up(
 def forget_cluster(cache: Cache, entry: str) -> None:
     """Remove a formed cluster from the cache; it need not be there."""
     with locked(cache.leases / f"cluster-{entry}.lock"):
+        forget_disks(cache.clusters / entry)
         (cache.clusters / entry / "key.json").unlink(missing_ok=True)
         shutil.rmtree(cache.clusters / entry, ignore_errors=True)
 
@@ -162,8 +167,8 @@ def _keep(lab: Lab, entry: Path, key: FormedKey, seconds: float) -> None:
             # A plain destroy: QEMU writes its qcow2 metadata before it ends.
             machine.guest.forget()
             machine.domain.destroy()
-        _copy(lab.folder / "disks", building / "disks")
         shutil.copy(lab.folder / "secrets.json", building / "secrets.json")
+        lab.host.keep_disks(entry, building)
         facts = {"key": repr(key), "formed_s": seconds, "accelerator": key.accelerator}
         (building / "key.json").write_text(json.dumps(facts), encoding="utf-8")
         if entry.exists():
@@ -182,7 +187,8 @@ def _restore(lab: Lab, entry: Path) -> None:
     shutil.copy(entry / "secrets.json", lab.folder / "secrets.json")
     secrets.write_files(lab.folder)
     lab.open_machines(secrets.ssh_private, secrets.host_keys)
-    _copy(entry / "disks", lab.folder / "disks")
+    lab.host.restore_disks(entry)
+    lab.host.publish("fence.key")
     machines = list(lab.machines.values())
     snapshot.import_xml(machines, entry, snapshot.HEALTHY)
     lab.start_fence_device()
@@ -231,20 +237,3 @@ def open_formed(lab: Lab) -> None:
         raise HarnessError(f"{lab.name} has no cluster", hint="harness down, then harness up")
     secrets = Secrets.load(path)
     lab.open_machines(secrets.ssh_private, secrets.host_keys)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder of disk images: as reflinks where the file system can, else sparse."""
-    target.mkdir(exist_ok=True, mode=0o700)
-    command = ["cp", "--reflink=auto", "--sparse=always", "-p", "-t", str(target)]
-    done = subprocess.run(
-        [*command, *(str(path) for path in sorted(source.iterdir()))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise HarnessError(
-            f"copying disk images failed: {done.stderr.strip()[:200]}",
-            hint="is there enough disk space? harness doctor",
-        )

@@ -13,8 +13,6 @@ import sys
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
-from harness.cluster.formed import qemu_version
-
 if TYPE_CHECKING:
     from harness.lab.image import Image
 
@@ -28,7 +26,7 @@ _ASK = (
 _INSTALLED = re.compile(r"^.i.\s*(\S+) (\S+)$")
 
 
-def versions_of(image: Image) -> dict[str, str]:
+def versions_of(image: Image, qemu: str) -> dict[str, str]:
     """Versions that a result depends on by name, for people: parts with others are not merged.
 
     Raises:
@@ -39,7 +37,7 @@ def versions_of(image: Image) -> dict[str, str]:
     versions = {name: packages[name] for name in _NAMED if name in packages}
     return versions | {
         "kernel": packages.get(kernel, "?"),
-        "qemu": qemu_version(),
+        "qemu": qemu,
         "python": sys.version.split()[0],
     }
 

@@ -33,10 +33,12 @@ def make_way(options: RunOptions, folder: Path, *, anew: bool) -> None:
         BadInputError: a worker still works on it.
         HarnessError: the guest image, whose packages are looked at, cannot be built.
     """
+    from harness.cluster.formed import qemu_version
     from harness.cluster.inventory import packages_of, versions_of
     from harness.fleet.gathering import gather_rest
     from harness.lab.image import ensure_image
     from harness.resuming import RUN, make_room, put_run_aside
+    from harness.where import elsewhere
 
     if not (folder / RUN).exists():
         return
@@ -45,6 +47,9 @@ def make_way(options: RunOptions, folder: Path, *, anew: bool) -> None:
         said = f"{folder.name} is {put_run_aside(folder).name} now"
     else:
         image = ensure_image(options.cache, options.image)
-        said = make_room(folder, {"versions": versions_of(image), "packages": packages_of(image)})
+        with elsewhere(options) as there:
+            qemu = qemu_version() if there is None else there.qemu()
+        now = {"versions": versions_of(image, qemu), "packages": packages_of(image)}
+        said = make_room(folder, now)
     if said:
         console.print(f"• {said}", markup=False)

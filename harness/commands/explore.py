@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.commands.cache import CacheOption, cache_at
+from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, HarnessError
 from harness.lab.paths import PROJECT, REPORTS
 from harness.progress import console
@@ -137,7 +138,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             Path, typer.Option(help="The file that keeps coverage over explorations.")
         ] = REPORTS / "coverage.json",
         accelerator: AcceleratorOption = "auto",
+        connect: ConnectOption = "",
         lab: LabOption = None,
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Search beyond the written scenarios: draw schedules of overlapping faults, run them.
@@ -177,9 +180,13 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         if list_only:
             _list(settings, max(count, 1), CoverageStore(coverage))
             return
-        options = _options(cache, config, accelerator, lab, check_host, seed=chosen)
+        options = _options(
+            cache, config, accelerator, connect, lab, rootless, check_host, seed=chosen
+        )
         target = folder.resolve() if folder is not None else new_run_folder()
-        console.print(f"Seed {chosen}: {_again(chosen, budget, beyond, config)}", markup=False)
+        console.print(
+            f"Seed {chosen}: {_again(chosen, budget, beyond, config, connect)}", markup=False
+        )
         runner = LabRunner(_with_folder(options, target))
         try:
             exploration = Exploration(
@@ -208,7 +215,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         config: ConfigOption = None,
         folder: FolderOption = None,
         accelerator: AcceleratorOption = "auto",
+        connect: ConnectOption = "",
         lab: LabOption = None,
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Run a saved schedule, or any feature file of one scenario, exactly as it is written.
@@ -228,7 +237,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         check_feature(file)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         origin = Origin(digest, explore_hash(), config_hash(config))
-        options = _options(cache, config, accelerator, lab, check_host)
+        options = _options(cache, config, accelerator, connect, lab, rootless, check_host)
         target = folder.resolve() if folder is not None else new_run_folder()
         runner = LabRunner(_with_folder(options, target))
         try:
@@ -259,8 +268,9 @@ def _seed(wanted: int | None, folder: Path | None) -> int:
     return found.settings.seed if found is not None else secrets.randbelow(1_000_000)
 
 
-def _again(seed: int, budget: str, beyond: bool, config: Path | None) -> str:
+def _again(seed: int, budget: str, beyond: bool, config: Path | None, connect: str) -> str:
     more = (" --beyond" if beyond else "") + (f" --config {config}" if config else "")
+    more += f" --connect {connect}" if connect else ""
     return f"harness explore --seed {seed} --budget {budget}{more}"
 
 
@@ -268,7 +278,9 @@ def _options(
     cache: Path | None,
     config: Path | None,
     accelerator: str,
+    connect: str,
     lab: str | None,
+    rootless: bool,
     check_host: CheckHost,
     seed: int | None = None,
 ) -> RunOptions:
@@ -276,16 +288,18 @@ def _options(
 
     if accelerator not in ("auto", "kvm", "tcg"):
         raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
-    place = cache_at(cache)
-    check_host(place, "")
-    return RunOptions(
-        cache=place,
+    options = RunOptions(
+        cache=cache_at(cache),
         config=config,
         accelerator=accelerator,
+        connect=connect,
         lab=lab,
         everything=True,
         seed=seed,
     )
+    enter(rootless, connect=connect, lab=options.cache.labs / lab if lab else None)
+    check_host(options.cache, connect)
+    return options
 
 
 def _with_folder(options: RunOptions, folder: Path) -> RunOptions:

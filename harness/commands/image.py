@@ -9,6 +9,7 @@ import typer
 
 from harness.commands.cache import CacheOption, cache_at
 from harness.commands.guest import GuestOption  # noqa: TC001  (typer needs it at run time)
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError
 
 
@@ -23,6 +24,7 @@ def image(
     offline: Annotated[
         bool, typer.Option("--offline", help="Use only packages downloaded before.")
     ] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Build the guest image, unless the cache has it already, and say where it is.
@@ -36,6 +38,7 @@ def image(
 
     if box is not None and not box.parent.is_dir():
         raise BadInputError(f"no folder {box.parent}", hint="--box names a file in one that exists")
+    enter(rootless)
     options = ImageOptions(guest or DEFAULT, mirror=mirror, proxy=proxy, offline=offline)
     built = ensure_image(cache_at(cache), options)
     print(f"Image: {built.folder}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands.cache import CacheOption, cache_at
+from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, ExitCode
 from harness.lab.paths import PROJECT
 
@@ -74,6 +75,8 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             bool, typer.Option("--list", help="List the mutants and stop.")
         ] = False,
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+        connect: ConnectOption = "",
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Plant misconfigurations and see that each is caught, by the check that should catch it.
@@ -82,7 +85,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         that must fail with it, and the check that must say so. One that another check
         catches counts as missed.
         """
-        from harness.mutants.campaign import Campaign
+        from harness.mutants.campaign import Campaign, run_options
         from harness.mutants.ledger import Tried
         from harness.mutants.model import check_scenarios, load_mutants
         from harness.mutants.score import lines
@@ -105,14 +108,15 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             record(ledger, (), Tried)
         if rejudge is not None:
             raise typer.Exit(int(_again(chosen, rejudge.resolve(), ledger)))
+        enter(rootless, connect=connect)
         place = cache_at(cache)
         everything = RunOptions(cache=place, everything=True)
         check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
-        check_host(place, "")
+        check_host(place, connect)
         target = resume or folder
         campaign = Campaign(
             target.resolve() if target is not None else new_run_folder(),
-            ("--cache", str(place.root), "--accelerator", accelerator),
+            run_options(place, accelerator, connect),
             resume=resume is not None,
             cache=place,
             ledger=ledger,

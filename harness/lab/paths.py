@@ -78,6 +78,20 @@ class Cache:
         return self.root / "leases"
 
 
+CACHE_VARIABLE = "FAILOVER_HARNESS_CACHE"
+
+
+def user_cache() -> Path:
+    """Where the cache of a user without root lies, unless they say otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "failover-harness"
+
+
 def default_cache() -> Cache:
-    """The cache root: ``$FAILOVER_HARNESS_CACHE`` or /var/cache/failover-harness."""
-    return Cache(Path(os.environ.get("FAILOVER_HARNESS_CACHE", "/var/cache/failover-harness")))
+    """The cache root: ``$FAILOVER_HARNESS_CACHE`` or /var/cache/failover-harness.
+
+    Of a user who has made labs without root (``--rootless``), it is that user's own.
+    """
+    own = user_cache()
+    usual = own if os.geteuid() != 0 and own.is_dir() else Path("/var/cache/failover-harness")
+    return Cache(Path(os.environ.get(CACHE_VARIABLE, str(usual))))

@@ -125,6 +125,10 @@ class Topology:
         """What every name of the lab begins with."""
         return f"fh{self.slot}"
 
+    def owns(self, text: str) -> bool:
+        """Whether a line of a listing of the host's tells of something of the lab's."""
+        return self.prefix in text
+
     def bridge(self, link: Link) -> str:
         """The bridge of the link (at most 15 characters, IFNAMSIZ)."""
         return f"{self.prefix}-{link}"

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.lab.processes import stat_of
-from harness.lab.shared import SharedHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,11 +231,11 @@ def lab_traces(host: LabHost) -> Traces:
     Raises:
         HarnessError: the lab cannot be entered.
     """
-    if not isinstance(host, SharedHost):
+    if host.private:
         return parse_traces(host.run("sh", "-c", SCRIPT + ADDRESSES + PROCESSES))
     found = parse_traces(host.run("sh", "-c", SCRIPT + ADDRESSES))
-    mark = host.topology.prefix
-    return {name: [one for one in there if mark in one] for name, there in found.items()}
+    owns = host.topology.owns
+    return {name: [one for one in there if owns(one)] for name, there in found.items()}
 
 
 def host_traces() -> Traces:

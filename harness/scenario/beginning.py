@@ -18,6 +18,7 @@ from harness.evidence.witness import NONCE_MARK
 from harness.faults.undo import undo_open_faults
 from harness.lab.machine import in_parallel
 from harness.scenario.waits import Waits
+from harness.timing import bound_s
 from harness.workload.files import write_files
 from harness.workload.fio import FILE_JOB, RAW_JOBS, Job, Workload
 
@@ -141,7 +142,7 @@ class Beginning(Waits):
         """Fix the expectations before anything is broken; a user's own bound wins."""
         self.expect.fewer_failovers = fewer_failovers
         self.expect.fewer_fencings = fewer_fencings
-        bound = kvm_stall_s if self.timing.name == "kvm" else tcg_stall_s
+        bound = bound_s(self.timing, tcg=tcg_stall_s, kvm=kvm_stall_s)
         self.expect.failovers = failovers
         self.expect.fencings = fencings
         own = self._user_max_stall_s

@@ -26,7 +26,6 @@ iU  half 1.0
 
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
-    monkeypatch.setattr(inventory, "qemu_version", lambda: "QEMU emulator version 7.2")
     (tmp_path / "packages.txt").write_text(
         "pacemaker 2.1.5-1\nlinux-image-6.1.0-28-cloud-amd64 6.1.119-1\nzstd 1.5.4\n"
     )
@@ -34,7 +33,7 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
 
 
 def test_what_a_result_depends_on_by_name(image: Image) -> None:
-    told = versions_of(image)
+    told = versions_of(image, "QEMU emulator version 7.2")
     assert told["pacemaker"] == "2.1.5-1"
     assert told["kernel"] == "6.1.119-1"
     assert told["qemu"] == "QEMU emulator version 7.2"

@@ -75,7 +75,7 @@ def lab(*silent: str) -> Any:
         )
         for name, role in roles.items()
     }
-    host = SimpleNamespace(run=lambda *_command: "== rules\n== processes\n")
+    host = SimpleNamespace(private=True, run=lambda *_command: "== rules\n== processes\n")
     return SimpleNamespace(machines=machines, host=host)
 
 

@@ -17,6 +17,7 @@ from harness.cluster.formed import FormedKey, check_formed, formed_key, qemu_ver
 from harness.cluster.secrets import Secrets, new_secrets
 from harness.errors import BadInputError, HarnessError, MissingEnvironmentError
 from harness.evidence.files import write_json
+from harness.lab import disks
 from harness.lab.machine import domain_xml
 from harness.lab.topology import Topology
 from harness.timing import TCG
@@ -100,7 +101,7 @@ def test_a_formed_cluster_is_of_the_domains_that_it_was_formed_in(
 
     def host(slot: int) -> Any:
         paths = {"lab_path": "/run/lab", "cache_path": "/run/cache"}
-        return SimpleNamespace(topology=Topology(slot), **paths)
+        return SimpleNamespace(topology=Topology(slot), elsewhere=None, **paths)
 
     def key(accelerator: str = "tcg", slot: int = 0) -> FormedKey:
         lab = cast("Any", SimpleNamespace(topology=Topology(slot), host=host(slot)))
@@ -145,7 +146,7 @@ def test_disks_are_copied_sparse_and_unchanged(tmp_path: Path) -> None:
         file.write(b"end")
     (source / "alpha-seed.img").write_bytes(b"seed")
     (source / "alpha-seed.img").chmod(0o600)
-    formed._copy(source, target)
+    disks.copy(source, target)
     assert sorted(p.name for p in target.iterdir()) == ["alpha-r0.qcow2", "alpha-seed.img"]
     assert target.stat().st_mode & 0o777 == 0o700
     assert (target / "alpha-seed.img").stat().st_mode & 0o777 == 0o600
@@ -159,7 +160,7 @@ def test_a_copy_that_fails_says_why(tmp_path: Path) -> None:
     source.mkdir()
     (source / "disk").symlink_to(tmp_path / "gone")
     with pytest.raises(HarnessError, match=r"copying disk images failed: .*disks/disk.*No such"):
-        formed._copy(source, tmp_path / "copy")
+        disks.copy(source, tmp_path / "copy")
 
 
 KEY = FormedKey("image1", "config1", "QEMU 7.2", "tcg", "maximum", "domains1")

@@ -143,6 +143,15 @@ def test_the_command_that_runs_it_again() -> None:
     )
 
 
+def test_it_runs_again_where_it_ran() -> None:
+    there = "qemu+ssh://host.example/system"
+    links = PROJECT / "features" / "links.feature"
+    assert reproduced(links, connect=there) == f".venv/bin/harness run 'A name' --connect {there}"
+    assert reproduced(Path("/tmp/x.feature"), connect=there) == (
+        f".venv/bin/harness replay /tmp/x.feature --connect {there}"
+    )
+
+
 def test_the_command_has_everything_that_a_result_depends_on() -> None:
     config = PROJECT / "scenarios" / "mutants" / "protocol-a.toml"
     options: dict[str, Any] = {

@@ -99,6 +99,8 @@ def test_without_what_breaks_one_resource_it_can_be_drawn() -> None:
         (["explore", "--cache", "/run/x"], "cannot lie at /run/x", "--cache"),
         (["replay", "/nonexistent.feature"], "no such file: /nonexistent.feature", "schedules"),
         (["replay", str(PROJECT / "features/links.feature")], "5 scenarios", "harness run"),
+        (["replay", str(PROJECT / "features/reset.feature"), "--lab", "lab0", "--connect",
+          "qemu:///system"], "--lab lab0 is on the libvirt that it was made on", "leave out one"),
         (["replay", str(PROJECT / "features/reset.feature"), "--accelerator", "xen"],
          "no accelerator 'xen'", "auto"),
     ],

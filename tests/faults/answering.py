@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError
+from harness.lab.shared import SharedHost
 from harness.lab.topology import RESOURCES, Topology
 from harness.remote.ssh import GuestUnreachableError
 
@@ -91,7 +92,8 @@ class FakeMachine:
         self.state = "running"
         self.did: list[str] = []
         self.domain: Any = None
-        self.host: Any = None
+        # Its processes are this machine's.
+        self.host: Any = SharedHost.__new__(SharedHost)
         self.pid = 7
 
     def running(self) -> bool:

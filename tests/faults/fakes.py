@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError
+from harness.lab.fencing import CONF
 from harness.lab.topology import MTU, Link, Topology
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.lab.lab import Lab
 
 
@@ -210,7 +211,7 @@ class Host:
             case ("ip", "link", "set", "dev", tap, "mtu", mtu):
                 assert tap in self._lab.port_mtu, "no such port"
                 self._lab.port_mtu[tap] = int(mtu)
-            case ("sh", "-c", _):
+            case ("sh", "-c", *_):
                 return subprocess.run(command, capture_output=True, text=True, check=True).stdout
             case _:
                 raise AssertionError(command)
@@ -235,3 +236,15 @@ class FakeLab:
 
 def lab(fake: FakeLab) -> Lab:
     return cast("Lab", fake)
+
+
+def fence_virtd(folder: Path) -> subprocess.Popen[bytes]:
+    """A process that is called as the lab's fence device is, and has noted its PID."""
+    program = folder / "fence_virtd"
+    program.write_text("#!/bin/sh\nread never\n")
+    program.chmod(0o755)
+    process = subprocess.Popen([program, "-f", folder / CONF], stdin=subprocess.PIPE)
+    while Path(f"/proc/{process.pid}/comm").read_text() != "fence_virtd\n":
+        time.sleep(0.01)
+    (folder / "fence_virtd.pid").write_text(f"{process.pid}\n")
+    return process

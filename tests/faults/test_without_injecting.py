@@ -134,8 +134,7 @@ def unproved(there: Lab, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> list[
 @pytest.fixture
 def links(tmp_path: Path) -> Iterator[fakes.FakeLab]:
     """A lab whose links are well and whose fence device runs."""
-    fence = subprocess.Popen(["sleep", "60"])
-    (tmp_path / "fence_virtd.pid").write_text(f"{fence.pid}\n")
+    fence = fakes.fence_virtd(tmp_path)
     yield fakes.FakeLab(tmp_path)
     fence.kill()
     fence.wait()

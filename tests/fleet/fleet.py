@@ -42,7 +42,7 @@ from harness.evidence.files import read_json, write_json
 from harness.lab.lease import try_lease
 from harness.lab.paths import Cache
 from harness.session import RunOptions
-from harness.timing import PROFILES
+from harness.timing import profile_of
 
 HERE = Path(__file__).parent
 # Where a run lands that pytest was called for.
@@ -86,7 +86,9 @@ class Lab:
         dead = HERE / f"dead-{options.connect.replace('/', '_')}-{folder.name}"
         self.dead = dead
         alive = lambda: int(not dead.exists())
-        self.host = SimpleNamespace(connection=SimpleNamespace(isAlive=alive))
+        self.host = SimpleNamespace(
+            connection=SimpleNamespace(isAlive=alive), answers=lambda: True
+        )
         self.machines = {}
 
     def destroy(self):
@@ -101,7 +103,8 @@ class Lab:
 class Session(session.LabSession):
     def start(self):
         options = self.options
-        self.accelerator, self.timing = "tcg", PROFILES["tcg"]
+        shared = options.sharing or self._shared_before()
+        self.accelerator, self.timing = "tcg", profile_of("tcg", sharing=shared)
         self._leftovers = SimpleNamespace(of_the_lab=lambda lab: None, of_the_host=lambda: None)
         how = behaviour("lab " + (options.connect or "private"))
         if options.fresh:
@@ -114,7 +117,7 @@ class Session(session.LabSession):
             fresh=options.fresh, cache=str(options.cache.root))
         facts = {
             "run": self.folder.name, "started_ns": now_ns(), "accelerator": "tcg",
-            "host": options.connect or "private", "timing": {"name": "tcg"},
+            "host": options.connect or "private", "timing": {"name": self.timing.name},
             "versions": {"kernel": how.get("kernel", "6.1")},
             "harness": "0", "seed": None, "command": "harness run", "kept": None,
             "code": session.code_hash(), "config": {}, "max_stall_s": None,

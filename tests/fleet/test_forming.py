@@ -11,6 +11,7 @@ from harness.cluster import formed, secrets
 from harness.cluster.formed import Bringup, bring_up
 from harness.lab import snapshot
 from harness.lab.paths import Cache
+from harness.lab.shared import SharedHost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +37,13 @@ def lab_in(cache: Cache, name: str) -> Any:
     folder = cache.labs / name
     (folder / "disks").mkdir(parents=True)
     reverted: list[str] = []
+    host = SharedHost.__new__(SharedHost)
+    host.folder = folder
     return SimpleNamespace(
         name=name,
         cache=cache,
         folder=folder,
+        host=host,
         topology=None,
         machines={},
         reverted=reverted,
@@ -70,7 +74,7 @@ def test_the_second_restores_what_the_first_formed(
     labs = [lab_in(cache, f"lab{number}") for number in range(3)]
     config: Any = None
     came: dict[str, Bringup] = {}
-    image: Any = SimpleNamespace(key="image")
+    image: Any = SimpleNamespace(key="image", folder=cache.images / "image")
 
     def begin(lab: Any) -> None:
         came[lab.name] = bring_up(lab, image, config, accelerator="tcg")

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from harness.lab.shared import SharedHost
+from harness.lab.topology import Topology
 from harness.lab.traces import (
     ADDRESSES,
     PROCESSES,
@@ -131,12 +132,30 @@ def test_cables_of_this_machine_are_nobody_s_doing() -> None:
     assert "processes" not in found
 
 
+def test_rules_that_cannot_be_seen_are_not_said_to_be_none(tmp_path: Path) -> None:
+    """In a user namespace nft(8) may not look at the host's: "Operation not permitted"."""
+    for name, script in (("nft", "echo no >&2; exit 1"), ("tc", "exit 0"), ("ip", "exit 0")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", "-c", SCRIPT],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert parse_traces(done.stdout)["rules"] == ["not looked at"]
+    (tmp_path / "nft").write_text("#!/bin/sh\nexit 0\n")
+    done = subprocess.run(
+        ["/bin/sh", "-c", SCRIPT],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert parse_traces(done.stdout)["rules"] == [], "there are none"
+
+
 def test_beside_the_vms_of_another_daemon_only_the_lab_s_own_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[str] = []
     host: Any = SharedHost.__new__(SharedHost)
-    host.topology = SimpleNamespace(prefix="fh0")
+    host.topology = Topology(0)
 
     def run(_host: object, *command: str) -> str:
         asked.append(command[-1])
@@ -148,7 +167,7 @@ def test_beside_the_vms_of_another_daemon_only_the_lab_s_own_counts(
     assert found["links"] == ["fh0a-data: mtu 9000, UP LOWER_UP"]
     assert len(found["rules"]) == 5
     assert found["mounts"] == []
-    private = cast("Any", SimpleNamespace(run=lambda *_command: CAPTURED))
+    private = cast("Any", SimpleNamespace(private=True, run=lambda *_command: CAPTURED))
     assert lab_traces(private) == parse_traces(CAPTURED)
 
 
