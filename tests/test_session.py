@@ -11,9 +11,9 @@ import pytest
 from harness import session
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN, span_of
-from harness.lab.image import ImageOptions
+from harness.lab.image import Image, ImageOptions
 from harness.session import LabSession, RunOptions, durations_of
-from harness.timing import PROFILES
+from harness.timing import PROFILES, TCG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +143,22 @@ def test_a_cluster_with_other_timeouts_takes_another_time(tmp_path: Path) -> Non
     assert known is not None
     assert known.source == "measured here"
     assert durations_of(RunOptions(cache=cache, accelerator="tcg")).last_ns("One") == 0
+
+
+def test_the_versions_of_what_matters_are_told_whatever_the_guest_calls_it(
+    tmp_path: Path,
+) -> None:
+    own = opened(tmp_path)
+    own.timing = TCG
+    (tmp_path / "packages.txt").write_text(
+        "linux-image-6.8.0-151-generic 6.8.0-151.151\nlinux-image-virtual 6.8\nfio 3.36\n"
+        "resource-agents-base 1:4.13.0\nbash 5\n"
+    )
+    versions = own._facts(Image(tmp_path), {}, "QEMU 7")["versions"]
+    assert versions.items() >= {
+        "kernel": "6.8.0-151.151", "fio": "3.36", "resource-agents-base": "1:4.13.0",
+    }.items()  # fmt: skip
+    assert "bash" not in versions
 
 
 @pytest.mark.parametrize(

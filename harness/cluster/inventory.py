@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.lab.image import Image
 
-_NAMED = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
+_NAMED = (
+    "drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents",
+    "resource-agents-base", "fio",
+)  # fmt: skip
 _KERNEL = re.compile(r"linux-image-\d")
 # One of them is there: dpkg-query(1), rpm(8).
 _ASK = (
