@@ -201,7 +201,10 @@ class LabSession:
     def _facts(self, image: Image, config: dict[str, Any]) -> dict[str, Any]:
         """What run.json says of this part before there is a lab."""
         packages = image.package_versions()
-        names = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
+        names = (
+            "drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents",
+            "resource-agents-base", "fio",
+        )  # fmt: skip
         kernel = next((n for n in packages if re.match(r"linux-image-\d", n)), "")
         versions = {name: packages[name] for name in names if name in packages}
         versions |= {

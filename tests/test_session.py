@@ -11,8 +11,9 @@ import pytest
 from harness import session
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN, span_of
-from harness.lab.image import ImageOptions
+from harness.lab.image import Image, ImageOptions
 from harness.session import LabSession, RunOptions
+from harness.timing import TCG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,23 @@ def test_a_run_tells_of_all_its_parts(tmp_path: Path) -> None:
     assert opened(tmp_path)._in_parts(second)["parts"] == [
         {key: second[key] for key in ("started_ns", "command", "cluster")}
     ], "a run that is not resumed is its own only part"
+
+
+def test_the_versions_of_what_matters_are_told_whatever_the_guest_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "qemu_version", lambda: "QEMU 7")
+    own = opened(tmp_path)
+    own.timing = TCG
+    (tmp_path / "packages.txt").write_text(
+        "linux-image-6.8.0-151-generic 6.8.0-151.151\nlinux-image-virtual 6.8\nfio 3.36\n"
+        "resource-agents-base 1:4.13.0\nbash 5\n"
+    )
+    versions = own._facts(Image(tmp_path), {})["versions"]
+    assert versions.items() >= {
+        "kernel": "6.8.0-151.151", "fio": "3.36", "resource-agents-base": "1:4.13.0",
+    }.items()  # fmt: skip
+    assert "bash" not in versions
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -226,6 +227,11 @@ def _explain(log: Path) -> HarnessError:
     lines = [line for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E:", "Err:", "portblock:", "error:"))]
     what = errors[0].strip() if errors else (lines[-1].strip() if lines else "no output")
+    if unknown := re.search(r"NO_PUBKEY [0-9A-F]{8,40}", text):
+        return MissingEnvironmentError(
+            f"this host has not got the keys of the archive: {unknown[0]}",
+            hint=f"docs/guests.md: keyring; log: {log}",
+        )
     network = (
         "Could not resolve",
         "Could not connect",

@@ -306,6 +306,12 @@ def test_a_built_image_is_taken_from_the_cache_without_building(
             HarnessError,
             "the guest image build failed: portblock: cannot patch line 17",
         ),
+        (
+            "Get:1 …\nErr:1 http://mirror noble InRelease\n  The following signatures couldn't be "
+            "verified because the public key is not available: NO_PUBKEY 871920D1991BC93C\n",
+            MissingEnvironmentError,
+            "keys of the archive: NO_PUBKEY 871920D1991BC93C",
+        ),
         ("I: one\nmke2fs: no space\n\n", HarnessError, "build failed: mke2fs: no space"),
         ("", HarnessError, "build failed: no output"),
         ("E: " + "x" * 900, HarnessError, "build failed: E: xxx"),
