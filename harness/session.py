@@ -332,10 +332,10 @@ class LabSession:
             more += ["--guest", asked.guest]
         if asked.accelerator != "auto":
             more += ["--accelerator", asked.accelerator]
-        if file is not None and not file.is_relative_to(PROJECT / "features"):
-            return shlex.join([".venv/bin/harness", "replay", _shown(file), *more])
         if asked.connect:
             more += ["--connect", asked.connect]
+        if file is not None and not file.is_relative_to(PROJECT / "features"):
+            return shlex.join([".venv/bin/harness", "replay", _shown(file), *more])
         if asked.max_stall_s is not None:
             more += ["--max-stall", f"{asked.max_stall_s:g}"]
         if not asked.injecting:

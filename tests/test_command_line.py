@@ -275,7 +275,7 @@ def test_an_update_does_not_end_all_further_nights(
     monkeypatch.setattr("harness.lab.image.ensure_image", lambda *_: None)
     monkeypatch.setattr("harness.cluster.inventory.packages_of", lambda _image: {})
     versions = {"kernel": "6.1"}
-    monkeypatch.setattr("harness.cluster.inventory.versions_of", lambda _image: versions)
+    monkeypatch.setattr("harness.cluster.inventory.versions_of", lambda _image, _qemu: versions)
     folder = tmp_path / "nightly-c0de"
     folder.mkdir()
     (folder / "run.json").write_text('{"versions": {"kernel": "6.1"}}')

@@ -102,7 +102,7 @@ def split_brain_detected(evidence: Evidence) -> Finding:
         if not any(_UNRESOLVED in m.text for m in met):
             problems.append("no node refused to connect before it was solved")
         told = {m.node for m in noticed if bitten - SKEW_NS <= m.t_ns <= min(solved_ns, healing)}
-        met_it = told | {m.node for m in met if _HUNG_UP.search(m.text)}
+        met_it = {m.node for m in noticed} | {m.node for m in met if _HUNG_UP.search(m.text)}
         nodes = evidence.scenario.nodes
         problems += [f"{node} never noticed" for node in nodes if node in met_it - told]
         doubts = [

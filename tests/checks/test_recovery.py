@@ -105,7 +105,7 @@ def never_noticed(folder: Folder) -> None:
 
 
 def noticed_by_one_only(folder: Folder) -> None:
-    """The other one was hung up on before it had compared the histories."""
+    """Of the other one nothing tells whether it met its peer at all."""
     folder.drop(lambda e: UNRESOLVED in str(e.data) and e.source == "alpha")
 
 
@@ -182,10 +182,10 @@ def nobody_noted_what_was_written(folder: Folder) -> None:
     [
         (solved_by_itself, {"split-brain-detected": INVALID}),
         (one_node_did_not_notice, {"split-brain-detected": INCONCLUSIVE}),
-        (one_node_was_hung_up_on, {}),
+        (one_node_was_hung_up_on, {"split-brain-detected": INVALID}),
         (the_survivor_s_writes_were_discarded, {"split-brain-detected": INVALID}),
         (never_noticed, {"split-brain-detected": INVALID}),
-        (noticed_by_one_only, {"split-brain-detected": INVALID}),
+        (noticed_by_one_only, {"split-brain-detected": INCONCLUSIVE}),
         (noticed_too_late, {"split-brain-detected": INVALID}),
         (never_solved, {"split-brain-detected": INVALID}),
         (solved_before_it_was_noticed, {"split-brain-detected": INVALID}),

@@ -30,6 +30,7 @@ def lab(shape: Shape) -> tuple[Any, dict[str, FakeGuest]]:
         topology=Topology(shape=shape),
         nodes=[machines["alpha"], machines["bravo"]],
         initiator=machines["client"],
+        fit_guests=lambda: None,
     )
     for name in ("alpha", "bravo"):
         healthy = proc_drbd().replace("ro:Secondary/Primary", "ro:Secondary/Secondary")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,7 +25,7 @@ from harness.cluster.observe import (
     parse_proc_drbd,
     parse_resync,
 )
-from harness.lab.topology import RESOURCES
+from harness.lab.topology import RESOURCES, Topology
 from harness.remote.ssh import GuestUnreachableError
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -452,7 +453,9 @@ def test_a_fencer_that_cannot_be_asked_has_fenced_nobody_knows_whom() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "text"), [(cluster_view, CRM_MON), (fence_history, NOBODY)], ids=lambda one: "asked"
+    ("ask", "text"),
+    [(partial(cluster_view, shape=Topology().shape), CRM_MON), (fence_history, NOBODY)],
+    ids=lambda one: "asked",
 )
 def test_a_whole_document_of_a_tool_that_failed_is_refused(ask: Any, text: str) -> None:
     def guest(code: int) -> Any:

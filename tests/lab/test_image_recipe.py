@@ -212,8 +212,8 @@ def test_the_hook_stops_at_a_line_that_it_does_not_know(recipe: Path, tmp_path: 
 
 def build(recipe: Path, folder: Path, **env: str) -> list[str]:
     """Run build.sh with stand-ins for its tools: the arguments that mmdebstrap got."""
-    tools, out = folder / "tools", folder / "out"
-    for path in (tools, out):
+    tools, out, work = folder / "tools", folder / "out", folder / "work"
+    for path in (tools, out, work):
         path.mkdir(parents=True)
     for name in ("mount", "mke2fs", "qemu-img", "truncate"):
         (tools / name).write_text("#!/bin/sh\n")
@@ -228,7 +228,7 @@ def build(recipe: Path, folder: Path, **env: str) -> list[str]:
     subprocess.run(
         [str(recipe / "build.sh")],
         env={
-            "PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(folder), "OUT": str(out),
+            "PATH": f"{tools}:{os.environ['PATH']}", "WORK": str(work), "OUT": str(out),
             "SUITE": "bookworm", "PACKAGES": "systemd,fio", "PACKAGE_CACHE": str(folder / "p"),
             "ROOT_GIB": "3", **env,
         },

@@ -141,7 +141,7 @@ def test_rules_that_cannot_be_seen_are_not_said_to_be_none(tmp_path: Path) -> No
         ["/bin/sh", "-c", SCRIPT],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert parse_traces(done.stdout)["rules"] == ["not looked at"]
+    assert "rules" not in parse_traces(done.stdout), "who did not look says nothing"
     (tmp_path / "nft").write_text("#!/bin/sh\nexit 0\n")
     done = subprocess.run(
         ["/bin/sh", "-c", SCRIPT],
