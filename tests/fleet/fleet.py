@@ -105,7 +105,7 @@ class Session(session.LabSession):
         options = self.options
         shared = options.sharing or self._shared_before()
         self.accelerator, self.timing = "tcg", profile_of("tcg", sharing=shared)
-        self._leftovers = SimpleNamespace(of_the_lab=lambda lab: None, of_the_host=lambda: None)
+        self._leftovers = SimpleNamespace(of_the_lab=lambda *_: None, of_the_host=lambda: None)
         how = behaviour("lab " + (options.connect or "private"))
         if options.fresh:
             time.sleep(0.5)

@@ -48,6 +48,7 @@ def lab_in(cache: Cache, name: str) -> Any:
         machines={},
         reverted=reverted,
         revert=lambda: reverted.append(name),
+        take_shape=lambda _shape: None,
         open_machines=lambda *_: None,
         start_fence_device=lambda: None,
     )
@@ -72,7 +73,7 @@ def test_the_second_restores_what_the_first_formed(
     for name in ("take", "export_xml", "import_xml"):
         monkeypatch.setattr(snapshot, name, lambda *_a: None)
     labs = [lab_in(cache, f"lab{number}") for number in range(3)]
-    config: Any = None
+    config: Any = SimpleNamespace(shape=None)
     came: dict[str, Bringup] = {}
     image: Any = SimpleNamespace(key="image", folder=cache.images / "image")
 
