@@ -47,6 +47,12 @@ def _each(config: DrbdConfig, resource: DrbdResource, *names: str) -> list[Optio
     return [option for name in names for option in config.option(resource, name)]
 
 
+def _number(option: Option) -> int | None:
+    """What an option says, its first nine digits; None where it is no number."""
+    value = option.value
+    return int(value[:9]) if value.isascii() and value.isdigit() else None
+
+
 @rule("drbd-agrees", "All nodes have the same DRBD resources", Severity.ERROR, Source.DOCS)
 def drbd_agrees(look: Look) -> None:
     """Each node lives by its own files. Where one differs, its role, not its configuration, decides
@@ -182,13 +188,13 @@ def drbd_timeouts(look: Look) -> None:
         where = place(resource)
         for name in defaults:
             for option in _each(config, resource, f"net/{name}"):
-                if not option.value.isascii() or not option.value.isdigit():
-                    look.report(
-                        place_of(config, option, resource), f"{name} {option.value}: no number"
-                    )
+                here = place_of(config, option, resource)
+                number = _number(option)
+                if number is None:
+                    look.report(here, f"{name} {option.value}: no number")
                     continue
-                values[name] = int(option.value[:9])
-                where = place_of(config, option, resource) if name == "timeout" else where
+                values[name] = number
+                where = here if name == "timeout" else where
         shortest = min(values["ping-int"], values["connect-int"])
         if values["timeout"] >= 10 * shortest:
             text = f"timeout {values['timeout']} (tenths) is not below {shortest} s"
@@ -205,9 +211,10 @@ def drbd_patience(look: Look) -> None:
     again."""
     for _node, config, resource in resources(look):
         for option in _each(config, resource, "net/ping-timeout"):
-            if not option.value.isascii() or not option.value.isdigit():
+            number = _number(option)
+            if number is None:
                 text = f"ping-timeout {option.value}: no number"
-            elif int(option.value[:9]) < _LEAST_PATIENCE_DS:
+            elif number < _LEAST_PATIENCE_DS:
                 text = f"ping-timeout {option.value} (tenths) is below {_LEAST_PATIENCE_DS}"
             else:
                 continue
@@ -222,14 +229,12 @@ def _confirmation(look: Look, config: DrbdConfig, resource: DrbdResource) -> Non
     where = place(resource)
     for name in values:
         for option in _each(config, resource, f"net/{name}"):
-            if not option.value.isascii() or not option.value.isdigit():
-                # What timeout is not, the rule on timeouts says.
-                if name == "ko-count":
-                    text = f"ko-count {option.value}: no number"
-                    look.report(place_of(config, option, resource), text)
-                continue
-            values[name] = int(option.value[:9])
-            where = place_of(config, option, resource)
+            here = place_of(config, option, resource)
+            number = _number(option)
+            if number is not None:
+                values[name], where = number, here
+            elif name == "ko-count":  # what timeout is not, the rule on timeouts says
+                look.report(here, f"ko-count {option.value}: no number")
     timeout, count = values["timeout"], values["ko-count"]
     if count and timeout * count < _LEAST_CONFIRMATION_DS:
         text = (
