@@ -1,8 +1,9 @@
 """The same scenarios on one cluster and on two at once: wall time, and the ratio, in one go.
 
 Baseline: ``harness run -n 1``. Measured: the same with ``-n 2``, or as many as are asked for. Both
-begin with clusters that are in the cache: a first run of one scenario sees to that, and does not
-count. Needs real VMs, and 3 GiB of memory for each cluster.
+begin with clusters that are in the cache: first runs of a few scenarios see to that, and do not
+count. Emulated clusters that share cores have a timing profile of their own, and so others in the
+cache; the figures name the profiles. Needs real VMs, and 3 GiB of memory for each cluster.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Timed:
         busy_s: what the scenarios took, one after the other, seconds.
         verdicts: by scenario.
         workers: how many had any of them.
+        profile: the timing profile.
     """
 
     clusters: int
@@ -43,6 +45,12 @@ class Timed:
     busy_s: float
     verdicts: dict[str, str]
     workers: int
+    profile: str = ""
+
+    @property
+    def timing(self) -> str:
+        """The profile, to be added to a line; nothing where the run told none."""
+        return f", timing {self.profile}" if self.profile else ""
 
     @property
     def share(self) -> float:
@@ -63,7 +71,9 @@ def timed(command: Sequence[str], clusters: int, folder: Path, names: Sequence[s
         span = span_of(path.parent)
         # To the moment of its verdict: the last one's span goes on until its lab is gone.
         busy_s += 0.0 if span is None else (span.judged_to_ns - span.from_ns) / 1e9
-    return Timed(clusters, wall_s, busy_s, verdicts, len(workers))
+    timing = read_json(folder / "run.json").get("timing")
+    profile = str(timing.get("name", "")) if isinstance(timing, dict) else ""
+    return Timed(clusters, wall_s, busy_s, verdicts, len(workers), profile)
 
 
 def told(one: Timed, many: Timed) -> tuple[list[str], bool]:
@@ -72,7 +82,7 @@ def told(one: Timed, many: Timed) -> tuple[list[str], bool]:
         f"{'':10}{'wall':>10}{'scenarios':>11}{'busy':>10}{'of the time':>13}  verdicts",
         *(
             f"-n {run.clusters:<7}{run.wall_s:8.1f} s{len(run.verdicts):11}{run.busy_s:8.1f} s"
-            f"{100 * run.share:11.0f} %  {_counts(run)}"
+            f"{100 * run.share:11.0f} %  {_counts(run)}{run.timing}"
             for run in (one, many)
         ),
     ]
@@ -112,8 +122,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-fleet-") as root:
         if asked.warm:
             timed(HARNESS, 1, Path(root) / "warm", [asked.warm])
-        one = timed(HARNESS, 1, Path(root) / "one", asked.names)
         command = [*HARNESS, *(["--pool", asked.pool] if asked.pool else [])]
+        if asked.warm:
+            # No more clusters are made than there are scenarios.
+            first = list(dict.fromkeys([asked.warm, *asked.names]))[: asked.clusters]
+            timed(command, asked.clusters, Path(root) / "warm-many", first)
+        one = timed(HARNESS, 1, Path(root) / "one", asked.names)
         many = timed(command, asked.clusters, Path(root) / "many", asked.names)
     lines, alike = told(one, many)
     print(*lines, sep="\n")

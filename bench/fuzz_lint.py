@@ -23,6 +23,7 @@ from harness.lint.formats.initiator import (
     parse_timers,
     parse_udev_timers,
 )
+from harness.lint.formats.multipath_conf import parse_multipath
 from harness.lint.formats.network import (
     parse_hosts,
     parse_interfaces,
@@ -39,6 +40,16 @@ if TYPE_CHECKING:
     Entry = tuple[str, Callable[[bytes], object], Errors, tuple[bytes, ...]]
 
 _FIXTURES = PROJECT / "tests/lint/fixtures"
+_MULTIPATH = b"""defaults {
+    find_multipaths greedy # all
+}
+devices {
+    device {
+        vendor "(LIO-ORG|SUSE)"
+        no_path_retry queue
+    }
+}
+"""
 _SAVED = (
     b'{"fabric_modules": [], "storage_objects": [{"name": "lun0", "plugin": "block", "dev": '
     b'"/dev/drbd0"}], "targets": [{"fabric": "iscsi", "wwn": "iqn.2026-11.com.example:x", '
@@ -76,6 +87,7 @@ def lint_parsers() -> Iterator[Entry]:
         ("portblock", parse_portblock, (alpha["portblock.txt"],)),
         ("iscsid.conf", parse_iscsid, (client["iscsid.conf"],)),
         ("iSCSI records", parse_node_records, (stored["iscsi-nodes.txt"],)),
+        ("multipath.conf", parse_multipath, (_MULTIPATH,)),
         ("SCSI timers", parse_timers, (b"sda LIO-ORG 540\nsdb ATA 30\n",)),
         ("udev timers", parse_udev_timers, (client["udev/60-scsi-timeout.rules"],)),
     )

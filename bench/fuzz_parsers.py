@@ -231,7 +231,8 @@ def parsers() -> Iterator[Parser]:
     history = (
         b'<pacemaker-result api-version="2.25"><fence_history><fence_event action="reboot" '
         b'target="bravo" client="pacemaker-controld.7" origin="alpha" status="success" '
-        b'delegate="alpha" completed="2026-11-25 13:00:00Z"/></fence_history></pacemaker-result>',
+        b'delegate="alpha" completed="2026-11-25 13:00:00Z"/></fence_history>'
+        b'<status code="0" message="OK"/></pacemaker-result>',
     )
     yield Parser("fence history", _text(parse_fence_history), (ObservationError,), history)
     proc = ((TESTS / "cluster/fixtures/proc_drbd-healthy.txt").read_bytes(),)

@@ -30,7 +30,7 @@ def main() -> None:
     cache = default_cache()
     collect_garbage(cache)
     image = ensure_image(cache, ImageOptions())
-    accelerator = choose_accelerator(RunOptions(cache=cache), image.kernel)
+    accelerator = choose_accelerator(RunOptions(cache=cache), image)
     config = load_config(None, PROFILES[accelerator])
     lab = Lab.create(cache)
     try:

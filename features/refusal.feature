@@ -64,7 +64,8 @@ Feature: A node refuses to take over
   Scenario: The active node is paused while nobody can be fenced
     The passive node cannot know that it only stands still, and must not promote before it is fenced.
     Once it goes on it is a member again, and no more fencing is asked for. The fence device stays out
-    of reach until the last attempt has timed out (60 s), else that one would shoot a node that is well.
+    of reach until the last attempt has timed out (60 s, and the head start of 20 s before it), else
+    that one would shoot a node that is well.
     The bound is the pause and a fence-peer handler's freeze.
 
     Given the healthy cluster
@@ -77,7 +78,7 @@ Feature: A node refuses to take over
     And nobody serves for 60 s (30 s with KVM)
     And the active node goes on
     And the writes go on again
-    And the cluster is left alone for 90 s
+    And the cluster is left alone for 110 s
     And the fence device answers again
     And the failed actions are cleaned up
     And the cluster has settled
@@ -123,3 +124,4 @@ Feature: A node refuses to take over
       | fails             |
       | cannot be reached |
       | hangs             |
+      | is down           |

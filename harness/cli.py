@@ -7,17 +7,20 @@ import dataclasses
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path  # noqa: TC003  (typer needs it at run time)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.commands.adopt import adopt
+from harness.commands.anew import AnewOption, make_way
 from harness.commands.bundle import bundle
-from harness.commands.cache import CacheOption, newest_kernel
+from harness.commands.cache import CacheOption, ConnectOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
 from harness.commands.clusters import ClustersOption, PoolOption, at_once, check_clusters
 from harness.commands.explore import register as register_explore
+from harness.commands.guest import GuestOption  # noqa: TC001  (typer needs it at run time)
 from harness.commands.image import image
 from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
@@ -27,6 +30,7 @@ from harness.commands.own import configure, mapped, prepare
 from harness.commands.prune import prune
 from harness.commands.qualify import register as register_qualify
 from harness.commands.report import report as report_command
+from harness.commands.rootless import RootlessOption, ask_inside, enter, reenter
 from harness.commands.seed import seed
 from harness.commands.stored import needs_run as _needs_run
 from harness.commands.tally import tally
@@ -38,6 +42,8 @@ from harness.lab.paths import PROJECT, REPORTS, Cache
 from harness.progress import console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.lab.doctor import Finding
     from harness.lab.topology import MachinePlan
     from harness.session import RunOptions
@@ -52,13 +58,6 @@ app = typer.Typer(
     "21 something is missing.",
 )
 
-ConnectOption = Annotated[
-    str,
-    typer.Option(
-        help="Put the lab on an existing libvirt daemon of this machine, e.g. qemu:///system, "
-        "instead of a private one."
-    ),
-]
 TagOption = Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")]
 ThemeOption = Annotated[
     list[str] | None,
@@ -99,10 +98,13 @@ app.command()(prune)
 
 
 @app.command()
-def doctor(connect: ConnectOption = "", cache: CacheOption = None) -> None:
+def doctor(
+    connect: ConnectOption = "", rootless: RootlessOption = False, cache: CacheOption = None
+) -> None:
     """Check this host: virtualisation that truly works, tools, rights, memory, disk."""
     from harness.lab.doctor import exit_code, render
 
+    enter(rootless, connect=connect)
     findings = _findings(_cache(cache), connect)
     render(findings, console)
     raise typer.Exit(int(exit_code(findings)))
@@ -136,8 +138,9 @@ def run(
             "collected from a cluster of your own (docs/own-cluster.md)."
         ),
     ] = None,
+    guest: GuestOption = "",
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
-    mirror: Annotated[str, typer.Option(help="Debian mirror for the guest image.")] = "",
+    mirror: Annotated[str, typer.Option(help="Mirror for the guest image.")] = "",
     proxy: Annotated[str, typer.Option(help="HTTP proxy for the guest image's packages.")] = "",
     offline: Annotated[
         bool, typer.Option("--offline", help="Use only packages downloaded before.")
@@ -160,6 +163,7 @@ def run(
             "every scenario has to be INCONCLUSIVE.",
         ),
     ] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Run scenarios on a lab and write the failover report."""
@@ -178,6 +182,7 @@ def run(
     options = RunOptions(
         cache=_cache(cache),
         image=ImageOptions(mirror=mirror, proxy=proxy, offline=offline),
+        guest=guest,
         config=config,
         accelerator=accelerator,
         connect=connect,
@@ -195,14 +200,14 @@ def run(
         themes=_themes(theme),
         everything=everything,
     )
-    if config is not None:
-        # A malformed configuration is told at once, and --list is a way to check one.
-        if config.is_dir():
-            mapped(config, "kvm")
-        else:
-            load_config(config, PROFILES["tcg"])
+    # A malformed configuration is told at once, and --list is a way to check one.
+    folder_of_files = config is not None and config.is_dir()
+    if config is not None and folder_of_files:
+        mapped(config, "kvm")
+    load_config(None if folder_of_files else config, PROFILES["tcg"], guest_name=guest)
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
+    enter(rootless, connect=connect, lab=options.cache.labs / lab if lab else None)
     if folder is not None and not options.resume:
         options = dataclasses.replace(options, folder=folder.resolve())
     raise typer.Exit(_run(options, suite, clusters, pool))
@@ -215,10 +220,12 @@ def nightly(
     theme: ThemeOption = None,
     budget: BudgetOption = "",
     again: AgainOption = False,
+    anew: AnewOption = False,
     clusters: ClustersOption = None,
     pool: PoolOption = None,
     list_only: ListOption = False,
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Run all scenarios, or go on with that, in as many parts as it takes.
@@ -226,7 +233,8 @@ def nightly(
     The run is reports/nightly-CODE, where CODE is the hash of everything that a
     result depends on: parts of other code are never merged. What was judged is
     not run again, whatever the verdict; what was cut short is. Run it again after
-    an interruption, a kill, or the end of a budget.
+    an interruption, a kill, or the end of a budget. Where packages were updated
+    meanwhile, that run is put aside as it is, and another begins.
     """
     from harness.resuming import code_hash
     from harness.running import list_scenarios
@@ -248,13 +256,22 @@ def nightly(
     suite = PROJECT / "scenarios"
     if list_only:
         raise typer.Exit(list_scenarios(options, suite))
-    raise typer.Exit(_run(options, suite, clusters, pool))
+    enter(rootless)
+    raise typer.Exit(_run(options, suite, clusters, pool, partial(make_way, anew=anew)))
 
 
 def _run(
-    options: RunOptions, suite: Path, clusters: int | None = None, pool: Path | None = None
+    options: RunOptions,
+    suite: Path,
+    clusters: int | None = None,
+    pool: Path | None = None,
+    before: Callable[[RunOptions, Path], None] = lambda _options, _folder: None,
 ) -> int:
-    """Run on this host, if it can; the exit code."""
+    """Run on this host, if it can; the exit code.
+
+    Args:
+        before: what is to be done with the run's folder first.
+    """
     from harness.qualify.stamps import note, take_back
     from harness.running import run_scenarios
     from harness.session import new_run_folder
@@ -265,6 +282,7 @@ def _run(
     if own is not None and own.is_dir():
         path = prepare(own, target, options.cache, options.accelerator)
         options = dataclasses.replace(options, config=path)
+    before(options, target)
     note(options.cache, target)
     try:
         with at_once(checked, target):
@@ -300,19 +318,23 @@ def _themes(told: list[str] | None) -> tuple[str, ...]:
 def up(
     fresh: Annotated[bool, typer.Option("--fresh", help="Form the cluster anew.")] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with overrides.")] = None,
+    guest: GuestOption = "",
     accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg.")] = "auto",
     connect: ConnectOption = "",
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Start a lab with a healthy cluster and keep it, for working with it by hand."""
     from harness.session import Keep, LabSession, RunOptions
 
+    enter(rootless, connect=connect)
     place = _cache(cache)
     _check_host(place, connect)
     session = LabSession(
         RunOptions(
             cache=place,
             config=config,
+            guest=guest,
             accelerator=accelerator,
             connect=connect,
             fresh=fresh,
@@ -326,16 +348,22 @@ def up(
 
 
 @app.command()
-def status(cache: CacheOption = None) -> None:
+def status(
+    lab: Annotated[str | None, typer.Option("--lab", help="Only this one.")] = None,
+    cache: CacheOption = None,
+) -> None:
     """List the labs on this host and what their machines do."""
     from harness.lab.lab import KEPT, host_runs
     from harness.lab.lease import holder, is_held
 
     place = _cache(cache)
     labs = sorted(place.labs.iterdir()) if place.labs.is_dir() else []
+    labs = [folder for folder in labs if lab in (None, folder.name)]
     if not labs:
         console.print("No labs. Start one with: harness up")
     for folder in labs:
+        if ask_inside(folder, "status", "--lab", folder.name, "--cache", str(place.root)):
+            continue
         lock = place.leases / f"{folder.name}.lock"
         if is_held(lock):
             state = f"in use by {holder(lock)}"
@@ -345,11 +373,11 @@ def status(cache: CacheOption = None) -> None:
             state = "abandoned (harness gc removes it)"
         console.print(f"{folder.name}: {state}", markup=False, soft_wrap=True)
         if state == "kept":
-            with _lab(place, folder.name) as lab:
-                for machine in lab.machines.values():
+            with _lab(place, folder.name) as opened:
+                for machine in opened.machines.values():
                     power = "running" if machine.running() else "off"
                     console.print(f"  {machine.name:8} {power}", markup=False)
-                console.print(f"  libvirt: {lab.host.uri}", markup=False)
+                console.print(f"  libvirt: {opened.host.uri}", markup=False)
 
 
 # The options of a guest's command are not ours: crm_mon -1rf.
@@ -370,12 +398,10 @@ def ssh(
 
     place = _cache(cache)
     folder = place.labs / _lab_name(place, lab)
+    reenter(folder)
     host = attach_host(place, folder)
     address = host.topology.machine(_plan(node).name).card(Link.CONTROL).address
-    # The key as it is seen there: the cache's own path may be covered in a private lab.
-    arguments = host.inside("ssh", "-q", "-i", f"{host.lab_path}/ssh_key")
-    arguments += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    arguments += [f"root@{address}", *(command or [])]
+    arguments = [*host.shell_in(address), *(command or [])]
     os.execvp(arguments[0], arguments)
 
 
@@ -387,9 +413,16 @@ def console_command(
     cache: CacheOption = None,
 ) -> None:
     """Follow a guest's serial console."""
+    from harness.lab.remote import RemoteHost
+    from harness.lab.remote_objects import is_remote
+
     place = _cache(cache)
-    path = place.labs / _lab_name(place, lab) / "console" / f"{_plan(node).name}.log"
-    os.execvp("tail", ["tail", "-n", str(lines), "-F", str(path)])
+    folder = place.labs / _lab_name(place, lab)
+    log = f"console/{_plan(node).name}.log"
+    tail = ["tail", "-n", str(lines), "-F", str(folder / log)]
+    if is_remote(folder):
+        tail = RemoteHost.attach(folder).follow(log, lines)
+    os.execvp(tail[0], tail)
 
 
 @app.command()
@@ -405,6 +438,7 @@ def snapshot(
     from harness.lab import snapshot as snapshots
 
     place = _cache(cache)
+    reenter(place.labs / _lab_name(place, lab))
     with _lab(place, _lab_name(place, lab)) as opened:
         machines = list(opened.machines.values())
         if revert:
@@ -423,6 +457,7 @@ def down(lab: LabOption = None, cache: CacheOption = None) -> None:
     name = _lab_name(place, lab)
     if not (place.labs / name).is_dir():
         raise HarnessError(f"no lab called {name}", hint="harness status lists the labs")
+    reenter(place.labs / name)
     if not host_runs(place.labs / name):
         # Kept, but its processes are gone (a reboot, say): only its files are left.
         remove_lab(place, name)
@@ -433,12 +468,14 @@ def down(lab: LabOption = None, cache: CacheOption = None) -> None:
 @app.command()
 def gc(
     kept_too: Annotated[bool, typer.Option("--all", help="Kept labs as well.")] = False,
+    rootless: RootlessOption = False,
     cache: CacheOption = None,
 ) -> None:
     """Find and remove what an aborted run left: VMs, namespaces, daemons, files."""
     from harness.crashpoints import die_here_if_asked
     from harness.lab.gc import collect_garbage
 
+    enter(rootless)
     removed = collect_garbage(
         _cache(cache), kept_too=kept_too, between=lambda: die_here_if_asked("gc")
     )

@@ -22,7 +22,7 @@ from harness.evidence.witness import Witnesses
 from harness.faults.undo import undo_open_faults
 from harness.lab.host import PrivateHost
 from harness.lab.machine import in_parallel
-from harness.lab.traces import host_traces, running_beside
+from harness.lab.traces import HOST_SECTIONS, host_traces, running_beside
 from harness.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 RESIDUE = "residue.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _END_S = 10.0  # processes of a lab that is removed end at once, but not in no time
-_ANSWER_S = 60.0  # a guest may take so long to answer after a revert
 # The witness services in the guests start again once their ports are read: a second or two in a
 # guest, up to 15 s under emulation (residue.json of 27 runs, lab-events2.service).
 _SETTLE_S = 60.0
@@ -66,8 +65,10 @@ class Leftovers:
         self._part["lab"]["before"] = residue(lab)
         self._save()
 
-    def of_the_lab(self, lab: Lab) -> None:
+    def of_the_lab(self, lab: Lab, answer_s: float) -> None:
         """Look at the lab after its last scenario, back at the snapshot; it is removed next.
+
+        Its guests may take ``answer_s`` seconds to answer after the revert.
 
         The first look was taken with the ports of the witnesses open. So is this one, as a service
         whose port nobody reads does not get beyond its shell.
@@ -78,7 +79,7 @@ class Leftovers:
                 undo_open_faults(lab)
                 lab.revert()
                 in_parallel(
-                    {m.name: partial(m.guest.wait_ready, _ANSWER_S) for m in lab.machines.values()}
+                    {m.name: partial(m.guest.wait_ready, answer_s) for m in lab.machines.values()}
                 )
             with contextlib.suppress(HarnessError):
                 wait_until(
@@ -95,8 +96,12 @@ class Leftovers:
         with contextlib.suppress(HarnessError):
             wait_until("the lab's processes ended", self._alive, deadline_s=_END_S)
         self._part["host"]["after"] = host_traces()
-        told = [
-            f"host: {text}" for text in changes(self._host_before(), self._part["host"]["after"])
+        before, after = self._host_before(), self._part["host"]["after"]
+        told = [f"host: {text}" for text in changes(before, after)]
+        told += [
+            f"host: {section}: nobody could look"
+            for section in HOST_SECTIONS
+            if section not in before and section not in after
         ]
         if alive := self._alive():
             told.append(f"host: of the lab there still runs {alive}")
@@ -114,6 +119,7 @@ class Leftovers:
         if before is None or after is None:
             return []
         told = [f"{name}: does not answer" for name in sorted(before.keys() - after.keys())]
+        told += [f"{name}: did not answer before" for name in sorted(after.keys() - before.keys())]
         return told + [
             f"{name}: {text}"
             for name in sorted(before.keys() & after.keys())
@@ -140,10 +146,14 @@ def changes(before: Traces, after: Traces) -> list[str]:
 
     Processes that live for less than half a minute come and go (see the check ``residue``).
     """
-    told = []
-    for section in sorted((before.keys() | after.keys()) - {"processes"}):
+    told: list[str] = []
+    for section in sorted(before.keys() ^ after.keys()):
+        when = "before" if section in after else "at the end"
+        told.append(f"{section}: nobody could look {when}")
+    for section in sorted((before.keys() & after.keys()) - {"processes"}):
         there, here = (set(traces.get(section, [])) for traces in (before, after))
         told += [f"{section}: {text} is left over" for text in sorted(here - there)]
         told += [f"{section}: {text} is gone" for text in sorted(there - here)]
-    was, now = before.get("processes", []), after.get("processes", [])
-    return told + process_differences(now, [was], DAEMON_S)
+    if "processes" not in before or "processes" not in after:
+        return told
+    return told + process_differences(after["processes"], [before["processes"]], DAEMON_S)

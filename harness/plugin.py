@@ -22,10 +22,10 @@ from harness.evidence.attempts import INTERRUPTED
 from harness.evidence.clock import now_ns
 from harness.evidence.timeline import Channel
 from harness.nightly.budget import LENGTHS, assumed_s, plan
-from harness.nightly.durations import LAB, Durations
+from harness.nightly.durations import LAB
 from harness.progress import console
 from harness.resuming import check_code, done_before
-from harness.session import LabSession, RunOptions, default_options
+from harness.session import LabSession, RunOptions, default_options, durations_of
 from harness.steps.lint import lint_items, scenario_name, scenario_template, unused_steps
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ pytest_plugins = [
     "harness.steps.cluster",
     "harness.steps.disks",
     "harness.steps.faults",
+    "harness.steps.fencing",
     "harness.steps.healing",
     "harness.steps.nodes",
+    "harness.steps.split_brain",
+    "harness.steps.standby",
     "harness.steps.triggers",
     "harness.steps.verdicts",
     "harness.steps.workload",
@@ -108,7 +111,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             hint = near[0] if near else "harness run --list --all"
             raise pytest.UsageError(f"no scenario called {only!r} (hint: {hint})")
     try:
-        chosen = _in_time(_not_done(chosen, names, options), options)
+        chosen = _in_time(_not_done(chosen, names, options), config)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from error
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
@@ -131,15 +134,17 @@ def _not_done(items: list[pytest.Item], names: set[str], options: RunOptions) ->
     return [item for item in items if scenario_name(item) not in done]
 
 
-def _in_time(items: list[pytest.Item], options: RunOptions) -> list[pytest.Item]:
+def _in_time(items: list[pytest.Item], config: pytest.Config) -> list[pytest.Item]:
     """What fits into the budget, in the order in which it is due."""
+    options = config.stash[OPTIONS]
     if options.budget_s is None:
         return items
-    durations = _durations(options)
+    durations = durations_of(options)
     planned = plan({scenario_name(i): length_of(i) for i in items}, durations, options.budget_s)
     if planned.left_out:
         text = f"• {len(planned.left_out)} scenarios do not fit into the budget: left out"
         console.print(text, markup=False)
+        config.stash[LEFT_OUT] += planned.left_out
     order = {name: number for number, name in enumerate(planned.chosen)}
     fitting = [item for item in items if scenario_name(item) in order]
     return sorted(fitting, key=lambda item: order[scenario_name(item)])
@@ -148,11 +153,6 @@ def _in_time(items: list[pytest.Item], options: RunOptions) -> list[pytest.Item]
 def length_of(item: pytest.Item) -> str:
     """A scenario's tag of its length; empty if it has none."""
     return next((tag for tag in LENGTHS if item.get_closest_marker(tag)), "")
-
-
-def _durations(options: RunOptions) -> Durations:
-    kind = options.accelerator if options.accelerator in ("kvm", "tcg") else None
-    return Durations(options.cache.root, kind)
 
 
 def _narrowed(options: RunOptions) -> bool:
@@ -191,8 +191,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     name = scenario_name(item)
     spent_s = (now_ns() - item.config.stash[_BEGAN_NS]) / 1e9
     session = item.config.stash.get(SESSION, None)
-    lab_s = _durations(options).lab_s() if session is None else 0.0
-    takes_s = assumed_s(name, length_of(item), _durations(options))
+    lab_s = durations_of(options).lab_s() if session is None else 0.0
+    takes_s = assumed_s(name, length_of(item), durations_of(options))
     if spent_s + lab_s + takes_s <= options.budget_s:
         return None
     item.config.stash[LEFT_OUT].append(name)

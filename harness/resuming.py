@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
@@ -17,6 +18,7 @@ from harness.errors import BadInputError
 from harness.evidence.attempts import SUPERSEDED, cut_short
 from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json
+from harness.lab.guests import guest_names, load_guest
 from harness.lab.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ _NO_PART_OF_A_RESULT = (
     "harness/box", "harness/adopt", "vagrant/Vagrantfile", "vagrant/lab.rb", "vagrant/box",
     # What Vagrant keeps of its machines, beside the Vagrantfile.
     "vagrant/.vagrant",
+    # Of a guest's profile only what its image is made of (below), not what is told of it: that
+    # scenarios ran on it is written down after they did.
+    "vagrant/guests",
 )  # fmt: skip
 # By folder: which files of it count. Beside what binds the features, scenarios/ holds what others
 # are made with and what they found: a mutant is its own run's configuration, for one.
@@ -57,6 +62,8 @@ _SAME = {
     "injecting": "injection of faults",
 }
 
+
+_FEW = 4  # of what differs; the message is one line
 
 # What only reads evidence. It can be changed and asked again of evidence that is there.
 _JUDGING = ("harness/checks", "harness/history")
@@ -117,6 +124,8 @@ def _hash_without(parts: Collection[str]) -> str:
                 continue
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
+    for name in guest_names():
+        digest.update(load_guest(name).digest().encode())
     return digest.hexdigest()[:16]
 
 
@@ -148,13 +157,82 @@ def check_mergeable(folder: Path, facts: dict[str, Any], *, apart: Collection[st
     # As they come back from the disk.
     now = json.loads(json.dumps(facts))
     differing = [
-        what for key, what in _SAME.items() if key not in apart and before.get(key) != now.get(key)
+        what
+        for key, what in _SAME.items()
+        if key not in apart and key != "versions" and before.get(key) != now.get(key)
     ]
+    updated = [] if "versions" in apart else updates(before, now)
+    if updated:
+        differing.append(f"{_SAME['versions']} ({_few(updated)})")
     if differing:
         raise BadInputError(
             f"{folder} holds results with other {' and '.join(differing)}",
-            hint="start a new run, or make this part as that one was made",
+            hint="begin another run (harness nightly --anew puts this one aside), or make this "
+            "part as that one was made",
         )
+
+
+def updates(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What has another version than in a run that is to go on, one line each, by name.
+
+    Packages of the host that no result is known to depend on may be others.
+
+    Args:
+        before: the run's run.json.
+        now: the same facts as they are now.
+    """
+    lines: dict[str, str] = {}
+    for there, here in (
+        (before.get("versions"), now.get("versions")),
+        (_guests(before), _guests(now)),
+    ):
+        was, is_now = (one if isinstance(one, dict) else {} for one in (there, here))
+        for name in sorted(was.keys() | is_now.keys()):
+            if was.get(name) != is_now.get(name):
+                line = f"{name}: {was.get(name, 'none')} there, {is_now.get(name, 'none')} now"
+                lines.setdefault(name, line)
+    return list(lines.values())
+
+
+def _guests(facts: dict[str, Any]) -> object:
+    packages = facts.get("packages")
+    return packages.get("guests") if isinstance(packages, dict) else None
+
+
+def _few(lines: list[str]) -> str:
+    more = [f"and {len(lines) - _FEW} more"] if len(lines) > _FEW else []
+    return "; ".join([*lines[:_FEW], *more])
+
+
+def put_run_aside(folder: Path) -> Path:
+    """Rename a run that nothing can be added to any more, so that its name is free; where it is.
+
+    Nothing of it is lost: its report, its evidence and its place in the trend stay.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    aside = folder.with_name(f"{folder.name}-until-{stamp}")
+    folder.rename(aside)
+    return aside
+
+
+def make_room(folder: Path, facts: dict[str, Any]) -> str:
+    """Put a run aside that was made with other versions of packages; why, in words, or nothing.
+
+    An update of the host or of the guests must not end all further nights: at the same code they
+    would go on with that run, which no part of theirs may be added to.
+
+    Args:
+        facts: ``versions`` and ``packages`` as they are now.
+    """
+    before = read_json(folder / RUN)
+    updated = updates(before, facts) if before else []
+    if not updated:
+        return ""
+    aside = put_run_aside(folder)
+    return (
+        f"{folder.name} was made with other versions of packages ({_few(updated)}): it is "
+        f"{aside.name} now, and another run begins"
+    )
 
 
 def done_before(folder: Path, chosen: Collection[str], *, again: bool) -> set[str]:

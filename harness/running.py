@@ -15,9 +15,10 @@ from harness.errors import ExitCode
 from harness.evidence.clock import now_ns
 from harness.lab.paths import PROJECT
 from harness.nightly.budget import listed
-from harness.nightly.durations import Durations
+from harness.nightly.selection import forget_selection, note_selection
 from harness.plugin import LEFT_OUT, MATCHED, OPTIONS, SHARED, length_of
 from harness.reporting import report
+from harness.session import durations_of
 from harness.steps.lint import scenario_name, scenario_template
 
 if TYPE_CHECKING:
@@ -54,11 +55,17 @@ class _WithSession:
 
 
 class _Collected:
-    """Remembers the collected scenarios, and which of them were not begun."""
+    """Remembers the collected scenarios, and which of them were not begun.
 
-    def __init__(self) -> None:
+    Args:
+        run_folder: where to note that; None where nothing is run.
+    """
+
+    def __init__(self, run_folder: Path | None = None) -> None:
         self.names: list[str] = []
         self.lengths: dict[str, str] = {}
+        self._ended = ""
+        self._run_folder = run_folder
         self._config: pytest.Config | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -81,6 +88,18 @@ class _Collected:
         own = [item for item in items if scenario_template(item)]
         self.names = [scenario_name(item) for item in own]
         self.lengths = {scenario_name(item): length_of(item) for item in own}
+        # Now: whoever is killed has nothing more to say.
+        self.note()
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Somebody, or something, ended the run."""
+        told = " ".join(str(excinfo.value).split())
+        self._ended = told[:300] or "interrupted"
+
+    def note(self) -> None:
+        """Write down what was to be run."""
+        if self._run_folder is not None and self.names:
+            note_selection(self._run_folder, self.names, self.left_out, self._ended)
 
 
 def _pytest(options: RunOptions, suite: Path, *more: str, plugins: tuple[object, ...] = ()) -> int:
@@ -106,9 +125,7 @@ def list_scenarios(options: RunOptions, suite: Path) -> int:
         print(NOTHING_LEFT if collected.matched else NO_MATCH)
         return int(ExitCode.VALID if collected.matched else ExitCode.MISSING_ENVIRONMENT)
     elif code == 0:
-        kind = options.accelerator if options.accelerator in ("kvm", "tcg") else None
-        durations = Durations(options.cache.root, kind)
-        print(*listed(collected.lengths, durations, now_ns()), sep="\n")
+        print(*listed(collected.lengths, durations_of(options), now_ns()), sep="\n")
     elif code != int(pytest.ExitCode.USAGE_ERROR):
         print(said.getvalue().strip())
     return 0 if code == 0 else int(ExitCode.MISSING_ENVIRONMENT)
@@ -125,9 +142,13 @@ def scenario_names(options: RunOptions, suite: Path) -> list[str]:
 def run_scenarios(options: RunOptions, suite: Path) -> int:
     """Run, report, print verdicts and the report's path; returns the exit code."""
     assert options.folder is not None
-    collected = _Collected()
+    collected = _Collected(options.folder)
     arguments = ("-q", "--no-header", "--tb=short", "-rN", "-s")
     code = _pytest(options, suite, *arguments, plugins=(collected,))
+    if (options.folder / "evidence").is_dir():
+        collected.note()
+    else:
+        forget_selection(options.folder)
     resumable = options.resume and (options.folder / "evidence").is_dir()
     if code == int(pytest.ExitCode.NO_TESTS_COLLECTED) and collected.matched and resumable:
         print(NOTHING_LEFT)
@@ -140,7 +161,8 @@ def run_scenarios(options: RunOptions, suite: Path) -> int:
     left_out = collected.left_out
     for name in left_out:
         print(f"left out, as the time was over: {name}")
-    if left_out and not (options.folder / "evidence").is_dir():
+    waiting = set(collected.names) - set(left_out)
+    if left_out and not waiting and not (options.folder / "evidence").is_dir():
         return int(ExitCode.MISSING_ENVIRONMENT)
     if not (options.folder / "evidence").is_dir():
         # Nothing was run: a bad feature (usage error) or a lab that did not come up.

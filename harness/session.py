@@ -6,19 +6,25 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.cluster.config import load_config
-from harness.cluster.formed import bring_up, open_formed, qemu_version
+from harness.cluster.formed import (
+    bring_up,
+    check_formed,
+    formed_key,
+    open_formed,
+    qemu_version,
+)
+from harness.cluster.inventory import packages_of, versions_of
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.evidence.clock import now_ns
 from harness.evidence.files import read_json, write_json
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN
-from harness.lab.accelerator import probe_kvm
 from harness.lab.gc import collect_garbage
 from harness.lab.image import ImageOptions, ensure_image
 from harness.lab.lab import Lab
@@ -29,8 +35,10 @@ from harness.progress import console
 from harness.resuming import RUN, check_mergeable, set_aside, set_aside_fragments
 from harness.resuming import code_hash as code_hash
 from harness.scenario import Scenario, ScenarioInfo
-from harness.timing import PROFILES
+from harness.timing import PROFILES, TCG_SHARED, profile_of
 from harness.watching import LabWitnesses
+from harness.where import choose_accelerator as choose_accelerator
+from harness.where import elsewhere
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +61,9 @@ class RunOptions:
 
     Attributes:
         cache: the cache root.
-        image: options of the image build.
+        image: options of the image build; whose guest it is of, the configuration says.
+        guest: name of the guests' profile, whatever the configuration says; empty for what it
+            says.
         config: a TOML file with overrides of the cluster's configuration, or None.
         accelerator: ``auto``, ``kvm`` or ``tcg``.
         connect: URI of an existing libvirt daemon for a new lab; empty for a private one.
@@ -73,10 +83,15 @@ class RunOptions:
         everything: also those tagged ``@nightly``, which otherwise run only when they are named
             or their tag is.
         seed: of an exploration, for the report.
+        sharing: whether several clusters share the cores that this one's guests run on.
+
+    Raises:
+        BadInputError: a lab that is there, and a daemon for a new one, are both named.
     """
 
     cache: Cache
     image: ImageOptions = field(default_factory=ImageOptions)
+    guest: str = ""
     config: Path | None = None
     accelerator: str = "auto"
     connect: str = ""
@@ -94,6 +109,15 @@ class RunOptions:
     themes: tuple[str, ...] = ()
     everything: bool = False
     seed: int | None = None
+    sharing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lab is not None and self.connect:
+            raise BadInputError(
+                f"--lab {self.lab} is on the libvirt that it was made on, and --connect "
+                f"{self.connect} names one for a new lab",
+                hint="leave out one of them",
+            )
 
 
 def default_options() -> RunOptions:
@@ -101,25 +125,18 @@ def default_options() -> RunOptions:
     return RunOptions(cache=default_cache(), everything=True)
 
 
-def choose_accelerator(options: RunOptions, kernel: Path) -> str:
-    """``kvm`` where it truly works and is wanted, else ``tcg``.
+def durations_of(options: RunOptions) -> Durations:
+    """What is known of durations before there is a lab: of the kind that is likely to be used.
 
     Raises:
-        BadInputError: KVM was demanded and does not work here.
+        BadInputError: the configuration is malformed.
     """
-    if options.accelerator == "tcg":
-        return "tcg"
-    found = probe_kvm(kernel=kernel, cache=options.cache.root)
-    if options.accelerator == "kvm" and found.kind != "kvm":
-        raise BadInputError(
-            f"KVM was asked for and does not work here: {found.reason}",
-            hint="use --accelerator auto, or see harness doctor",
-        )
-    if found.kind != "kvm":
-        console.print(
-            f"• No usable KVM ({found.reason}): emulation, 5 to 10 times slower", markup=False
-        )
-    return found.kind
+    kind = options.accelerator if options.accelerator in PROFILES else None
+    known = Durations(options.cache.root, kind)
+    timing = profile_of(known.accelerator, sharing=options.sharing)
+    if options.config is not None:
+        timing = load_config(options.config, timing).timing
+    return Durations(options.cache.root, known.accelerator, timing)
 
 
 def new_run_folder() -> Path:
@@ -158,18 +175,20 @@ class LabSession:
         """
         options = self.options
         # A malformed configuration is told now, not after minutes of building.
-        load_config(options.config, PROFILES["tcg"])
+        told = load_config(options.config, PROFILES["tcg"], guest_name=options.guest)
         try:
             collect_garbage(options.cache)
         except MissingEnvironmentError as error:
             # A daemon that is down must not keep another lab from starting.
             console.print(f"• an abandoned lab is still there: {error}", markup=False)
-        image = ensure_image(options.cache, options.image)
-        self.accelerator = choose_accelerator(options, image.kernel)
-        self.timing = PROFILES[self.accelerator]
-        config = load_config(options.config, self.timing)
+        image = ensure_image(options.cache, replace(options.image, guest=told.guest.name))
+        with elsewhere(options) as there:
+            self.accelerator = choose_accelerator(options, image, there)
+            qemu = qemu_version() if there is None else there.qemu()
+        self.timing = profile_of(self.accelerator, sharing=options.sharing or self._shared_before())
+        config = load_config(options.config, self.timing, guest_name=options.guest)
         self.timing = config.timing
-        facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}))
+        facts = self._facts(image, config.model_dump(mode="json", exclude={"timing"}), qemu)
         if options.resume:
             check_mergeable(self.folder, facts)
             set_aside_fragments(self.folder)
@@ -177,6 +196,7 @@ class LabSession:
         if options.lab is not None:
             self.lab = Lab.attach(options.cache, options.lab)
             open_formed(self.lab)
+            check_formed(self.lab, formed_key(image, config, self.lab, self.accelerator))
             how, seconds, entry = "attached", 0.0, ""
         else:
             self.lab = Lab.create(options.cache, options.connect)
@@ -195,24 +215,21 @@ class LabSession:
         cluster = {"how": how, "seconds": round(seconds, 1), "entry": entry}
         write_json(self.folder / RUN, self._in_parts(facts | {"cluster": cluster}))
 
-    def _facts(self, image: Image, config: dict[str, Any]) -> dict[str, Any]:
+    def _shared_before(self) -> bool:
+        """A run that began with clusters that shared cores goes on with their timing."""
+        timing = read_json(self.folder / RUN).get("timing") if self.options.resume else None
+        return isinstance(timing, dict) and timing.get("name") == TCG_SHARED.name
+
+    def _facts(self, image: Image, config: dict[str, Any], qemu: str) -> dict[str, Any]:
         """What run.json says of this part before there is a lab."""
-        packages = image.package_versions()
-        names = ("drbd-utils", "corosync", "pacemaker", "crmsh", "resource-agents", "fio")
-        kernel = next((n for n in packages if re.match(r"linux-image-\d", n)), "")
-        versions = {name: packages[name] for name in names if name in packages}
-        versions |= {
-            "kernel": packages.get(kernel, "?"),
-            "qemu": qemu_version(),
-            "python": sys.version.split()[0],
-        }
         return {
             "run": self.folder.name,
             "started_ns": now_ns(),
             "accelerator": self.accelerator,
             "host": self.options.connect or "private",
             "timing": self.timing.model_dump(),
-            "versions": versions,
+            "versions": versions_of(image, qemu),
+            "packages": packages_of(image),
             "harness": __version__,
             "seed": self.options.seed,
             "command": shlex.join(["harness", *sys.argv[1:]]),
@@ -279,8 +296,8 @@ class LabSession:
 
     @property
     def durations(self) -> Durations:
-        """What is known of durations with this run's kind of emulation."""
-        return Durations(self.options.cache.root, self.accelerator)
+        """What is known of durations with this run's kind of emulation and its timing."""
+        return Durations(self.options.cache.root, self.accelerator, self.timing)
 
     def judged(self, scenario: Scenario, from_ns: int, to_ns: int, *, whole: bool) -> None:
         """Note when a scenario that is closed was judged, and how long it took.
@@ -308,12 +325,22 @@ class LabSession:
             self._span = None
 
     def _reproduce(self, name: str, file: Path | None) -> str:
-        """The command that runs just this scenario again."""
-        if file is None or file.is_relative_to(PROJECT / "features"):
-            return shlex.join([".venv/bin/harness", "run", name])
-        shown = file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file
-        config = ["--config", str(self.options.config)] if self.options.config else []
-        return shlex.join([".venv/bin/harness", "replay", str(shown), *config])
+        """The command that runs just this scenario again, with all that a result depends on."""
+        asked = self.options
+        more = ["--config", _shown(asked.config)] if asked.config else []
+        if asked.guest:
+            more += ["--guest", asked.guest]
+        if asked.accelerator != "auto":
+            more += ["--accelerator", asked.accelerator]
+        if asked.connect:
+            more += ["--connect", asked.connect]
+        if file is not None and not file.is_relative_to(PROJECT / "features"):
+            return shlex.join([".venv/bin/harness", "replay", _shown(file), *more])
+        if asked.max_stall_s is not None:
+            more += ["--max-stall", f"{asked.max_stall_s:g}"]
+        if not asked.injecting:
+            more.append("--without-injecting")
+        return shlex.join([".venv/bin/harness", "run", name, *more])
 
     def close(self) -> None:
         """End the witnesses; destroy the lab or keep it; see what is left."""
@@ -335,7 +362,7 @@ class LabSession:
         else:
             try:
                 if not self.interrupted:
-                    self._leftovers.of_the_lab(self.lab)
+                    self._leftovers.of_the_lab(self.lab, self.timing.answer_deadline_s)
             finally:
                 self.lab.destroy()
             self._leftovers.of_the_host()
@@ -357,3 +384,8 @@ class LabSession:
         ):
             (target / path.name).write_bytes(path.read_bytes()[-(1 << 20) :])
         console.print(f"• What was seen is in {target}", markup=False)
+
+
+def _shown(path: Path) -> str:
+    """A path as it is written in the project's folder, where commands are run."""
+    return str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)

@@ -14,7 +14,6 @@ import libvirt
 
 from harness.evidence.timeline import Channel, TimelineWriter
 from harness.evidence.witness import Witnesses
-from harness.lab.arp import VipWatch
 from harness.lab.vcpus import CpuWatch
 
 if TYPE_CHECKING:
@@ -49,9 +48,7 @@ class LabWitnesses:
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None
         )
         lab.host.connection.registerCloseCallback(self._libvirt_gone, None)
-        self._vip = VipWatch(
-            lab.host,
-            lab.topology,
+        self._vip = lab.host.watch_vip(
             lambda ip, mac: self._add("host", Channel.ARP, "claim", {"ip": ip, "mac": mac}),
             lambda reason: self._died(Channel.ARP, reason),
         )
@@ -60,6 +57,7 @@ class LabWitnesses:
             lambda name, sample: self._add(name, Channel.HOST, "cpu", {"threads": sample}),
             lambda reason: self._died(Channel.HOST, reason),
         )
+        lab.host.when_cut_off(lambda reason: self._died(Channel.FENCE, reason))
         self._tail = threading.Thread(target=self._fence_log, name="fence-log", daemon=True)
         self._tail.start()
 

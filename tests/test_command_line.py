@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ from harness.errors import (
 )
 from harness.lab import doctor
 from harness.lab.lab import KEPT
+from harness.lab.labhost import LabHost
 from harness.lab.lease import try_lease
 from harness.lab.topology import Topology
 
@@ -63,11 +65,21 @@ def harness(
         signal.signal(number, handler)
 
 
+_BOTH = ("--lab", "lab0", "--connect", "qemu:///system")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says", "hint"),
     [
         (["run", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
         (["nightly", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
+        (
+            ["run", "--guest", "debian99"],
+            "no guest debian99; there are: debian12, ",
+            "configuration",
+        ),
+        (["image", "--guest", "debian99"], "there is no guest debian99", "there are: debian12, "),
+        (["image", "--guest", "rhel9"], "no image of the guest rhel9 can be built", "guests.md"),
         (["run", "--budget", "soon"], "--budget 'soon'?", "40m"),
         (["nightly", "--budget", "0m"], "--budget '0m'?", "40m"),
         (["run", "--keep", "sometimes"], "--keep 'sometimes'?", "never, on-failure or always"),
@@ -87,6 +99,9 @@ def harness(
         (["tally", "--ledger", "/nonexistent/ledger"], "there is no ledger /nonexist", "first run"),
         (["mutants", "--score", "--ledger", "/nonexistent/ledger"], "there is no led", "first run"),
         (["mutants", "--ledger", __file__], "test_command_line.py, line 1", "one JSON object"),
+        (["run", *_BOTH], "--lab lab0 is on the libvirt that it was made on", "leave out one"),
+        (["run", "--list", *_BOTH], "and --connect qemu:///system names one", "leave out one"),
+        (["explore", *_BOTH], "and --connect qemu:///system names one", "leave out one"),
     ],
 )
 def test_bad_input_is_one_line_a_hint_and_21(
@@ -250,6 +265,47 @@ def test_a_nightly_run_goes_on_with_that_of_the_same_code(
     assert began == [f"scenarios in {tmp_path / 'nightly-c0de'} resumed"]
 
 
+def test_an_update_does_not_end_all_further_nights(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
+) -> None:
+    """At the same code they would go on with a run that nothing can be added to any more."""
+    found(monkeypatch, PYTHON)
+    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
+    monkeypatch.setattr("harness.lab.image.ensure_image", lambda *_: None)
+    monkeypatch.setattr("harness.cluster.inventory.packages_of", lambda _image: {})
+    versions = {"kernel": "6.1"}
+    monkeypatch.setattr("harness.cluster.inventory.versions_of", lambda _image, _qemu: versions)
+    folder = tmp_path / "nightly-c0de"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"versions": {"kernel": "6.1"}}')
+    assert harness("nightly")[0] == ExitCode.VALID
+    assert (folder / "run.json").exists()
+    versions["kernel"] = "6.2"
+    code, said, error = harness("nightly")
+    assert code == ExitCode.VALID
+    assert "kernel: 6.1 there, 6.2 now" in " ".join((said + error).split())
+    (aside,) = tmp_path.glob("nightly-c0de-until-*")
+    assert (aside / "run.json").exists()
+    assert not (folder / "run.json").exists()
+    assert began == [f"scenarios in {folder} resumed"] * 2
+
+
+def test_a_nightly_run_begins_anew_when_it_is_asked_to(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
+) -> None:
+    found(monkeypatch, PYTHON)
+    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
+    assert harness("nightly", "--anew")[0] == ExitCode.VALID, "there is none to put aside"
+    folder = tmp_path / "nightly-c0de"
+    folder.mkdir(exist_ok=True)
+    (folder / "run.json").write_text("{}")
+    assert harness("nightly", "--anew")[0] == ExitCode.VALID
+    assert len(list(tmp_path.glob("nightly-c0de-until-*"))) == 1
+    assert len(began) == 2
+
+
 def test_what_is_wanted_of_a_nightly_run_is_handed_on(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +412,8 @@ def test_a_guest_s_command_keeps_its_options(
         def inside(self, *command: str) -> list[str]:
             return list(command)
 
+        shell_in = LabHost.shell_in
+
     def execute(_name: str, command: list[str]) -> None:
         raise HarnessError(json.dumps(command), hint="")
 
@@ -459,6 +517,18 @@ def test_several_labs_have_to_be_named(harness: Harness, cache: Path) -> None:
     code, _out, err = harness("down")
     assert code == ExitCode.MISSING_ENVIRONMENT
     assert err.startswith("error: 2 labs on this host\n")
+
+
+def test_help_the_doctor_and_old_runs_need_no_libvirt() -> None:
+    """Whether it can be imported is for the doctor to say; and a stored run is judged anywhere."""
+    code = (
+        "import sys; sys.modules.update(libvirt=None, libvirt_qemu=None); import harness.cli; "
+        "sys.argv = ['harness', 'recheck', '/nonexistent']; harness.cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "/nonexistent is not the folder of a run" in done.stderr
+    assert done.returncode == ExitCode.MISSING_ENVIRONMENT
 
 
 def test_help_names_every_command_and_exit_code(harness: Harness) -> None:

@@ -100,7 +100,7 @@ def test_a_reboot_that_does_not_begin_says_nothing_of_the_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, injecting: bool
 ) -> None:
     """Whether it was not ordered, or not obeyed: the proof cannot tell, and is not told."""
-    monkeypatch.setattr("harness.scenario.BITE_DEADLINE_S", 0.3)
+    monkeypatch.setattr("harness.scenario.doing.BITE_DEADLINE_S", 0.3)
     run = scenario(tmp_path, injecting=injecting)
     guest: Any = run.lab.machines["alpha"].guest
     guest.obeys = False
@@ -127,7 +127,7 @@ def test_what_is_there_is_judged_once_until_something_is_sampled(
         result = CheckResult("stall", "Stall", Verdict.VALID, "e", "s", operations=1)
         return ScenarioVerdict("s", (result,))
 
-    monkeypatch.setattr("harness.scenario.judge", judge)
+    monkeypatch.setattr("harness.scenario.ending.judge", judge)
     run.finished = True
     run.require(("stall",))
     run.writer.add("alpha", Channel.JOURNAL, "entry", {})

@@ -111,7 +111,7 @@ def test_what_can_be_read_is_read_though_a_node_does_not_come_back(
         log.append("state")
         raise OSError("alpha does not say how it is")
 
-    monkeypatch.setattr("harness.scenario.sample_residue", lambda *_args: log.append("left"))
+    monkeypatch.setattr("harness.scenario.ending.sample_residue", lambda *_args: log.append("left"))
     run.faults = cast("Any", Faults(log))
     run.workload = cast("Any", Jobs(log, ends=ends))
     for name, said in (("_sample_files", "files"), ("_replicas", "replicas"),

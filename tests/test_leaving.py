@@ -30,10 +30,12 @@ class World:
     """A host and a lab as the harness sees them."""
 
     def __init__(self) -> None:
-        self.host: dict[str, list[Any]] = {"mounts": ["/: ext4, rw"], "rules": []}
+        self.host: dict[str, list[Any]] = {
+            "mounts": ["/: ext4, rw"], "rules": [], "links": [], "qdiscs": [],
+        }  # fmt: skip
         self.lab: dict[str, dict[str, list[Any]]] = {
             "alpha": {"qdiscs": ["lo: noqueue"]},
-            "lab": {},
+            "lab": {"rules": []},
         }
         self.running: list[Running] = []
         self.did: list[str] = []
@@ -83,7 +85,7 @@ def test_a_run_that_leaves_nothing_says_so(world: World, tmp_path: Path) -> None
     left.before_the_lab()
     left.with_the_lab(lab(world))
     assert part(tmp_path)["differences"] is None, "nobody has looked at the end yet"
-    left.of_the_lab(lab(world))
+    left.of_the_lab(lab(world), 60)
     assert world.did == ["undo", "revert"], "as a scenario would begin"
     left.of_the_host()
     told = part(tmp_path)
@@ -102,7 +104,7 @@ def test_what_is_left_is_told_of_host_lab_and_guests(world: World, tmp_path: Pat
         world.lab["lab"] = {"rules": ["table bridge fh0_cut_alpha_drbd_both"]}
         del world.lab["alpha"]
         world.running = [one for one in running_beside(process.pid) if one.pid == process.pid]
-        left.of_the_lab(lab(world))
+        left.of_the_lab(lab(world), 60)
         left.of_the_host()
     finally:
         process.kill()
@@ -145,7 +147,7 @@ def test_the_last_look_waits_for_services_whose_ports_are_read_again(
     left = Leftovers(tmp_path)
     left.before_the_lab()
     left.with_the_lab(lab(world))
-    left.of_the_lab(lab(world))
+    left.of_the_lab(lab(world), 60)
     left.of_the_host()
     assert looks == [False, True, True], "once before; at the end until it is as it was"
     assert not world.read
@@ -162,7 +164,7 @@ def test_a_service_that_does_not_come_back_is_told(
     left = Leftovers(tmp_path)
     left.before_the_lab()
     left.with_the_lab(lab(world))
-    left.of_the_lab(lab(world))
+    left.of_the_lab(lab(world), 60)
     left.of_the_host()
     assert part(tmp_path)["differences"] == ["client: processes: iscsid (u) is gone"]
 
@@ -174,7 +176,7 @@ def test_a_lab_that_cannot_be_reverted_is_looked_at_all_the_same(
     left.before_the_lab()
     left.with_the_lab(lab(world))
     world.broken = True
-    left.of_the_lab(lab(world))
+    left.of_the_lab(lab(world), 60)
     left.of_the_host()
     assert part(tmp_path)["differences"] == []
 
@@ -218,3 +220,20 @@ def test_monitors_come_and_go_daemons_do_not() -> None:
         "processes: nbdkit (nbdkit.service) is left over, 31 s old",
         "processes: iscsid (iscsid.service) is gone",
     ]
+
+
+def test_what_nobody_could_look_at_is_told(world: World, tmp_path: Path) -> None:
+    """A tool that fails both times would else be no difference."""
+    del world.host["rules"]
+    left = Leftovers(tmp_path)
+    left.before_the_lab()
+    left.with_the_lab(lab(world))
+    del world.host["mounts"]
+    world.lab["alpha"] = {}
+    world.lab["bravo"] = {"qdiscs": []}
+    left.of_the_lab(lab(world), 60)
+    left.of_the_host()
+    assert part(tmp_path)["differences"] == [
+        "host: mounts: nobody could look at the end", "host: rules: nobody could look",
+        "bravo: did not answer before", "alpha: qdiscs: nobody could look at the end",
+    ]  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 
 from harness import plugin, resuming
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
+from harness.nightly.durations import Durations
 from tests.inner_pytest import run_inside
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def measured(seconds: dict[str, float], last_ns: dict[str, int] | None = None) -
     Path("c").mkdir()
     own = {name: {"seconds": [one], "last_ns": (last_ns or {}).get(name, 0)}
            for name, one in seconds.items()}  # fmt: skip
-    (Path("c") / "durations.json").write_text(json.dumps({"tcg": own}))
+    (Path("c") / "durations.json").write_text(json.dumps({Durations(Path(), "tcg").key: own}))
 
 
 def judged(slug: str, verdict: Verdict, code: str) -> None:

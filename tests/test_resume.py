@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +13,13 @@ from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
 from harness.errors import BadInputError, ExitCode
 from harness.evidence.attempts import cut_short, superseded
 from harness.evidence.files import write_json
+from harness.lab import guests
 from harness.resuming import (
     check_code,
     check_mergeable,
     code_hash,
     done_before,
+    make_room,
     set_aside,
     set_aside_fragments,
 )
@@ -227,6 +230,39 @@ def test_parts_are_added_only_where_they_are_alike(
     assert caught.value.hint
 
 
+def test_a_refusal_names_what_was_updated_and_the_way_out(tmp_path: Path) -> None:
+    guests = {f"package-{n}": "1" for n in range(9)}
+    before = FACTS | {"packages": {"guests": guests, "host": {"vim": "1"}}}
+    folder = begun(tmp_path / "run", before)
+    host = {"packages": {"guests": guests, "host": {"vim": "2"}}}
+    check_mergeable(folder, before | host)  # no result depends on it
+    now = {"packages": {"guests": dict.fromkeys(guests, "2") | {"new": "1"}}}
+    with pytest.raises(BadInputError) as caught:
+        check_mergeable(folder, before | now)
+    assert "versions of packages (new: none there, 1 now; package-0: 1 there, 2 now; " in (
+        caught.value.message
+    )
+    assert caught.value.message.endswith("; and 6 more)")
+    assert "harness nightly --anew" in caught.value.hint
+    with pytest.raises(BadInputError, match=r"\(kernel: 6.1 there, 6.2 now\) "):
+        check_mergeable(folder, before | {"versions": {"kernel": "6.2"}})
+
+
+def test_an_update_makes_room_for_another_run(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "nightly-c0de", FACTS)
+    ran(folder, "good", Verdict.VALID)
+    before = tree(folder)
+    assert make_room(folder, {"versions": {"kernel": "6.1"}}) == ""
+    assert make_room(tmp_path / "none", {"versions": {"kernel": "6.2"}}) == ""
+    assert tree(folder) == before
+    said = make_room(folder, {"versions": {"kernel": "6.2"}})
+    assert "made with other versions of packages (kernel: 6.1 there, 6.2 now)" in said
+    (aside,) = tmp_path.iterdir()
+    assert aside.name.startswith("nightly-c0de-until-")
+    assert aside.name in said
+    assert tree(aside) == before, "nothing is lost"
+
+
 def test_run_json_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,3 +305,21 @@ def test_the_code_s_hash_is_of_what_a_result_depends_on(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
     assert code_hash() == now, "what a result does not depend on does not end a run"
+
+
+def test_of_a_guest_s_profile_what_the_image_is_made_of_is_code_and_what_is_told_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a profile that is called tested would make other code of the run that tested it."""
+    copy = tmp_path / "guests"
+    shutil.copytree(guests.GUESTS, copy)
+    monkeypatch.setattr(guests, "GUESTS", copy)
+    before, path = code_hash(), copy / "debian13.toml"
+    text = path.read_text()
+    path.write_text("tested = true\n" + text.replace("as it is", "as it came"))
+    assert code_hash() == before
+    path.write_text(text.replace("linux-image-cloud-amd64", "linux-image-amd64"))
+    assert code_hash() != before
+    path.write_text(text)
+    (copy / "another.toml").write_text('extends = "debian12"\ntitle = "Debian 12 once more"\n')
+    assert code_hash() != before

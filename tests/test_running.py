@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +13,7 @@ from harness import reporting, running
 from harness.checks import ScenarioVerdict, Verdict
 from harness.errors import ExitCode
 from harness.lab.paths import Cache
+from harness.plugin import LEFT_OUT
 from harness.session import RunOptions
 
 # Never touched: nothing here starts a lab.
@@ -318,3 +320,54 @@ def test_a_budget_in_which_nothing_fits_is_told(
     pytest_that_ends(monkeypatch, pytest.ExitCode.NO_TESTS_COLLECTED)
     assert running.run_scenarios(options, tmp_path) == ExitCode.MISSING_ENVIRONMENT
     assert running.NOTHING_LEFT in capsys.readouterr().out
+
+
+class Item:
+    """A collected scenario, as far as its name goes."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def collected(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> Any:
+    monkeypatch.setattr(running, "scenario_template", bool)
+    monkeypatch.setattr(running, "scenario_name", lambda item: item.name)
+    monkeypatch.setattr(running, "length_of", lambda _item: "")
+    told = running._Collected(folder)
+    told.pytest_configure(cast("Any", SimpleNamespace(stash={LEFT_OUT: []})))
+    told.pytest_collection_modifyitems(cast("Any", [Item(name) for name in names]))
+    return told
+
+
+def selection(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((folder / "selection.json").read_text())
+    return told
+
+
+def test_what_was_chosen_is_written_down_before_it_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed with -9 has nothing more to say."""
+    told = collected(monkeypatch, tmp_path, "One", "Two")
+    assert selection(tmp_path) == {
+        "schema": 1, "chosen": ["One", "Two"], "left_out": [], "ended": "",
+    }  # fmt: skip
+    told.left_out.append("Two")
+    with pytest.raises(pytest.exit.Exception) as ended:
+        pytest.exit("the lab\ndid not come up")
+    told.pytest_keyboard_interrupt(ended)
+    told.note()
+    assert selection(tmp_path)["left_out"] == ["Two"]
+    assert selection(tmp_path)["ended"] == "the lab did not come up"
+    collected(monkeypatch, tmp_path / "none").note()
+    assert not (tmp_path / "none").exists(), "nothing was chosen"
+
+
+@pytest.mark.usefixtures("written")
+def test_of_a_run_that_never_began_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "selection.json").write_text("{}")
+    pytest_that_ends(monkeypatch, ExitCode.HARNESS_ERROR, "One")
+    assert running.run_scenarios(RunOptions(cache=CACHE, folder=tmp_path), tmp_path) == 20
+    assert list(tmp_path.iterdir()) == [], "its folder is removed if it is empty"

@@ -11,7 +11,9 @@ import pytest
 from harness import session
 from harness.evidence.model import SpanFile
 from harness.evidence.phases import SPAN, span_of
-from harness.session import LabSession, RunOptions
+from harness.lab.image import Image, ImageOptions
+from harness.session import LabSession, RunOptions, durations_of
+from harness.timing import PROFILES, TCG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +49,7 @@ def opened(folder: Path, **options: Any) -> LabSession:
     cache: Any = SimpleNamespace(root=folder / "cache")
     own = LabSession(RunOptions(cache=cache, folder=folder, **options))
     own.lab, own.witnesses = SimpleNamespace(), SimpleNamespace()  # type: ignore[assignment]
-    own.timing, own.accelerator = SimpleNamespace(), "tcg"  # type: ignore[assignment]
+    own.timing, own.accelerator = PROFILES["tcg"], "tcg"
     return own
 
 
@@ -124,3 +126,76 @@ def test_a_run_tells_of_all_its_parts(tmp_path: Path) -> None:
     assert opened(tmp_path)._in_parts(second)["parts"] == [
         {key: second[key] for key in ("started_ns", "command", "cluster")}
     ], "a run that is not resumed is its own only part"
+
+
+def test_a_cluster_with_other_timeouts_takes_another_time(tmp_path: Path) -> None:
+    """--config may change the timing: what was measured with it is kept apart."""
+    own = tmp_path / "own.toml"
+    own.write_text("[timing]\nboot_deadline_s = 200\n")
+    cache: Any = SimpleNamespace(root=tmp_path)
+    plain, other = (
+        durations_of(RunOptions(cache=cache, accelerator="tcg", config=config))
+        for config in (None, own)
+    )
+    assert plain.key != other.key
+    other.note("One", 77.0, 1)
+    known = durations_of(RunOptions(cache=cache, accelerator="tcg", config=own)).expected("One")
+    assert known is not None
+    assert known.source == "measured here"
+    assert durations_of(RunOptions(cache=cache, accelerator="tcg")).last_ns("One") == 0
+
+
+def test_the_versions_of_what_matters_are_told_whatever_the_guest_calls_it(
+    tmp_path: Path,
+) -> None:
+    own = opened(tmp_path)
+    own.timing = TCG
+    (tmp_path / "packages.txt").write_text(
+        "linux-image-6.8.0-151-generic 6.8.0-151.151\nlinux-image-virtual 6.8\nfio 3.36\n"
+        "resource-agents-base 1:4.13.0\nbash 5\n"
+    )
+    versions = own._facts(Image(tmp_path), {}, "QEMU 7")["versions"]
+    assert versions.items() >= {
+        "kernel": "6.8.0-151.151", "fio": "3.36", "resource-agents-base": "1:4.13.0",
+    }.items()  # fmt: skip
+    assert "bash" not in versions
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked", "guest"),
+    [
+        ("", "", "debian12"),
+        ("debian13", "", "debian13"),
+        ("", "debian13", "debian13"),
+        ("debian13", "debian12", "debian12"),
+    ],
+)
+def test_the_image_is_that_of_the_guest_that_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: str, asked: str, guest: str
+) -> None:
+    """By the command line, else by the configuration; its other options stay as they are."""
+
+    class EnoughError(Exception):
+        pass
+
+    def ensure_image(_cache: object, options: ImageOptions) -> None:
+        assert options == ImageOptions(guest, mirror="m", offline=True)
+        raise EnoughError
+
+    monkeypatch.setattr(session, "ensure_image", ensure_image)
+    monkeypatch.setattr(session, "collect_garbage", lambda _cache: None)
+    config = tmp_path / "own.toml"
+    config.write_text(f"[guest]\nname = '{configured}'\n" if configured else "")
+    own = LabSession(
+        RunOptions(
+            cache=SimpleNamespace(root=tmp_path),  # type: ignore[arg-type]
+            folder=tmp_path / "run",
+            image=ImageOptions(mirror="m", offline=True),
+            config=config,
+            guest=asked,
+        )
+    )
+    with pytest.raises(EnoughError):
+        own.start()
+    again = own._reproduce("A name", None)
+    assert ("--guest" in again) == bool(asked), "what was asked for is asked for again"

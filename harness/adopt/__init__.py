@@ -8,3 +8,6 @@ What is below the folder ``vagrant`` of the cache:
     ch/, console/ the witnesses' sockets and the consoles' logs, as in a lab's folder
     adopted.json  what was found, and where (harness.adopt.found)
 """
+
+SYSTEM = "qemu:///system"
+"""The libvirt that Vagrant uses, unless it is told of another one."""

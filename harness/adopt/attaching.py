@@ -56,12 +56,15 @@ def attach(cache: Cache, uri: str, endpoints: Sequence[Endpoint] = ()) -> Adopte
     adoption = find(plan, secrets, uri, endpoints)
     lab = AdoptedLab.open(cache, folder / "lab", adoption, secrets)
     try:
+        lab.take_shape(plan.cluster_config.shape)
+        lab.fit = fitting(plan, secrets, lab.topology)
         lab.start_fence_device()
         if not lab.has_snapshot():
             _form(lab, plan)
-        _check_files(plan, secrets, {m.name: m.guest for m in lab.machines.values()})
+        wanted = rendered_files(plan, secrets, lab.topology)
+        _check_files(wanted, {m.name: m.guest for m in lab.machines.values()})
         if not lab.has_snapshot():
-            if missing := resources_missing(lab.nodes):
+            if missing := resources_missing(lab):
                 raise HarnessError(f"the cluster is not whole: {missing}", hint=_ANEW)
             with stage("Taking the healthy snapshot"):
                 snapshot.take(list(lab.machines.values()), snapshot.HEALTHY)
@@ -151,13 +154,12 @@ def _form(lab: AdoptedLab, plan: Plan) -> None:
         )
 
 
-def _check_files(plan: Plan, secrets: Secrets, guests: Mapping[str, Guest]) -> None:
+def _check_files(wanted: Mapping[str, Mapping[str, str]], guests: Mapping[str, Guest]) -> None:
     """See to it that the guests have the very files that the plan's configuration renders.
 
     Raises:
         BadInputError: one differs, or is missing.
     """
-    wanted = rendered_files(plan, secrets)
     told: dict[str, str] = {}
 
     def ask(name: str) -> None:
@@ -176,9 +178,15 @@ def _check_files(plan: Plan, secrets: Secrets, guests: Mapping[str, Guest]) -> N
         )
 
 
-def rendered_files(plan: Plan, secrets: Secrets) -> dict[str, dict[str, str]]:
-    """By machine and path in the guest: SHA-256 of what the seed has there, hexadecimal."""
-    seeds = render_seeds(plan.cluster_config, Topology(plan.slot), secrets)
+def rendered_files(
+    plan: Plan, secrets: Secrets, topology: Topology | None = None
+) -> dict[str, dict[str, str]]:
+    """By machine and path in the guest: SHA-256 of what belongs there, hexadecimal.
+
+    Args:
+        topology: of the machines that were found; by default as the seeds have it.
+    """
+    seeds = render_seeds(plan.cluster_config, topology or Topology(plan.slot), secrets)
     return {
         name: {
             path: hashlib.sha256(content).hexdigest()
@@ -186,6 +194,25 @@ def rendered_files(plan: Plan, secrets: Secrets) -> dict[str, dict[str, str]]:
             for path, (content, _mode) in tree.files.items()
         }
         for name, seed in seeds.items()
+    }
+
+
+def fitting(
+    plan: Plan, secrets: Secrets, topology: Topology
+) -> dict[str, dict[str, tuple[bytes, int]]]:
+    """By machine and path: what its seed has otherwise, as that was made before its domain was.
+
+    The fence device knows a machine by its domain's name, which is whatever it was called.
+    """
+    planned = render_seeds(plan.cluster_config, Topology(plan.slot), secrets)
+    found = render_seeds(plan.cluster_config, topology, secrets)
+    return {
+        name: {
+            path: told
+            for path, told in seed.cluster.files.items()
+            if told != planned[name].cluster.files.get(path)
+        }
+        for name, seed in found.items()
     }
 
 

@@ -8,6 +8,7 @@ to read, a snapshot to go back to.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -67,7 +68,10 @@ class Adoption(_Part):
     def topology(self) -> AdoptedTopology:
         """The plan of these machines."""
         return AdoptedTopology(
-            self.slot, self.bridges, {name: one.taps for name, one in self.machines.items()}
+            self.slot,
+            bridges=self.bridges,
+            taps={name: one.taps for name, one in self.machines.items()},
+            domains={name: one.domain for name, one in self.machines.items()},
         )
 
 
@@ -81,10 +85,19 @@ def load_adoption(folder: Path) -> Adoption | None:
 
 @dataclass(frozen=True)
 class AdoptedTopology(Topology):
-    """Addresses as the seeds gave them; bridges and taps as libvirt has them."""
+    """Addresses as the seeds gave them; bridges, taps and domains as libvirt has them."""
 
     bridges: Mapping[Link, str] = field(default_factory=dict)
     taps: Mapping[str, Mapping[Link, str]] = field(default_factory=dict)
+    domains: Mapping[str, str] = field(default_factory=dict)
+
+    def owns(self, text: str) -> bool:
+        """Whether a line tells of something of these machines: by the very names they have."""
+        taps = (tap for own in self.taps.values() for tap in own.values())
+        names = [*self.bridges.values(), *taps]
+        return Topology(self.slot).owns(text) or any(
+            re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text) for name in names if name
+        )
 
     def bridge(self, link: Link) -> str:
         """The bridge of the link's network, whatever it is called."""
@@ -98,7 +111,11 @@ class AdoptedTopology(Topology):
             return dataclasses.replace(card, tap=self.taps[name][card.link])
 
         return tuple(
-            dataclasses.replace(plan, cards=tuple(fitted(plan.name, card) for card in plan.cards))
+            dataclasses.replace(
+                plan,
+                domain=self.domains[plan.name],
+                cards=tuple(fitted(plan.name, card) for card in plan.cards),
+            )
             for plan in Topology(self.slot).machines
         )
 
@@ -173,9 +190,6 @@ def _lacking(
     kind = "kvm" if plan.accelerator == "kvm" else "qemu"
     if domain.kind != kind:
         wrong.append(f"its domain is of type {domain.kind}, its timeouts are for {kind}")
-    planned = plan.topology.machine(told.name).domain
-    if domain.name != planned:
-        wrong.append(f"its domain is {domain.name}, but is fenced as {planned}")
     wrong += _of_cards(plan, told, domain, cards)
     disks = {disk.serial: disk for disk in domain.disks}
     for disk in told.disks:

@@ -108,6 +108,8 @@ class AdoptedLab(Lab):
         super().__init__(cache, host.folder, host, lease)
         self.adoption = adoption
         self.secrets = secrets
+        self.fit: dict[str, dict[str, tuple[bytes, int]]] = {}
+        """By machine and path in the guest: what its seed could not know yet, and its mode."""
 
     @classmethod
     def open(cls, cache: Cache, folder: Path, adoption: Adoption, secrets: Secrets) -> AdoptedLab:
@@ -148,6 +150,12 @@ class AdoptedLab(Lab):
     def define(self, accelerator: str, image_key: str) -> None:
         """They are."""
 
+    def fit_guests(self) -> None:
+        """Give the guests what their seeds could not know: what their domains are called."""
+        for machine in self.machines.values():
+            for path, (content, mode) in self.fit.get(machine.name, {}).items():
+                machine.guest.run(f"install -m {mode:04o} /dev/stdin {path}", stdin=content)
+
     def start_fence_device(self) -> None:
         """Start fence_virtd on the fence link; one that a killed run left is ended first."""
         end_fence_device(self.folder)
@@ -155,6 +163,7 @@ class AdoptedLab(Lab):
 
     def destroy(self) -> None:
         """Let go of it: the machines stay as they are."""
+        self._close_guests()
         self.host.stop()
         self._lease.release()
 

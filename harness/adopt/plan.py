@@ -180,7 +180,9 @@ def prepare(
     with locked(cache.leases / "vagrant-plan.lock"):
         if (folder / LAB).exists():
             return _same_as_before(load_plan(folder), config_file)
-        image = ensure_image(cache, ImageOptions())
+        told = load_config(config_file, PROFILES["tcg"])
+        refuse_second_path(told)
+        image = ensure_image(cache, ImageOptions(guest=told.guest.name))
         accelerator = choose(image)
         config = load_config(config_file, PROFILES[accelerator])
         topology = _free_slot()
@@ -194,6 +196,19 @@ def prepare(
         plan = plan_of(cache, image.key, topology, accelerator, config)
         write_whole(folder / LAB, json.dumps(plan.model_dump(mode="json"), indent=1) + "\n")
         return plan
+
+
+def refuse_second_path(config: ClusterConfig) -> None:
+    """A plan's machines have the reference's cards.
+
+    Raises:
+        BadInputError: the initiator is to have another one.
+    """
+    if config.shape.multipath:
+        raise BadInputError(
+            "initiator.multipath needs a card of the client on mgmt, which Vagrant's machines lack",
+            hint="harness run --config makes machines that have it",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,10 +300,11 @@ def _same_as_before(plan: Plan, config_file: Path | None) -> Plan:
         BadInputError: it is not.
     """
     config = load_config(config_file, PROFILES[plan.accelerator]).model_dump(mode="json")
+    guest = config["guest"]["name"]
     differing = [
         what
         for what, same in (
-            ("recipe of the image", plan.image == recipe_key(ImageOptions())),
+            ("recipe of the image", plan.image == recipe_key(ImageOptions(guest=guest))),
             ("configuration of the cluster", plan.config == config),
         )
         if not same

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.adopt import SYSTEM
+from harness.cluster.formed import qemu_version
 from harness.errors import ExitCode
 from harness.evidence.files import write_json, write_whole
 from harness.lab.image import Image
@@ -67,7 +69,7 @@ class AdoptedSession(LabSession):
         asked = lab.nodes[0].guest.run("dpkg-query -W -f '${Package} ${Version}\\n'").stdout
         write_whole(lab.folder / "packages.txt", asked)
         told = config.model_dump(mode="json", exclude={"timing"})
-        facts = self._facts(Image(lab.folder), told)
+        facts = self._facts(Image(lab.folder), told, qemu_version())
         facts["host"] = f"adopted {adopting_hash()}"
         self.witnesses = LabWitnesses(lab)
         self._leftovers.with_the_lab(lab)
@@ -76,7 +78,8 @@ class AdoptedSession(LabSession):
 
     def _reproduce(self, name: str, file: Path | None) -> str:
         """The command that runs just this scenario again."""
-        return shlex.join([".venv/bin/harness", "adopt", "--run", name])
+        where = [] if self.options.connect in ("", SYSTEM) else ["--connect", self.options.connect]
+        return shlex.join([".venv/bin/harness", "adopt", "--run", name, *where])
 
 
 def run_adopted(session: AdoptedSession, suite: Path) -> int:

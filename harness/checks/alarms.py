@@ -9,7 +9,14 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from harness.checks.crashed import crashed_daemon, told_of_a_crash
-from harness.checks.kernel import KernelMessage, journal_stamp, minor_names, pair, vm_kernel_lines
+from harness.checks.kernel import (
+    OF_DRBD,
+    KernelMessage,
+    journal_stamp,
+    minor_names,
+    pair,
+    vm_kernel_lines,
+)
 from harness.checks.known_warnings import WARNING, KnownWarning, known_warnings
 from harness.checks.provoked import CRASH, OUT_OF_MEMORY, provoked
 from harness.checks.registry import Finding, check, found
@@ -56,11 +63,12 @@ _DECORATED = re.compile(r"\[\s*\d+\.\d{6}\]")
 # What a planned stop of a DRBD resource may say: that its disk goes, and that a read (of udev's,
 # say) came too late. Writes that are lost ("lost async page write") never belong to it.
 _DETACHED = re.compile(
-    r"^(?:block drbd(?P<minor>\d+)|drbd (?P<resource>[\w.-]+)): .*\bdisk\( \w+ -> Failed \)"
+    rf"^{OF_DRBD}: .*\bdisk\( \w+ -> Failed \)"
     r"|\berror(?:,| on) dev drbd(?P<read>\d+)\b.*(?:\basync page read\b|:\(READ\))"
 )
 _FAILED = re.compile(r"\bLocal IO failed\b")
-# The cluster's DRBD resources are d0, d1, … there (cluster.crm.j2); a clone's instances d0:1.
+# The cluster's DRBD resources are d0, d1, … there (cluster.crm.j2); a clone's instances d0:1. One
+# of several volumes is d0.
 _STOPPING = re.compile(
     r"(?:Initiating stop operation|Requesting local execution of stop operation for) "
     r"(?P<primitive>[\w.-]+?)(?::\d+)?(?:_stop_\d+)? (?:locally )?on (?P<node>[\w.-]+)"
@@ -230,9 +238,12 @@ def _primitive(evidence: Evidence, text: str) -> str | None:
     match = _DETACHED.search(text)
     if match is None:
         return None
-    resource = match["resource"] or minor_names(evidence).get(int(match["minor"] or match["read"]))
-    resources = list(evidence.scenario.resources)
-    return f"d{resources.index(resource)}" if resource in resources else None
+    devices, known = evidence.scenario.devices, list(evidence.scenario.resources)
+    minor = match["minor"] or match["read"]
+    device = minor_names(evidence).get(int(minor)) if minor else None
+    # A resource of several volumes is called as its first one is.
+    resource = match["resource"] or (devices.resource_of(device) if device in known else None)
+    return f"d{known.index(resource)}" if resource in known else None
 
 
 def _covered(evidence: Evidence, message: KernelMessage) -> bool:

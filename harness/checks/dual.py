@@ -10,6 +10,7 @@ from harness.checks.clocks import clock_map
 from harness.checks.faults import fault_window
 from harness.checks.handover import Overlap, overlap
 from harness.checks.jobs import has_workload
+from harness.checks.profile import timing_of
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.roles import holders, own_intervals, signals_judged
 from harness.checks.stall import stalls_of, standstills
@@ -24,7 +25,6 @@ _MAC = re.compile(r"^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$")
 _SAME_PROBE_NS = 2_000_000_000
 _CLAIM_NS = 10_000_000_000  # somebody asks every second
 _STANDSTILL_S = 5.0
-_TAKE_OVER_NS = 90_000_000_000  # from the promotion to the VIP, on an emulated node
 
 
 @check("dual-primary", "Never two Primaries of one resource")
@@ -171,9 +171,10 @@ def _outages(evidence: Evidence) -> list[tuple[int, int]]:
         return sorted(outages)
     window = fault_window(evidence)
     outages = [window] if window is not None else []
+    take_over_ns = int(timing_of(evidence).take_over_s * 1e9)
     for intervals in own_intervals(evidence).values():
         outages += [
-            (min(before.end_ns, after.start.t_ns), after.start.t_ns + _TAKE_OVER_NS)
+            (min(before.end_ns, after.start.t_ns), after.start.t_ns + take_over_ns)
             for before, after in pairwise(holders(intervals))
         ]
     return sorted(outages)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Seen
 
 
+_ASKED_OF_GUESTS = ("cut-carrier",)
+"""Cuts that a guest tells of, which may not answer; of the others the host's own rules tell."""
+
+
 def by_id(evidence: Evidence) -> dict[str, list[Seen]]:
     """Fault events by fault id (by slug where an event has none), in order of arrival."""
     faults: dict[str, list[Seen]] = defaultdict(list)
@@ -68,7 +72,10 @@ def _ended_early(evidence: Evidence, kinds: dict[str, Seen]) -> str:
     if gone is not None:
         return f"the fault ended by itself before it was healed: {gone.text('proof')[:200]}"
     cut = kinds["inject"].text("kind").startswith("cut-")
-    if cut and "still-bitten" not in kinds and "still-unknown" not in kinds:
+    unknown = kinds.get("still-unknown")
+    if cut and unknown is not None and kinds["inject"].text("kind") not in _ASKED_OF_GUESTS:
+        return f"not known whether it lasted until it was healed: {unknown.text('proof')[:200]}"
+    if cut and "still-bitten" not in kinds and unknown is None:
         return "no proof that it lasted until it was healed"
     return ""
 
@@ -78,8 +85,9 @@ def faults(evidence: Evidence) -> Finding:
     """Each injected fault has a proof that it bit and a proof that it healed.
 
     A cut must still be there when it is about to be healed (``still-bitten``): one that ended by
-    itself left the cluster alone for an unknown time. ``still-unknown`` is accepted: the guest
-    that would tell could not be asked, and nobody took the cut away. A machine that lost its
+    itself left the cluster alone for an unknown time. ``still-unknown`` is accepted where a guest
+    would have to tell: it could not be asked, and nobody took the cut away. Of a cut by rules on
+    the host, which can always be asked, it is not. A machine that lost its
     power or was reset needs no such proof: it is down once, and a fencing may power it on. What
     was done inside of one machine (``machine`` of the fault) ends with that machine's run: where it
     went down meanwhile (fenced for what was done to it, say), the fault did not end by itself, and

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.checks.kernel import journal_stamp
 from harness.checks.registry import remember
 from harness.checks.roles import SKEW_NS
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _RESUMED_NS = 5_000_000_000
 _NEAR_NS = 120_000_000_000  # what Pacemaker says of a handover stands within this of it
 
 # pacemaker-controld 2.1: log_executor_event() and te_rsc_command().
-_DEMOTED = re.compile(r"Result of demote operation for \S+ on (?P<node>[\w.-]+): ok\b")
+_DEMOTED = re.compile(rf"Result of demote operation for \S+ on (?P<node>[\w.-]+): {OK}")
 _PROMOTING = re.compile(r"Initiating promote operation \S+ (?:locally )?on (?P<node>[\w.-]+)")
 
 
@@ -97,9 +98,21 @@ def boot_offsets(evidence: Evidence) -> dict[tuple[str, str, int], int]:
     return offsets
 
 
+@remember
+def _drifting(evidence: Evidence) -> set[str]:
+    """Nodes whose clocks, the monotonic one too, were made to go too fast or too slow."""
+    return {
+        seen.text("machine")
+        for seen in evidence.select(Channel.FAULT, "inject")
+        if seen.text("kind") == "clock-drift"
+    }
+
+
 def _gap_ns(evidence: Evidence, first: Interval, second: Interval) -> int | None:
     """From the demotion to the promotion by the guests' clocks; negative: they overlap."""
     moments = []
+    if _drifting(evidence) & {first.node, second.node}:
+        return None  # Its offset is another one from second to second.
     for node, signal in ((first.node, first.end), (second.node, second.start)):
         stamp = signal.journal if signal is not None else None
         if signal is None or stamp is None:

@@ -130,9 +130,15 @@ def _readable(evidence: Evidence, job: Job, count: int) -> list[npt.NDArray[np.b
     that neither of them holds for outdated may serve next, apart or not. The flags tell the states
     of both disks: MDF_WAS_UP_TO_DATE and MDF_PEER_OUT_DATED, __drbd_set_state() of 8.4.
     Where the metadata cannot be read, nothing says that a replica may not be.
+
+    Raises:
+        CannotJudgeError: each of them is held for outdated: what excuses the bad one would excuse
+            the good one as well, and nobody would be left who reads those blocks from a disk.
     """
     readable = {node: np.ones(count, dtype=bool) for node in evidence.scenario.nodes}
     resource = job.resource or ""
+    outdated: list[str] = []
+    apart = np.zeros(count, dtype=bool)
     with contextlib.suppress(OSError, ValueError):
         facts = facts_of(evidence, resource)
         apart = pending_resync(evidence, resource, np.zeros(count, dtype=np.uint32))
@@ -140,6 +146,12 @@ def _readable(evidence: Evidence, job: Job, count: int) -> list[npt.NDArray[np.b
             told = any(one.flags & Flags.PEER_OUTDATED for n, one in facts.items() if n != node)
             if told or not own.flags & Flags.WAS_UP_TO_DATE:
                 readable[node] &= ~apart
+                outdated.append(node)
+    if len(outdated) == len(readable) and apart.any():
+        raise CannotJudgeError(
+            f"{job.name}: both replicas of {resource} are held for outdated, and "
+            f"{int(apart.sum())} blocks of them differ"
+        )
     return list(readable.values())
 
 

@@ -10,6 +10,7 @@ from harness.checks import themes  # noqa: F401
 from harness.checks.faults import without_bite
 from harness.checks.registry import ALL_CHECKS, Check, one_line
 from harness.checks.verdict import CheckResult, ScenarioVerdict, Verdict
+from harness.evidence.attempts import cut_short
 from harness.evidence.model import Evidence
 from harness.evidence.timeline import Channel
 
@@ -62,6 +63,9 @@ def _run(check: Check, evidence: Evidence) -> CheckResult | None:
     except Exception as problem:
         return check.inconclusive(one_line(problem, evidence.folder))
     result = check.run(evidence)
+    if check.predicts and result.verdict is Verdict.INVALID and cut_short(evidence.folder):
+        text = "the scenario never ended: what it predicts had not come yet"
+        return replace(result, verdict=Verdict.INCONCLUSIVE, seen=f"{text}; seen {result.seen}")
     if check.predicts and result.verdict is Verdict.INVALID and (names := without_bite(evidence)):
         text = f"without a bite of {', '.join(names)} nothing of it was to be expected"
         return replace(result, verdict=Verdict.INCONCLUSIVE, seen=f"{text}; seen {result.seen}")

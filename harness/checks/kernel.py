@@ -27,12 +27,15 @@ _DECORATION = re.compile(
     r"^(?:.*?(?=\[\s*\d+\.\d{6}\]))?(?:<\d+>)?\s*"
     r"(?:\[\s*\d+\.\d{6}\]\s*)?(?:\[\s*[TC]\d+\]\s*)?"
 )
-# 8.4: drbd_info(device, ...) prints "block drbdN: ", drbd_info(connection, ...) "drbd NAME: "
-# (drivers/block/drbd/drbd_int.h); 9.x prints "drbd NAME/VOLUME drbdN: ".
-_PREFIX = re.compile(
-    r"^(?:block drbd(?P<minor>\d{1,7})|"
-    r"drbd (?P<resource>[\w.-]+)(?:/\d+ drbd(?P<minor9>\d{1,7}))?)(?: [\w.-]+)?: (?P<text>.*)$"
+# 8.4 of Linux 6.1: drbd_info(device, ...) prints "block drbdN: ", drbd_info(connection, ...)
+# "drbd NAME: " (drivers/block/drbd/drbd_int.h). 8.4 of Linux 6.12 prints "drbd NAME/VOLUME drbdN: "
+# of a device (drbd_polymorph_printk.h), and so does 9.x, which may name the peer after that.
+OF_DRBD = (
+    r"(?:block drbd(?P<minor>\d{1,7})|"
+    r"drbd (?P<resource>[\w.-]+)(?:/(?P<volume>\d{1,7}) drbd\d{1,7})?)"
 )
+"""How a message of DRBD's begins, before its colon: a regular expression."""
+_PREFIX = re.compile(rf"^{OF_DRBD}(?: [\w.-]+)?: (?P<text>.*)$")
 _BANNER = re.compile(r"^Linux version \d")
 _ROLE = re.compile(r"(?:^|\s)role\( (?P<old>\w+) -> (?P<new>\w+) \)")
 
@@ -45,7 +48,7 @@ class KernelMessage:
         t_ns: earliest arrival, ns on the run's clock; the message is not younger than that.
         node: who printed it.
         text: what follows the prefix.
-        resource: the DRBD resource; empty where the minor is not known.
+        resource: the device that it is about; empty where the minor is not known.
         refs: where it stands in the timeline.
         journal: (boot_id, monotonic_us) of the journal's copy; None where there is none.
     """
@@ -86,21 +89,28 @@ def kernel_lines(evidence: Evidence) -> list[tuple[Seen, str]]:
 
 @remember
 def kernel_messages(evidence: Evidence) -> list[KernelMessage]:
-    """Every DRBD message of the nodes, once, by time of first arrival."""
-    names = minor_names(evidence)
-    by_text: dict[tuple[str, str], dict[Channel, list[KernelMessage]]] = defaultdict(
+    """Every DRBD message of the nodes, once for each device, by time of first arrival.
+
+    What a connection says is said of each device that is a volume of its resource.
+    """
+    names, devices = minor_names(evidence), evidence.scenario.devices
+    by_text: dict[tuple[str, str, str], dict[Channel, list[KernelMessage]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for seen, line in kernel_lines(evidence):
         match = _PREFIX.match(line)
         if match is None:
             continue
-        minor = match["minor"] or match["minor9"]
-        resource = match["resource"] or names.get(int(minor or -1), "")
-        message = KernelMessage(
-            seen.t_ns, seen.source, match["text"], resource, (seen.ref,), journal_stamp(seen)
+        meant = (
+            devices.of(match["resource"], match["volume"] or "")
+            if match["resource"]
+            else (names.get(int(match["minor"]), ""),)
         )
-        by_text[seen.source, line][seen.event.channel].append(message)
+        for resource in meant or ("",):
+            message = KernelMessage(
+                seen.t_ns, seen.source, match["text"], resource, (seen.ref,), journal_stamp(seen)
+            )
+            by_text[seen.source, line, resource][seen.event.channel].append(message)
     merged = [
         message
         for copies in by_text.values()
@@ -148,15 +158,16 @@ def streams_judged(evidence: Evidence) -> int:
 
 
 def minor_names(evidence: Evidence) -> dict[int, str]:
-    """DRBD minor to resource name: from events2's devices, else in the order of the resources."""
+    """DRBD minor to device: from events2's devices, else in the order of the devices."""
     names = dict(enumerate(evidence.scenario.resources))
     for seen in evidence.select(Channel.EVENTS2):
         fields = seen.event.data.get("fields")
         if seen.text("object") != "device" or not isinstance(fields, dict):
             continue
-        minor, name = str(fields.get("minor", "")), fields.get("name")
-        if minor.isascii() and minor.isdigit() and name in evidence.scenario.resources:
-            names[int(minor)] = str(name)
+        minor = str(fields.get("minor", ""))
+        for name in evidence.scenario.devices.meant(fields):
+            if minor.isascii() and minor.isdigit() and name in evidence.scenario.resources:
+                names[int(minor)] = name
     return names
 
 

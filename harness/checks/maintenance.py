@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.checks.registry import CannotJudgeError, Finding, check, found
 from harness.checks.roles import SKEW_NS
+from harness.evidence.pacemaker import FENCING
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _ACTION = re.compile(
     r"Initiating (?:start|stop|promote|demote|migrate_to|migrate_from|reload|reload-agent) "
     r"operation (?P<what>\S+)"
 )
-_FENCING = re.compile(r"Requesting (?P<what>fencing \(\w+\) of node \S+)")
+_FENCING = re.compile(FENCING)
 
 
 def _has_maintenance(evidence: Evidence) -> bool:

@@ -46,7 +46,8 @@ def offline_metadata(evidence: Evidence) -> Finding:
     none that the peer lacks (no bitmap identifier, no bit set), and both are consistent and up to
     date. Source: drbd_uuid_compare() and drbd_md_sync() of 8.4, which after_state_ch() calls after
     every change of state, so that the disk does not lag; dt_print_uuids() of drbd-utils for the
-    order of the flags that ``drbdadm get-gi`` prints.
+    order of the flags that ``drbdadm get-gi`` prints. Two disks that have no generation yet do not
+    agree on one: INCONCLUSIVE.
     """
     problems: list[str] = []
     doubts: list[str] = []
@@ -56,6 +57,11 @@ def offline_metadata(evidence: Evidence) -> Finding:
             facts = facts_of(evidence, resource)
             refs += [f"replicas/{resource}.{node}.metadata.json" for node in facts]
             problems += _disks_differ(resource, facts)
+            doubts += [
+                f"{resource} of {node}: the disk has no generation"
+                for node, one in facts.items()
+                if one.current & _MASK in (0, JUST_CREATED)
+            ]
             for node, one in facts.items():
                 problems += [f"{resource} of {node}: {text}" for text in _not_in_sync(one)]
                 with doubting(doubts, resource, evidence):

@@ -99,7 +99,7 @@ def _over(evidence: Evidence, reaction: Seen, until_ns: int) -> str:
 
 def _drbd(evidence: Evidence, until_ns: int) -> LiveDrbd:
     """What DRBD had told by then."""
-    live = LiveDrbd()
+    live = LiveDrbd(evidence.scenario.devices)
     for seen in evidence.timeline:
         if seen.t_ns <= until_ns:
             live.feed(seen.event)

@@ -20,6 +20,7 @@ from harness.checks.roles import SKEW_NS, deaths, holders, own_intervals, signal
 from harness.checks.stall import stalls_of, standstills
 from harness.checks.verdict import Verdict
 from harness.evidence.livestate import TAKING_DOWN
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 # pacemaker-controld 2.1: node_update_cache.c, te_rsc_command() and log_executor_event().
 _LOST = re.compile(r"\bNode (?P<node>[\w.-]+) state is now lost\b")
-_STARTED = re.compile(r"Result of start operation for (?P<id>\S+) on (?P<node>[\w.-]+): ok\b")
+# The LUNs of vagrant/cluster/cluster.crm.j2; where there is a target there is one of them after it.
+_LUN_STARTED = re.compile(rf"Result of start operation for lun\d+ on (?P<node>[\w.-]+): {OK}")
 # iscsid of open-iscsi 2.1: session_conn_recovered(), initiator.c.
 _OPERATIONAL = re.compile(r"connection\d+:\d+ is operational\b")
 # A fencing, promotion or start may be told this much later than it happened, under load.
@@ -261,11 +263,14 @@ def _fenced(evidence: Evidence, old: str, from_ns: int, to_ns: int) -> Moment | 
 
 
 def _served(evidence: Evidence, new: str, from_ns: int, to_ns: int) -> Moment | None:
-    """The last resource that was started on the new node before writes went on."""
+    """The last LUN that was started on the new node before writes went on.
+
+    Of what is started there besides, nothing serves: a fence device, say, or a monitor of links.
+    """
     last = None
     for seen in evidence.select(Channel.JOURNAL, "entry"):
         if from_ns <= seen.t_ns <= to_ns and seen.source in evidence.scenario.nodes:
-            match = _STARTED.search(seen.text("message"))
+            match = _LUN_STARTED.search(seen.text("message"))
             if match and match["node"] == new:
                 last = Moment(Phase.SERVED, seen.t_ns, seen.ref)
     return last

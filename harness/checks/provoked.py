@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.checks.crashed import crashed_daemon, is_daemon
-from harness.checks.kernel import boots, minor_names
+from harness.checks.kernel import OF_DRBD, boots, minor_names
 from harness.checks.known_warnings import WARNING
 from harness.checks.registry import remember
 from harness.evidence.timeline import Channel
@@ -28,7 +28,7 @@ _LATE_NS = 5_000_000_000  # how much later than the fault's own events a guest's
 # "I/O error, dev vdc, sector …", or "critical medium error, …", and "Buffer I/O error on dev vdc,
 # …": block/blk-mq.c, fs/buffer.c.
 _OF_DISK = re.compile(r"\berror(?:,| on) dev (?P<disk>[a-z]+)\b")
-_OF_DRBD = re.compile(r"^(?:block drbd(?P<minor>\d{1,3})|drbd (?P<resource>[\w.-]+)): ")
+_OF_DRBD = re.compile(rf"^{OF_DRBD}: ")
 _GAVE_UP = re.compile(r"\bdisk\( \w+ -> Failed \)|\bLocal IO failed\b")
 _NO_MEMORY = "System is deadlocked on memory"
 
@@ -114,5 +114,8 @@ def _of_these_disks(evidence: Evidence, fault: Seen, text: str) -> bool:
     drbd = _OF_DRBD.match(text)
     if drbd is None or not _GAVE_UP.search(text):
         return False
-    resource = drbd["resource"] or minor_names(evidence).get(int(drbd["minor"]))
-    return resource in fault.text("resources").split()
+    broken = fault.text("resources").split()
+    if drbd["resource"]:
+        meant = evidence.scenario.devices.of(drbd["resource"], drbd["volume"] or "")
+        return any(one in broken for one in meant)
+    return minor_names(evidence).get(int(drbd["minor"])) in broken

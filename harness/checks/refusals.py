@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.checks.fencelog import UNCLEAN, fence_reports
+from harness.checks.kernel import OF_DRBD
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -19,12 +21,10 @@ _NO_QUORUM = "resource management disabled due to lack of quorum"
 # log_executor_event() of pacemaker-controld 2.1, on the node that was to be promoted, with the
 # reason that linbit's agent of drbd-utils 9.22 gives; and DRBD's own word (drbd_strings.c of 8.4).
 _NOT_PROMOTED = re.compile(
-    r"Result of promote operation for \S+ on (?P<node>[\w.-]+): (?!ok\b).*"
+    rf"Result of promote operation for \S+ on (?P<node>[\w.-]+): (?!{OK}).*"
     r"\bwithout access to UpToDate data\b"
 )
-_NO_DATA = re.compile(
-    r"^(?:block drbd\d+|drbd [\w.-]+): State change failed: Need access to UpToDate data"
-)
+_NO_DATA = re.compile(rf"^{OF_DRBD}: State change failed: Need access to UpToDate data")
 # A scheduler that ran: pcmk__log_transition_summary() and its caller of 2.1.
 _SCHEDULED = "Calculated transition "
 # crm-fence-peer.sh of drbd-utils 9.22: the constraint forbids the role on every node but its own.

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 BESIDE = "lab"
 # What a machine keeps by itself, whatever becomes of the cluster: it has to be as it was there.
-_OWN = ("qdiscs", "links", "files", "drbd", "properties")
+_OWN = ("qdiscs", "links", "files", "drbd", "properties", "clock")
 # What may follow the role: rules of portblock, mounts of the kernel's target. A node that takes
 # over gets what the other one had, and keeps it where it is not rebooted.
 _OF_A_ROLE = ("rules", "mounts")
 _OF_ALL = ("qdiscs", "links", "rules", "mounts", "processes")
 _OF_GUESTS = ("files",)
 _OF_NODES = ("drbd", "properties")
+# Not looked at by harnesses before November 2026: of their evidence it is said that nobody did.
+_LATER_OF_ALL = ("addresses",)
+_LATER_OF_GUESTS = ("clock",)
 DAEMON_S = 30
 """A process that the first look finds may be a monitor's, which ends by itself. What has lived for
 so many seconds is a daemon, and has to be there at the end."""
@@ -31,20 +34,24 @@ so many seconds is a daemon, and has to be there at the end."""
 def residue(evidence: Evidence) -> Finding:
     """When all is healed, guests and host show what they showed before anything was broken.
 
-    Compared: queueing disciplines, links (MTU, carrier), rules of the packet filter, mounts, files
-    of the harness's, options of DRBD's in force, the cluster's options and constraints, processes;
-    in each guest, and beside the VMs. It is looked at before the next revert, which would hide it.
+    Compared: queueing disciplines, links (MTU, carrier), addresses, rules of the packet filter,
+    mounts, files of the harness's, the rate of the clock, options of DRBD's in force, the cluster's
+    options and constraints, processes; in each guest, and beside the VMs. It is looked at before
+    the next revert, which would hide it.
 
     * What a machine keeps for itself is the same as it was there.
     * Rules and mounts may follow the roles, which the nodes may have exchanged: a node has none
       that neither node had, and lacks none that both had.
+    * An address may have gone to the other node. A node has none that neither node had, and lacks
+      none of its own that its peer has not got.
     * A process is known by its name and its unit. One is left over if neither node had such a one,
       and it was begun before the last fault was healed: what is younger is of no fault. One is
       missing if both nodes had one that had lived for 30 s, and there is none. One that a signal
       has stopped must not be there at all. Processes of the kernel's own do not count.
 
-    What nobody looked at, or not before the first fault and after the last one, leaves nothing to
-    compare: INCONCLUSIVE.
+    What nobody looked at, or could not look at as the tool failed, or not before the first fault
+    and after the last one, leaves nothing to compare: INCONCLUSIVE. Addresses and the clock's rate
+    are not in evidence of older harnesses: where neither look has them, the result says so.
     """
     before, after = (evidence.latest("residue", when) for when in ("before", "after"))
     wanted = [*evidence.vms, BESIDE]
@@ -58,30 +65,48 @@ def residue(evidence: Evidence) -> Finding:
     for name in wanted:
         for sample in (before[name], after[name]):
             in_time(evidence, sample)
-            if unseen := _unseen(evidence, sample):
+            other = after[name] if sample is before[name] else before[name]
+            if unseen := _unseen(evidence, sample, other):
                 doubts.append(f"{name}: nobody looked at {', '.join(unseen)} {sample.when}")
         told = _differences(evidence, name, before, after)
         judged += sum(len(_section(after[name], section)) for section in after[name].value)
         problems += [f"{name}: {text}" for text in told]
         bad += [before[name], after[name]] if told else []
+    never = sorted({
+        section
+        for sample in (*before.values(), *after.values())
+        for section in _later(evidence, sample)
+        if section not in sample.value
+    })  # fmt: skip
+    unlooked = f"; nobody looked at {' and '.join(never)}" if never else ""
     return found(
         problems or doubts,
         otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="the same as before",
-        fine=f"the same as before, {judged} things in {len(wanted)} places",
+        fine=f"the same as before, {judged} things in {len(wanted)} places{unlooked}",
         operations=judged,
         when_ns=[sample.seen.t_ns for sample in bad],
         evidence=[sample.seen.ref for sample in bad or [*before.values(), *after.values()]],
     )
 
 
-def _unseen(evidence: Evidence, sample: Sample) -> list[str]:
-    """Sections that a sample lacks: whoever looks tells of each, and be it that it is empty."""
+def _unseen(evidence: Evidence, sample: Sample, other: Sample) -> list[str]:
+    """Sections that a sample lacks: whoever looks tells of each, and be it that it is empty.
+
+    Args:
+        other: the other look at the same place; what it has, this one has to have as well.
+    """
     wanted = list(_OF_ALL)
     wanted += _OF_GUESTS if sample.node in evidence.vms else ()
     wanted += _OF_NODES if sample.node in evidence.scenario.nodes else ()
-    there = sample.value if isinstance(sample.value, dict) else {}
+    there, others = (one.value if isinstance(one.value, dict) else {} for one in (sample, other))
+    wanted += [section for section in _later(evidence, sample) if section in others]
     return [section for section in wanted if section not in there]
+
+
+def _later(evidence: Evidence, sample: Sample) -> tuple[str, ...]:
+    """Sections that only evidence of newer harnesses has."""
+    return _LATER_OF_ALL + (_LATER_OF_GUESTS if sample.node in evidence.vms else ())
 
 
 def _differences(
@@ -92,16 +117,36 @@ def _differences(
     alike = [before[node] for node in nodes] if name in nodes else [before[name]]
     told: list[str] = []
     for section in (*_OWN, *_OF_A_ROLE):
-        here = set(_section(after[name], section))
         own = [before[name]] if section in _OWN else alike
+        if not _looked(section, after[name], *own):
+            continue
+        here = set(_section(after[name], section))
         there = [set(_section(sample, section)) for sample in own]
         # What a boot cleans up of the harness's own files is no loss.
         wanted = set.intersection(*there) if section != "files" else set()
         told += [f"{section}: {text} is left over" for text in sorted(here - set.union(*there))]
         told += [f"{section}: {text} is gone" for text in sorted(wanted - here)]
+    others = [after[node] for node in nodes if node != name] if name in nodes else []
+    told += _address_differences(after[name], before[name], alike, others)
+    if not _looked("processes", after[name], *alike):
+        return told
     known = [_processes(sample) for sample in alike]
     oldest_s = _oldest_s(evidence, after[name])
     return told + process_differences(_processes(after[name]), known, oldest_s)
+
+
+def _address_differences(
+    after: Sample, before: Sample, alike: list[Sample], others: list[Sample]
+) -> list[str]:
+    """Addresses that nobody had before, and own ones that nobody has any more."""
+    if not _looked("addresses", after, before, *alike, *others):
+        return []
+    here, there, known, elsewhere = (
+        set[str]().union(*(_section(sample, "addresses") for sample in samples))
+        for samples in ([after], [before], alike, others)
+    )
+    told = [f"addresses: {text} is left over" for text in sorted(here - known)]
+    return told + [f"addresses: {text} is gone" for text in sorted(there - here - elsewhere)]
 
 
 def process_differences(
@@ -152,6 +197,11 @@ def _processes(sample: Sample) -> list[dict[str, Any]]:
         if not {"name", "unit"} <= one.keys():
             raise CannotJudgeError(f"{sample.seen.ref}: a process without a name: {one!r:.80}")
     return there
+
+
+def _looked(section: str, *samples: Sample) -> bool:
+    """Whether each of them has the section: what nobody looked at is no difference, but a doubt."""
+    return all(not isinstance(one.value, dict) or section in one.value for one in samples)
 
 
 def _section(sample: Sample, section: str) -> list[Any]:

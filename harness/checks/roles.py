@@ -28,7 +28,7 @@ _DEADLY_EVENTS = ("stopped", "crashed", "shutdown")
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A witness's word that a node has (or has not) a resource Primary."""
+    """A witness's word that a node has (or has not) a device Primary."""
 
     t_ns: int
     primary: bool
@@ -99,7 +99,12 @@ def revived(evidence: Evidence, node: str, from_ns: int, to_ns: int) -> bool:
 
 @remember
 def primary_intervals(evidence: Evidence) -> dict[str, list[Interval]]:
-    """By resource: Primary intervals of both nodes, by start. Open ones last to the end."""
+    """By device: Primary intervals of both nodes, by start. Open ones last to the end.
+
+    The kernel tells the role of each device, events2 that of a resource: Primary while any of its
+    volumes is (conn_highest_role() of 8.4). So each volume counts as Primary as soon as one of both
+    says so.
+    """
     messages = defaultdict(list)
     for message in kernel_messages(evidence):
         if message.new_role is not None:
@@ -156,7 +161,7 @@ def _events2_signals(evidence: Evidence, node: str, resource: str) -> list[Signa
     for seen in evidence.select(
         Channel.EVENTS2, "exists", "create", "change", "destroy", source=node
     ):
-        role = _role(seen, resource)
+        role = _role(evidence, seen, resource)
         if role is not None:
             signals.append(
                 Signal(seen.t_ns, role == "Primary", (seen.ref,), seen.event.kind == "change")
@@ -164,11 +169,11 @@ def _events2_signals(evidence: Evidence, node: str, resource: str) -> list[Signa
     return signals
 
 
-def _role(seen: Seen, resource: str) -> str | None:
+def _role(evidence: Evidence, seen: Seen, resource: str) -> str | None:
     fields = seen.event.data.get("fields")
     if seen.text("object") != "resource" or not isinstance(fields, dict):
         return None
-    if fields.get("name") != resource:
+    if resource not in evidence.scenario.devices.meant(fields):
         return None
     if seen.event.kind == "destroy":
         return "destroyed"

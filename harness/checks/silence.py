@@ -76,13 +76,21 @@ def _nothing_on_the_console(evidence: Evidence, vm: str) -> Told:
 
 
 def _nothing_of_events2(evidence: Evidence, node: str) -> Told:
-    """After its nonce events2 starts anew, and tells first of each resource that there is."""
+    """After its nonce events2 starts anew, and tells first of each resource that there is.
+
+    Where several devices are volumes of one resource: of each volume.
+    """
     told = _between(evidence, Channel.EVENTS2, node, "exists")
     if told is None:
         return []
-    named = [
-        fields.get("name") for s in told if isinstance(fields := s.event.data.get("fields"), dict)
-    ]
+    devices = evidence.scenario.devices
+    named = {
+        device
+        for s in told
+        if isinstance(fields := s.event.data.get("fields"), dict)
+        and (not devices.volumes or s.text("object") == "device")
+        for device in devices.meant(fields)
+    }
     missing = [name for name in evidence.scenario.resources if name not in named]
     return [(f"events2 of {node}: nothing of {', '.join(missing)}", None)] if missing else []
 

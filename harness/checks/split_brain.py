@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.checks.forced import expected_split, was_forced
 from harness.checks.kernel import kernel_messages, streams_judged
 from harness.checks.registry import CannotJudgeError, Finding, check, found
+from harness.checks.verdict import Verdict
 
 if TYPE_CHECKING:
     from harness.evidence.model import Evidence
@@ -66,8 +67,8 @@ def generation_ids(evidence: Evidence) -> Finding:
     With masked identifiers (bit 0 only says "was Primary"): diverged iff the currents differ and
     neither is the other's bitmap or in its history. A replica that only fell behind has its
     current in the other's bitmap or history; if neither has, each wrote after they parted.
-    Identifiers 0 and 4 (just created) say nothing. Source: drbd_uuid_compare(), domain rules of
-    DRBD 8.4's user guide, "Generation Identifiers".
+    Identifiers 0 and 4 (just created) say nothing: of a resource that has none INCONCLUSIVE.
+    Source: drbd_uuid_compare(), domain rules of DRBD 8.4's user guide, "Generation Identifiers".
     """
     samples = evidence.latest("gi", "after")
     missing = [node for node in evidence.scenario.nodes if node not in samples]
@@ -86,8 +87,10 @@ def generation_ids(evidence: Evidence) -> Finding:
             problems.append(
                 f"{resource}: {' and '.join(f'{ids[0]:016X}' for ids in pair)} diverged"
             )
+    doubts = [f"{resource}: a replica has no generation" for resource in unset]
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="one history per resource",
         fine=f"one history for each of {judged} resources",
         operations=judged,
@@ -145,7 +148,9 @@ def forked_generations(evidence: Evidence) -> Finding:
 
     A node prints ``new current UUID X:P:…`` when it begins to write without its peer; P, its
     bitmap identifier, is the generation both shared. Two different X from one P on two nodes are
-    two histories, even where an automatic policy discards one of them before anybody looks.
+    two histories, even where an automatic policy discards one of them before anybody looks. Of a
+    parent that is not set nobody knows whether it was the same: where both nodes begin from one,
+    INCONCLUSIVE.
     Source: drbd_uuid_new_current() and drbd_print_uuids(), drbd_main.c of 8.4. What a
     scenario forced a node to begin is left out.
     """
@@ -156,19 +161,24 @@ def forked_generations(evidence: Evidence) -> Finding:
         forced = was_forced(evidence, message.node, message.resource, at_ns, at_ns)
         if match and not forced:
             current, parent = (int(part, 16) & ~1 for part in match.groups())
-            if parent not in _UNSET:
-                children[message.resource, parent].append((message, current))
-    problems, refs, when = [], [], []
+            # 0 and 4 both say that there is none.
+            parent = 0 if parent in _UNSET else parent
+            children[message.resource, parent].append((message, current))
+    problems: list[str] = []
+    doubts: list[str] = []
+    refs: list[str] = []
+    when: list[int] = []
     for (resource, parent), born in children.items():
         if len({m.node for m, _ in born}) > 1 and len({current for _, current in born}) > 1:
-            problems.append(
+            (problems if parent else doubts).append(
                 f"{resource}: from {parent:016X} came "
                 + " and ".join(f"{current:016X} on {m.node}" for m, current in born)
             )
             refs += [ref for m, _ in born for ref in m.refs]
             when += [m.t_ns for m, _ in born]
     return found(
-        problems,
+        problems or doubts,
+        otherwise=Verdict.INVALID if problems else Verdict.INCONCLUSIVE,
         expected="at most one new generation from each parent",
         fine=f"{sum(map(len, children.values()))} new generations, no fork",
         operations=streams_judged(evidence),

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from harness.evidence.model import Evidence, Sample
 
 
-def _sampled(what: str) -> Callable[[Evidence], bool]:
-    return lambda evidence: bool(evidence.samples(what))
+def _ordered(what: str, step: str) -> Callable[[Evidence], bool]:
+    """Applies where it was sampled, and where a step of the scenario asks for it."""
+    return lambda evidence: (
+        bool(evidence.samples(what)) or any(step in line for line in evidence.scenario.gherkin)
+    )
 
 
 def _with_files(what: str) -> Callable[[Evidence], bool]:
@@ -85,7 +88,11 @@ def files(evidence: Evidence) -> Finding:
     return _judge_samples(evidence, "files", "equal SHA-256 of every file", problem)
 
 
-@check("jumbo", "Full frames pass unfragmented", applies=_sampled("jumbo"))
+@check(
+    "jumbo",
+    "Full frames pass unfragmented",
+    applies=_ordered("jumbo", "jumbo frames pass unfragmented on the "),
+)
 def jumbo(evidence: Evidence) -> Finding:
     """A ping with the link's full payload and "do not fragment" is answered.
 
@@ -103,7 +110,12 @@ def jumbo(evidence: Evidence) -> Finding:
     return _judge_samples(evidence, "jumbo", "ping exits with 0", problem)
 
 
-@check("reboot", "A reboot ends within its deadline", applies=_sampled("reboot"), predicts=True)
+@check(
+    "reboot",
+    "A reboot ends within its deadline",
+    applies=_ordered("reboot", " is rebooted cleanly"),
+    predicts=True,
+)
 def reboot(evidence: Evidence) -> Finding:
     """A clean reboot comes back within its deadline, with a new boot_id.
 

@@ -27,6 +27,7 @@ from harness.checks import (  # noqa: F401  (imported for what they register)
     stall,
     start,
     system,
+    told,
     witnesses,
     writes,
 )
@@ -71,6 +72,8 @@ ORDER = (
     "fencings",
     "failover-phases",
     "lost-peer",
+    "fence-device-told",
+    "ifdown",
     "active-node",
     "settled",
     "connections",

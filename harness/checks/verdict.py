@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.attempts import says_nothing, superseded
 from harness.evidence.files import write_json
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _earlier_verdicts(run_folder: Path) -> list[dict[str, Any]]:
     """The verdicts of attempts that were set aside, each with its place."""
     told = []
     for folder in superseded(run_folder):
-        if cut_short(folder) or not (folder / "verdict.json").exists():
+        if says_nothing(folder) or not (folder / "verdict.json").exists():
             continue
         try:
             one = ScenarioVerdict.load(folder / "verdict.json")

@@ -9,9 +9,19 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from harness.cluster.fits import check_fits
 from harness.errors import BadInputError
+from harness.lab.guests import DEFAULT, guest_names, load_guest
+from harness.lab.shape import Shape
 from harness.timing import TCG, Timing
 
 if TYPE_CHECKING:
@@ -45,6 +55,8 @@ class Drbd(_Part):
     ko_count: Annotated[int, Field(ge=0, le=200)] = 7
     fence_peer: bool = True
     unfence_peer: bool = True
+    # One resource, r0, with three volumes, in place of r0, r1 and r2 with one each.
+    volumes: bool = False
     after_sb_0pri: AfterSplitBrain = "disconnect"
     after_sb_1pri: AfterSplitBrain = "disconnect"
     after_sb_2pri: AfterSplitBrain = "disconnect"
@@ -56,6 +68,11 @@ class Corosync(_Part):
     rings: tuple[Literal["mgmt", "drbd"], ...] = ("mgmt", "drbd")
     link_mode: Literal["passive", "active", "rr"] = "passive"
     wait_for_all: bool = True
+    # A third vote, of corosync-qnetd on the initiator, by this algorithm (corosync-qdevice(8)), in
+    # place of two_node.
+    qdevice: Literal["none", "ffsplit", "lms"] = "none"
+    # In a tie the node that is Primary gets it, by a heuristic; else the lowest node id.
+    qdevice_prefers_serving: bool = False
 
     @model_validator(mode="after")
     def _at_most_two_rings(self) -> Self:
@@ -77,11 +94,17 @@ class Pacemaker(_Part):
         "group-with-promoted"
     )
     priority_fencing_delay: bool = True
+    # Whether Pacemaker asks the fence devices at times, so that a dead one is known beforehand.
+    fence_monitor: bool = True
 
 
 class Target(_Part):
-    """The iSCSI target (LIO)."""
+    """The iSCSI target: LIO in the kernel, or tgt in user space.
 
+    tgt needs guests that have it; its agent knows initiators by their addresses alone.
+    """
+
+    implementation: Literal["lio-t", "tgt"] = "lio-t"
     # rtslib wants a dot in the reversed domain.
     iqn: Annotated[
         str, Field(pattern=r"^iqn\.\d{4}-\d{2}\.[a-z0-9-]+\.[a-z0-9.-]+:[a-z0-9.-]+$")
@@ -106,11 +129,21 @@ class Initiator(_Part):
     login_timeout_s: Annotated[int, Field(gt=0)] = 5
     noop_interval_s: Annotated[int, Field(ge=0)] = 5
     noop_timeout_s: Annotated[int, Field(ge=0)] = 5
+    # A second portal, on mgmt, and dm-multipath over both sessions.
+    multipath: bool = False
+    # With multipath, in place of timing.replacement_timeout_s: how long a session holds I/O that
+    # could go another way.
+    path_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10
 
 
 class Guest(_Part):
-    """Details of the guests' operating system that matter for a failover."""
+    """The guests' operating system, and what of it matters for a failover.
 
+    Attributes:
+        name: of a guest profile (harness.lab.guests, docs/guests.md).
+    """
+
+    name: str = DEFAULT
     # With systemd-networkd's defaults a pulled cable takes the static address away, and DRBD
     # goes StandAlone for good ("bind before listen failed").
     keep_address_without_carrier: bool = True
@@ -120,6 +153,17 @@ class Guest(_Part):
         Literal["alpha", "bravo", "client"],
         dict[Literal["data", "drbd", "mgmt"], Annotated[int, Field(ge=576, le=9000)]],
     ] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _there_is_one(cls, name: str) -> str:
+        if name not in (known := guest_names()):
+            raise ValueError(f"there is no guest {name}; there are: {', '.join(known)}")
+        return name
+
+
+# Where it lies in a seed, the guest takes the agent as its distribution ships it.
+UNPATCHED = "/etc/lab/unpatched-portblock"
 
 
 class ClusterConfig(_Part):
@@ -140,6 +184,21 @@ class ClusterConfig(_Part):
     files: dict[str, dict[str, str]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
+    def _something_to_leave_out(self) -> Self:
+        """Without the patch there is no unpatched agent to go back to: the guest would not boot."""
+        leaves_out = not self.guest.portblock_patched or any(
+            UNPATCHED in files for files in self.files.values()
+        )
+        if leaves_out and "portblock" not in load_guest(self.guest.name).workarounds:
+            raise ValueError(f"portblock is not patched in the guest {self.guest.name}")
+        return self
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        check_fits(self)
+        return self
+
+    @model_validator(mode="after")
     def _ordered_timeouts(self) -> Self:
         """The orders that keep the layers from undercutting each other."""
         timing = self.timing
@@ -157,9 +216,23 @@ class ClusterConfig(_Part):
             raise ValueError("noop interval and timeout above 60 s never notice a dead portal")
         return self
 
+    @property
+    def shape(self) -> Shape:
+        """What has to be known of such a cluster to deal with it."""
+        return Shape(
+            volumes=self.drbd.volumes,
+            tgt=self.target.implementation == "tgt",
+            third_vote=self.corosync.qdevice != "none",
+            multipath=self.initiator.multipath,
+        )
 
-def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterConfig:
+
+def load_config(
+    path: Path | None, timing: Timing, *, guest_name: str = "", **overrides: Any
+) -> ClusterConfig:
     """The reference configuration with the overrides of a TOML file (a variant) on top.
+
+    ``guest_name`` is the guests' profile, whatever the file says; empty for what it says.
 
     Raises:
         BadInputError: no such file, not TOML, an unknown key or a value out of range.
@@ -184,6 +257,9 @@ def load_config(path: Path | None, timing: Timing, **overrides: Any) -> ClusterC
     own_timing = data.pop("timing", {})
     if not isinstance(own_timing, dict):
         raise BadInputError(f"{path}: timing must be a table", hint="write [timing]")
+    own_guest = data.setdefault("guest", {})
+    if guest_name and isinstance(own_guest, dict):
+        data["guest"] = {**own_guest, "name": guest_name}
     timing_data = {**timing.model_dump(), **own_timing}
     try:
         return ClusterConfig(timing=Timing(**timing_data), **{**data, **overrides})

@@ -15,9 +15,10 @@ from harness.cluster import observe
 from harness.cluster.render import lun_link, render_seeds, write_seed_image
 from harness.crashpoints import die_here_if_asked
 from harness.errors import HarnessError
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 from harness.evidence.witness import Witnesses
-from harness.lab.machine import Machine, in_parallel
+from harness.lab.machine import in_parallel
 from harness.lab.topology import LUN_OF, RESOURCES
 from harness.waiting import wait_until
 
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
     from harness.cluster.config import ClusterConfig
     from harness.cluster.secrets import Secrets
     from harness.lab.lab import Lab
+    from harness.lab.machine import Machine
 
 MOUNT_POINT = "/srv/lun0"
-# What a node starts at boot once it is formed; the image's recipe leaves them off.
-AT_BOOT = ("corosync", "pacemaker")
 
 
 def form_cluster(
@@ -50,11 +50,13 @@ def form_cluster(
     """
     note("preparing disks")
     secrets.write_files(lab.folder)
+    lab.host.publish("fence.key")
     lab.open_machines(secrets.ssh_private, secrets.host_keys)
     lab.make_disks(image_key)
     seeds = render_seeds(config, lab.topology, secrets)
     for name, seed in seeds.items():
         write_seed_image(seed, lab.folder / "disks" / f"{name}-seed.img")
+        lab.host.publish(f"disks/{name}-seed.img")
     lab.define(accelerator, image_key)
     lab.start_fence_device()
     note("booting alpha, bravo and client")
@@ -74,8 +76,8 @@ def form_cluster(
         drain.close()
 
 
-# controld_execd.c of Pacemaker 2.1: the result of each operation, on its node.
-_STARTED = re.compile(r"Result of (?:start|promote) operation for (\S+) on \S+: ok")
+# controld_execd.c of Pacemaker 2.1 and 3.0: the result of each operation, on its node.
+_STARTED = re.compile(rf"Result of (?:start|promote) operation for (\S+) on \S+: {OK}")
 
 
 class _Journal:
@@ -96,7 +98,7 @@ class _Journal:
         return "" if resource in self.started else f"the start of {resource}{last}"
 
 
-def _on_nodes(lab: Lab, command: str, timeout_s: float = 120) -> None:
+def _on_nodes(lab: Lab, command: str, timeout_s: float) -> None:
     in_parallel({m.name: partial(m.guest.run, command, timeout_s=timeout_s) for m in lab.nodes})
 
 
@@ -104,23 +106,19 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
     """Metadata, connection, equal generation, then a write in each direction."""
     first, second = lab.nodes
     deadline = config.timing.form_deadline_s
-    note("initialising DRBD r0, r1, r2")
-    create = " && ".join(f"drbdadm create-md --force {r}" for r in RESOURCES)
-    _on_nodes(lab, f"modprobe drbd && {create} && drbdadm up all")
+    shape = lab.topology.shape
+    volumes = [shape.volume_of(device) for device in RESOURCES]
+    note(f"initialising DRBD {', '.join(map(shape.name_of, RESOURCES))}")
+    create = " && ".join(f"drbdadm create-md --force {r}" for r in shape.drbd_resources)
+    _on_nodes(lab, f"modprobe drbd && {create} && drbdadm up all", deadline)
 
     def not_yet(field: str, value: str) -> str:
-        wrong = [
-            f"{m.name} {name} is {state[field]}"
-            for m in lab.nodes
-            for name, state in observe.drbd_state(m.guest).items()
-            if state[field] != value
-        ]
-        return ", ".join(wrong)
+        return ", ".join(text for m in lab.nodes for text in _unlike(m, field, value))
 
     wait_until("DRBD connected", lambda: not_yet("cs", "Connected"), deadline_s=deadline)
     # Blank disks are equal already: declare it, instead of a full initial sync.
     first.guest.run(
-        " && ".join(f"drbdadm new-current-uuid --clear-bitmap {r}/0" for r in RESOURCES)
+        " && ".join(f"drbdadm new-current-uuid --clear-bitmap {volume}" for volume in volumes)
     )
     wait_until("DRBD UpToDate", lambda: not_yet("disk", "UpToDate"), deadline_s=deadline)
     note("verifying DRBD in both directions")
@@ -150,16 +148,21 @@ def _drbd_first(lab: Lab, config: ClusterConfig, note: Callable[[str], None]) ->
                     "DRBD online verify", lambda: not_yet("cs", "Connected"), deadline_s=deadline
                 )
             machine.guest.run("drbdadm secondary all")
-    out_of_sync = {
-        name: state["oos_kib"]
-        for name, state in observe.drbd_state(first.guest).items()
-        if state["oos_kib"]
-    }
-    if out_of_sync:
-        raise HarnessError(f"DRBD online verify found out-of-sync data: {out_of_sync} KiB")
+    if out_of_sync := _unlike(first, "oos_kib", 0):
+        raise HarnessError(f"DRBD online verify: out-of-sync KiB: {', '.join(out_of_sync)}")
     note("taking DRBD down, the last primary last")
     second.guest.run("drbdadm down all")
     first.guest.run("drbdadm down all")
+
+
+def _unlike(machine: Machine, field: str, value: object) -> list[str]:
+    """Resources of a node whose state (observe.drbd_state) is another, in words.
+
+    One that DRBD does not tell of is one of them: of no resource at all each would be as wanted.
+    """
+    states = observe.drbd_state(machine.guest)
+    told = {name: states.get(name, {}).get(field, "not told of") for name in RESOURCES}
+    return [f"{machine.name} {name} is {now}" for name, now in told.items() if now != value]
 
 
 def _cluster_services(
@@ -169,18 +172,25 @@ def _cluster_services(
     first = lab.nodes[0]
     deadline = config.timing.form_deadline_s
     note("starting Corosync and Pacemaker")
-    at_boot = f"systemctl enable -q {' '.join(AT_BOOT)}"
-    _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}")
-    _on_nodes(lab, "systemctl start corosync && systemctl start pacemaker", 180)
+    # The image's recipe leaves them off.
+    units = lab.topology.shape.cluster_units
+    at_boot = f"systemctl enable -q {' '.join(units)}"
+    _on_nodes(lab, f"/usr/local/lib/lab/apply-cluster && {at_boot}", deadline)
+    lab.fit_guests()
+    if lab.topology.shape.third_vote:
+        lab.initiator.guest.run("systemctl enable -q --now corosync-qnetd", timeout_s=120)
+    _on_nodes(lab, " && ".join(f"systemctl start {unit}" for unit in units), deadline)
 
     def nodes_missing() -> str:
         try:
-            view = observe.cluster_view(first.guest)
+            view = observe.cluster_view(first.guest, lab.topology.shape)
         except observe.ObservationError as error:
             return error.message
         away = [f"{n} is {s}" for n, s in view.membership.items() if s != "online"]
         if len(view.membership) < len(lab.nodes):
             away.append(f"only {len(view.membership)} node(s) known")
+        if lab.topology.shape.third_vote and not view.quorum:
+            away.append("no quorum")
         return ", ".join(away) or ("" if view.dc else "no DC elected")
 
     die_here_if_asked("forming")
@@ -191,10 +201,12 @@ def _cluster_services(
     for name in odd:
         first.guest.run(f"crm node standby {name}", timeout_s=deadline)
     first.guest.run("crm configure load update /etc/lab/cluster.crm", timeout_s=deadline)
-    last = "pu" if config.pacemaker.portblock else f"lun{len(RESOURCES) - 1}"
+    last = f"lun{len(RESOURCES) - 1}"
+    if config.pacemaker.portblock:
+        last = "pu2" if config.initiator.multipath else "pu"
     hint = "harness ssh alpha crm_mon -1rf, in a lab kept with: harness up"
     if not config.pacemaker.order:
-        _start_group_by_hand(first, deadline, note)
+        _start_group_by_hand(lab, deadline, note)
     wait_until(
         "the group started",
         lambda: told.missing(last),
@@ -206,7 +218,7 @@ def _cluster_services(
         first.guest.run(f"crm node online {name}", timeout_s=deadline)
     wait_until(
         "all resources started",
-        partial(resources_missing, lab.nodes),
+        partial(resources_missing, lab),
         deadline_s=deadline,
         interval_s=5,
         note=note,
@@ -214,16 +226,18 @@ def _cluster_services(
     )
 
 
-def _start_group_by_hand(first: Machine, deadline_s: float, note: Callable[[str], None]) -> None:
+def _start_group_by_hand(lab: Lab, deadline_s: float, note: Callable[[str], None]) -> None:
     """Without an order the group cannot be trusted to wait: by hand, once all are promoted.
 
     Left to itself it starts its LUNs on Secondaries, on one node after the other, and such a
     cluster never forms. One that lost its order while it ran is what there is to see.
     """
 
+    first = lab.nodes[0]
+
     def not_promoted() -> str:
         try:
-            promoted = observe.cluster_view(first.guest).promoted
+            promoted = observe.cluster_view(first.guest, lab.topology.shape).promoted
         except observe.ObservationError as error:
             return error.message
         return ", ".join(r for r in RESOURCES if len(promoted[r]) != 1)
@@ -232,13 +246,13 @@ def _start_group_by_hand(first: Machine, deadline_s: float, note: Callable[[str]
     first.guest.run("crm resource start DATA_GROUP", timeout_s=deadline_s)
 
 
-def resources_missing(nodes: list[Machine]) -> str:
+def resources_missing(lab: Lab) -> str:
     """What keeps the cluster from being whole, in words; empty if nothing does."""
     try:
-        view = observe.cluster_view(nodes[0].guest)
+        view = observe.cluster_view(lab.nodes[0].guest, lab.topology.shape)
     except HarnessError as error:
         return error.message
-    return view_missing(view, [m.name for m in nodes])
+    return view_missing(view, [m.name for m in lab.nodes])
 
 
 def view_missing(view: observe.ClusterView, nodes: list[str]) -> str:
@@ -267,12 +281,18 @@ def connect_initiator(lab: Lab, config: ClusterConfig, note: Callable[[str], Non
     """Discovery, login, one LUN partitioned, formatted and mounted; two stay raw."""
     guest = lab.initiator.guest
     note("logging in with the initiator")
-    portal = f"{lab.topology.vip}:3260"
+    portal, *others = (f"{address}:3260" for _link, address in lab.topology.portals)
+    if config.initiator.multipath:
+        # Before there is a disk that it is to take.
+        guest.run("systemctl enable -q --now multipathd", timeout_s=120)
     guest.run(
         f"systemctl start iscsid && iscsiadm -m discovery -t sendtargets -p {portal} && "
         f"iscsiadm -m node -T {config.target.iqn} -p {portal} --login",
         timeout_s=120,
     )
+    for other in others:
+        # The target told of all its portals.
+        guest.run(f"iscsiadm -m node -T {config.target.iqn} -p {other} --login", timeout_s=120)
     links = [lun_link(lab.topology, lun) for lun in LUN_OF.values()]
     wait_until(
         "the LUNs' names on the initiator",
@@ -283,8 +303,10 @@ def connect_initiator(lab: Lab, config: ClusterConfig, note: Callable[[str], Non
     )
     note("partitioning and formatting lun0")
     disk = lun_link(lab.topology, "lun0")
+    # The kernel makes no partitions of device-mapper's disks.
+    partitioned = f"kpartx -u -p -part {disk} && " if config.initiator.multipath else ""
     guest.run(
-        f"echo 'type=83' | sfdisk -q --wipe always {disk} && udevadm settle && "
+        f"echo 'type=83' | sfdisk -q --wipe always {disk} && {partitioned}udevadm settle && "
         f"mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 {disk}-part1 && "
         f"mkdir -p {MOUNT_POINT} && mount {disk}-part1 {MOUNT_POINT}",
         timeout_s=180,

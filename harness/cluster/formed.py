@@ -12,17 +12,19 @@ import platform
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cluster.form import form_cluster
 from harness.cluster.render import config_key
 from harness.cluster.secrets import Secrets, new_secrets
-from harness.errors import HarnessError, MissingEnvironmentError
+from harness.errors import BadInputError, HarnessError, MissingEnvironmentError
+from harness.evidence.files import read_json, write_json
 from harness.lab import snapshot
 from harness.lab.lease import locked
 from harness.lab.machine import domain_xml
+from harness.lab.remote_objects import forget_disks
 from harness.progress import stage
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from harness.lab.image import Image
     from harness.lab.lab import Lab
     from harness.lab.paths import Cache
+
+
+_OF_LAB = "formed.json"
+"""In a lab's folder: what its cluster was formed of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +85,15 @@ def formed_key(image: Image, config: ClusterConfig, lab: Lab, accelerator: str) 
     domains = hashlib.sha256()
     for plan in lab.topology.machines:
         domains.update(domain_xml(plan, lab.host, accelerator, image.key).encode())
+    there = lab.host.elsewhere
+    cpu = _host_cpu if there is None else there.cpu
     return FormedKey(
         image=image.key,
         config=config_key(config, lab.topology),
-        qemu=qemu_version(),
+        qemu=qemu_version() if there is None else there.qemu(),
         accelerator=accelerator,
         # Emulation offers the same CPU everywhere.
-        cpu=_host_cpu() if accelerator == "kvm" else "maximum",
+        cpu=cpu() if accelerator == "kvm" else "maximum",
         domains=domains.hexdigest()[:16],
     )
 
@@ -109,11 +117,14 @@ def bring_up(
     Raises:
         HarnessError, DeadlineError: it could not be formed; says what was missing.
     """
+    lab.take_shape(config.shape)
     key = formed_key(image, config, lab, accelerator)
+    write_json(lab.folder / _OF_LAB, asdict(key))
     entry = lab.cache.clusters / key.digest()
     started = time.monotonic()
     with locked(lab.cache.leases / f"cluster-{entry.name}.lock"):
-        if not fresh and (entry / "key.json").exists():
+        lab.host.provide(image.folder, image.key)
+        if not fresh and (entry / "key.json").exists() and lab.host.has_disks(entry):
             with stage("Restoring the formed cluster from the cache"):
                 _restore(lab, entry)
             return Bringup("restored", time.monotonic() - started, entry)
@@ -139,6 +150,7 @@ def bring_up(
 def forget_cluster(cache: Cache, entry: str) -> None:
     """Remove a formed cluster from the cache; it need not be there."""
     with locked(cache.leases / f"cluster-{entry}.lock"):
+        forget_disks(cache.clusters / entry)
         (cache.clusters / entry / "key.json").unlink(missing_ok=True)
         shutil.rmtree(cache.clusters / entry, ignore_errors=True)
 
@@ -155,8 +167,8 @@ def _keep(lab: Lab, entry: Path, key: FormedKey, seconds: float) -> None:
             # A plain destroy: QEMU writes its qcow2 metadata before it ends.
             machine.guest.forget()
             machine.domain.destroy()
-        _copy(lab.folder / "disks", building / "disks")
         shutil.copy(lab.folder / "secrets.json", building / "secrets.json")
+        lab.host.keep_disks(entry, building)
         facts = {"key": repr(key), "formed_s": seconds, "accelerator": key.accelerator}
         (building / "key.json").write_text(json.dumps(facts), encoding="utf-8")
         if entry.exists():
@@ -175,11 +187,43 @@ def _restore(lab: Lab, entry: Path) -> None:
     shutil.copy(entry / "secrets.json", lab.folder / "secrets.json")
     secrets.write_files(lab.folder)
     lab.open_machines(secrets.ssh_private, secrets.host_keys)
-    _copy(entry / "disks", lab.folder / "disks")
+    lab.host.restore_disks(entry)
+    lab.host.publish("fence.key")
     machines = list(lab.machines.values())
     snapshot.import_xml(machines, entry, snapshot.HEALTHY)
     lab.start_fence_device()
     lab.revert()
+
+
+_IN_WORDS = {
+    "image": "guest image",
+    "config": "configuration",
+    "qemu": "QEMU",
+    "cpu": "CPU",
+    "domains": "definition of the machines",
+    "snapshot_format": "kind of snapshot",
+}
+
+
+def check_formed(lab: Lab, key: FormedKey) -> None:
+    """See to it that a kept lab has the cluster that is asked for, and not just one.
+
+    Raises:
+        BadInputError: it was formed of something else, or nothing tells of what.
+    """
+    had = read_json(lab.folder / _OF_LAB)
+    wanted = asdict(key)
+    if had == wanted:
+        return
+    other = [name for name, value in wanted.items() if had.get(name) != value]
+    what = ", ".join(_IN_WORDS.get(name, name) for name in other)
+    raise BadInputError(
+        f"{lab.name} was formed of another {what}"
+        if had
+        else f"nothing tells of what {lab.name} was formed",
+        hint=f"harness down --lab {lab.name}, then run without --lab, or harness up with that "
+        "configuration",
+    )
 
 
 def open_formed(lab: Lab) -> None:
@@ -193,20 +237,3 @@ def open_formed(lab: Lab) -> None:
         raise HarnessError(f"{lab.name} has no cluster", hint="harness down, then harness up")
     secrets = Secrets.load(path)
     lab.open_machines(secrets.ssh_private, secrets.host_keys)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder of disk images: as reflinks where the file system can, else sparse."""
-    target.mkdir(exist_ok=True, mode=0o700)
-    command = ["cp", "--reflink=auto", "--sparse=always", "-p", "-t", str(target)]
-    done = subprocess.run(
-        [*command, *(str(path) for path in sorted(source.iterdir()))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise HarnessError(
-            f"copying disk images failed: {done.stderr.strip()[:200]}",
-            hint="is there enough disk space? harness doctor",
-        )

@@ -13,10 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cluster.form import AT_BOOT
+from harness.cluster.config import UNPATCHED
 from harness.cluster.render import Seed, render_seeds
 from harness.cluster.secrets import Secrets
 from harness.errors import HarnessError
+from harness.lab.guests import load_guest
 from harness.lab.image import RECIPE, recipe_units
 from harness.lab.topology import Role, Topology
 from harness.lint.archive import read_archive
@@ -42,11 +43,10 @@ _NAMES = {
     "/etc/network/interfaces": "interfaces",
     "/etc/hosts": "hosts",
     "/etc/iscsi/iscsid.conf": "iscsid.conf",
+    "/etc/multipath.conf": "multipath.conf",
     "/etc/iscsi/initiatorname.iscsi": "initiatorname.iscsi",
     "/etc/udev/rules.d/": "udev/",
 }
-# Where it lies in a seed, the guest takes the agent as its distribution ships it.
-UNPATCHED = "/etc/lab/unpatched-portblock"
 # What a machine that was just made has not, unless the configuration adds it.
 _NOT_YET = ("iscsi-nodes.txt", "drbd.conf")
 
@@ -65,6 +65,28 @@ active_grep_pat()
   echo "^DROP${w}${1}${w}--${w}${src}${w}${dst}${w}multiport${w}${4}ports${w}${2}$"
 }
 """
+# That of resource-agents 4.16, as Debian 13 ships it, which knows both.
+MENDED_PORTBLOCK = """\
+iptables v1.8.11 (nf_tables)
+active_grep_pat()
+{
+  w="[ \t][ \t]*"
+  any="0\\\\.0\\\\.0\\\\.0/0"
+  src=$any dst=$3
+  if [ "$4" = "s" ]; then
+    local src=$3
+    local dst=$any
+  fi
+  # iptables 1.8.9 briefly broke the output format, returning the
+  # numeric protocol value instead of a string. Support both variants.
+  if [ "$1" = "tcp" ]; then
+    local prot="(tcp|6)"
+  else
+    local prot="(udp|17)"
+  fi
+  echo "^DROP${w}${prot}${w}--${w}${src}${w}${dst}${w}multiport${w}${4}ports${w}${2}$"
+}
+"""
 
 
 def configured_files(config: ClusterConfig, topology: Topology | None = None) -> Files:
@@ -74,13 +96,20 @@ def configured_files(config: ClusterConfig, topology: Topology | None = None) ->
         HarnessError: the recipe's patch of portblock does not fit the agent it was made for.
     """
     plan = topology or Topology(0)
+    guest = load_guest(config.guest.name)
     seeds = render_seeds(config, plan, _no_secrets(plan))
     files: Files = {}
     for machine in plan.machines:
         own = _named(seeds[machine.name])
         if machine.role is Role.NODE:
-            own["unit-files.txt"] = _units()
-            own["portblock.txt"] = _agent(patched=UNPATCHED not in seeds[machine.name].base.files)
+            own["unit-files.txt"] = _units(guest.name, config.shape.cluster_units)
+            own["portblock.txt"] = (
+                _agent(patched=UNPATCHED not in seeds[machine.name].base.files)
+                if "portblock" in guest.workarounds
+                else MENDED_PORTBLOCK.encode()
+            )
+        else:
+            own["unit-files.txt"] = _units(guest.name, config.shape.initiator_units)
         absent = [name for name in (*_NAMES.values(), *_NOT_YET) if not _has(own, name)]
         own[ABSENT] = "".join(f"{name}\n" for name in absent).encode()
         files[machine.name] = own
@@ -101,9 +130,9 @@ def _has(own: dict[str, bytes], name: str) -> bool:
 
 
 @functools.cache
-def _units() -> bytes:
+def _units(guest: str, at_boot: tuple[str, ...]) -> bytes:
     """As ``systemctl list-unit-files`` would show them on a node that was formed."""
-    units = recipe_units() | {f"{name}.service": "enabled" for name in AT_BOOT}
+    units = recipe_units(load_guest(guest)) | {f"{name}.service": "enabled" for name in at_boot}
     return "".join(f"{unit} {state} -\n" for unit, state in sorted(units.items())).encode()
 
 

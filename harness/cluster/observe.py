@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.lab.topology import RESOURCES
+from harness.lab.shape import REFERENCE, RESOURCES, Shape
 
 if TYPE_CHECKING:
     from harness.remote.ssh import Guest
@@ -28,6 +28,10 @@ _MINOR = re.compile(
     r"(?: ro:(?P<ro>\w+)/(?P<pro>\w+) ds:(?P<ds>\w+)/(?P<pds>\w+) [ABC ]? ?(?P<flags>[\w-]+))?"
 )
 _OOS = re.compile(r"\boos:(\d+)")
+
+
+# Not there without the module; that it cannot be read is another matter.
+_PROC_DRBD = "[ ! -e /proc/drbd ] || cat /proc/drbd"
 
 
 def parse_proc_drbd(text: str) -> dict[str, dict[str, Any]]:
@@ -66,7 +70,7 @@ def parse_proc_drbd(text: str) -> dict[str, dict[str, Any]]:
 
 def drbd_state(guest: Guest) -> dict[str, dict[str, Any]]:
     """The DRBD state of one node; empty if the module is not loaded."""
-    return parse_proc_drbd(guest.run("cat /proc/drbd 2>/dev/null || true", timeout_s=30).stdout)
+    return parse_proc_drbd(guest.run(_PROC_DRBD, timeout_s=30).stdout)
 
 
 # drbd_syncer_progress() of drbd_proc.c (8.4).
@@ -93,12 +97,12 @@ def resync_percent(guest: Guest) -> dict[str, float]:
     Raises:
         HarnessError: the node does not answer.
     """
-    return parse_resync(guest.run("cat /proc/drbd 2>/dev/null || true", timeout_s=30).stdout)
+    return parse_resync(guest.run(_PROC_DRBD, timeout_s=30).stdout)
 
 
-def generation_identifiers(guest: Guest) -> dict[str, str]:
-    """``drbdadm get-gi`` of every resource."""
-    command = "; ".join(f"echo {r} $(drbdadm get-gi {r} 2>&1)" for r in RESOURCES)
+def generation_identifiers(guest: Guest, shape: Shape) -> dict[str, str]:
+    """``drbdadm get-gi`` of every device."""
+    command = "; ".join(f"echo {r} $(drbdadm get-gi {shape.name_of(r)} 2>&1)" for r in RESOURCES)
     lines = guest.run(command, timeout_s=60).stdout.splitlines()
     return dict(line.split(" ", 1) for line in lines if " " in line)
 
@@ -111,7 +115,7 @@ class ClusterView:
         membership: node to online, offline, unclean, standby or pending.
         dc: the designated coordinator, or None.
         quorum: whether the partition has quorum.
-        promoted, unpromoted: resource (r0…) to the nodes with such an instance.
+        promoted, unpromoted: device (r0…) to the nodes with such an instance of its resource.
         group: resource id to (state, node) for the members of DATA_GROUP.
         failures: failed actions, as text.
     """
@@ -132,11 +136,7 @@ class ClusterView:
         return next(iter(nodes)) if started and len(nodes) == 1 and self.group else None
 
 
-# Ids of the resources in vagrant/cluster/cluster.crm.j2.
-_DRBD_IDS = {f"d{number}": name for number, name in enumerate(RESOURCES)}
-
-
-def parse_crm_mon(text: str) -> ClusterView:
+def parse_crm_mon(text: str, shape: Shape = REFERENCE) -> ClusterView:
     """``crm_mon --output-as=xml -1 -r -f`` (Pacemaker 2.1, crm_mon.rng).
 
     Raises:
@@ -146,10 +146,9 @@ def parse_crm_mon(text: str) -> ClusterView:
         root = ET.fromstring(text)
     except (ET.ParseError, UnicodeError) as error:
         raise ObservationError(f"crm_mon printed no XML: {error}: {text[:200]!r}") from error
+    _succeeded("crm_mon", root)
     if root.find("nodes") is None:
-        status = root.find("status")
-        message = status.get("message", "") if status is not None else ""
-        raise ObservationError(f"crm_mon shows no nodes: {message or text[:200]!r}")
+        raise ObservationError(f"crm_mon shows no nodes: {text[:200]!r}")
     membership = {node.get("name", "?"): _membership(node) for node in root.iterfind("nodes/node")}
     dc = root.find("summary/current_dc")
     promoted: dict[str, list[str]] = {r: [] for r in RESOURCES}
@@ -157,8 +156,8 @@ def parse_crm_mon(text: str) -> ClusterView:
     for resource in root.iterfind("resources/clone//resource"):
         if resource.get("resource_agent") != "ocf:linbit:drbd":
             continue
-        name = _DRBD_IDS.get(resource.get("id", "").split(":")[0])
-        if name is None:
+        devices = shape.devices_of(resource.get("id", "").split(":")[0])
+        if not devices:
             raise ObservationError(f"crm_mon shows an unknown DRBD resource: {resource.attrib}")
         node = resource.find("node")
         if node is None:
@@ -166,7 +165,8 @@ def parse_crm_mon(text: str) -> ClusterView:
         role = resource.get("role", "")
         side = promoted if role in ("Promoted", "Master") else unpromoted
         if role in ("Promoted", "Master", "Unpromoted", "Slave", "Started"):
-            side[name].append(node.get("name", "?"))
+            for device in devices:
+                side[device].append(node.get("name", "?"))
     group: dict[str, tuple[str, str | None]] = {}
     for resource in root.iterfind("resources/group[@id='DATA_GROUP']/resource"):
         node = resource.find("node")
@@ -188,6 +188,28 @@ def parse_crm_mon(text: str) -> ClusterView:
         group=group,
         failures=failures,
     )
+
+
+def _succeeded(tool: str, root: ET.Element) -> None:
+    """What a tool of Pacemaker's says of itself (``status`` of pacemaker-result, status.rng).
+
+    A document without what was asked for may mean that there is none, or that the tool failed.
+
+    Raises:
+        ObservationError: it failed, or does not say.
+    """
+    status = root.find("status")
+    if status is None:
+        raise ObservationError(f"{tool} does not say whether it succeeded")
+    if status.get("code") != "0":
+        told = [status.get("message", ""), *(one.text or "" for one in status.iter("error"))]
+        text = ": ".join(" ".join(part.split()) for part in told if part.strip())
+        raise ObservationError(f"{tool} failed: {text or 'without a word'}"[:300])
+
+
+def _exited_well(tool: str, code: int) -> None:
+    if code != 0:
+        raise ObservationError(f"{tool} ended with exit code {code}")
 
 
 def _not_running(root: ET.Element) -> list[str]:
@@ -212,14 +234,16 @@ def _membership(node: ET.Element) -> str:
     return "online" if node.get("online") == "true" else "offline"
 
 
-def cluster_view(guest: Guest) -> ClusterView:
+def cluster_view(guest: Guest, shape: Shape) -> ClusterView:
     """crm_mon as one node sees it.
 
     Raises:
         ObservationError: Pacemaker does not run there (yet).
     """
     result = guest.run("crm_mon --output-as=xml -1 -r -f", timeout_s=60, check=False)
-    return parse_crm_mon(result.stdout)
+    view = parse_crm_mon(result.stdout, shape)
+    _exited_well("crm_mon", result.exit_code)
+    return view
 
 
 _CONSTRAINT = re.compile(r'id="(drbd-fence-by-handler-[\w.-]+)"')
@@ -237,12 +261,14 @@ def parse_fence_history(text: str) -> list[dict[str, str]]:
     """``stonith_admin --history '*' --output-as=xml`` as a list of events, newest first.
 
     Raises:
-        ObservationError: not such a document.
+        ObservationError: not such a document, or it tells that nobody could be asked: that is not
+            the same as that nobody was fenced.
     """
     try:
         root = ET.fromstring(text)
     except (ET.ParseError, UnicodeError) as error:
         raise ObservationError(f"stonith_admin printed no XML: {error}: {text[:200]!r}") from error
+    _succeeded("stonith_admin", root)
     return [
         {
             "target": event.get("target", ""),
@@ -257,8 +283,14 @@ def parse_fence_history(text: str) -> list[dict[str, str]]:
 
 
 def fence_history(guest: Guest) -> list[dict[str, str]]:
-    """Pacemaker's own history of fencing, as one node knows it."""
+    """Pacemaker's own history of fencing, as one node knows it.
+
+    Raises:
+        ObservationError: its fencer could not be asked.
+    """
     result = guest.run(
         "stonith_admin --history '*' --output-as=xml --verbose", timeout_s=60, check=False
     )
-    return parse_fence_history(result.stdout)
+    history = parse_fence_history(result.stdout)
+    _exited_well("stonith_admin", result.exit_code)
+    return history

@@ -5,7 +5,6 @@ No guest can lie about them, and a guest that is off has a disk all the same.
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -63,12 +62,5 @@ def read_replicas(lab: Lab, folder: Path) -> None:
 
 def _convert(lab: Lab, machine: Machine, folder: Path) -> None:
     for resource in RESOURCES:
-        source = lab.folder / "disks" / f"{machine.name}-{resource}.qcow2"
-        # -U: QEMU holds the image's lock; it is paused, so nothing changes.
-        done = subprocess.run(
-            ["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", str(source),
-             str(folder / f"{machine.name}-{resource}.raw")],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise HarnessError(f"{source.name} cannot be read: {done.stderr.strip()[:300]}")
+        name = f"{machine.name}-{resource}"
+        lab.host.read_disk(f"{name}.qcow2", folder / f"{name}.raw")

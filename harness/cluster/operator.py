@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+from harness.lint.formats.text import is_false, is_true
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -39,6 +40,12 @@ def set_maintenance(lab: Lab, *, on: bool) -> None:
 
 
 def in_maintenance(lab: Lab) -> bool:
-    """Whether the cluster is in maintenance mode, as the first node that answers has it."""
+    """Whether the cluster is in maintenance mode, as the first node that answers has it.
+
+    Raises:
+        HarnessError: no node answers, or one answers with neither.
+    """
     told = on_any_node(lab, "crm_attribute -t crm_config -n maintenance-mode -G -q -d false")
-    return told.strip() == "true"
+    if not is_true(told) and not is_false(told):
+        raise HarnessError(f"crm_attribute tells no maintenance-mode: {told!r:.80}")
+    return is_true(told)

@@ -16,7 +16,14 @@ from harness.cluster.sampling import add_sample
 from harness.errors import HarnessError
 from harness.lab.machine import in_parallel
 from harness.lab.topology import Role
-from harness.lab.traces import PROCESSES, SCRIPT, lab_traces, parse_traces, sections
+from harness.lab.traces import (
+    ADDRESSES,
+    PROCESSES,
+    SCRIPT,
+    lab_traces,
+    parse_traces,
+    sections,
+)
 
 if TYPE_CHECKING:
     from harness.evidence.timeline import TimelineWriter
@@ -29,12 +36,21 @@ BESIDE = "lab"
 
 # Whatever faults put into a guest has "lab-" in its name.
 _FILES = f"""\
-echo '== files'; ls -d /run/lab-* /var/.lab-* {MOUNT_POINT}/.lab-* 2> /dev/null
+echo '== files'
+for f in /run/lab-* /var/.lab-* {MOUNT_POINT}/.lab-*; do if [ -e "$f" ]; then echo "$f"; fi; done
+"""
+# adjtimex(2) with modes 0 changes nothing: by how much the clock is made to run faster or slower.
+# struct timex on 64 bits: freq is at byte 16, tick at 88.
+CLOCK = """\
+look clock python3 -I -S -c 'import ctypes, struct
+t = ctypes.create_string_buffer(256)
+if ctypes.CDLL(None).adjtimex(t) < 0: raise SystemExit(1)
+print("frequency", *struct.unpack_from("q", t, 16), "tick", *struct.unpack_from("q", t, 88))'
 """
 # drbdsetup(8): options as they are in force, which an operator or a fault may have set anew.
 _OF_A_NODE = """\
-echo '== drbd'; drbdsetup show 2>&1
-echo '== properties'; cibadmin -Q --scope configuration 2>&1
+look drbd drbdsetup show
+look properties cibadmin -Q --scope configuration
 """
 # Written by tools that ask Pacemaker to look anew, with the time: crm_resource(8), crmsh.
 _TIME_STAMP = "last-lrm-refresh"
@@ -69,7 +85,7 @@ def guest_traces(machine: Machine) -> Traces:
         HarnessError: it does not answer.
     """
     node = machine.plan.role is Role.NODE
-    script = SCRIPT + PROCESSES + _FILES + (_OF_A_NODE if node else "")
+    script = SCRIPT + ADDRESSES + PROCESSES + _FILES + CLOCK + (_OF_A_NODE if node else "")
     text = machine.guest.run(script + "true", timeout_s=90).stdout
     found = parse_traces(text)
     if "properties" in found:
@@ -81,7 +97,7 @@ def properties(text: str) -> list[str]:
     """A cluster's configuration (``cibadmin -Q --scope configuration``) as plain lines.
 
     Each option as ``id: name=value``, each constraint with its attributes. What is no XML stays as
-    it is: a cluster manager that does not answer is told of by others.
+    it is.
     """
     try:
         root = ET.fromstring(text)

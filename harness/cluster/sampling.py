@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.evidence.timeline import TimelineWriter
     from harness.lab.lab import Lab
     from harness.lab.machine import Machine
+    from harness.lab.shape import Shape
 
 
 def add_sample(writer: TimelineWriter, what: str, when: str, node: str, value: Any) -> None:
@@ -31,10 +32,11 @@ def sample_cluster(lab: Lab, writer: TimelineWriter, when: str) -> observe.Clust
 
     Returns the view of the first node that answered, None if none did.
     """
-    in_parallel({m.name: partial(_sample_node, m, writer, when) for m in lab.nodes})
+    shape = lab.topology.shape
+    in_parallel({m.name: partial(_sample_node, m, shape, writer, when) for m in lab.nodes})
     for machine in lab.nodes:
         try:
-            view = observe.cluster_view(machine.guest)
+            view = observe.cluster_view(machine.guest, shape)
             add_sample(writer, "membership", when, "cluster", view.membership)
             instances = {
                 r: {"promoted": view.promoted[r], "unpromoted": view.unpromoted[r]}
@@ -75,10 +77,10 @@ def sample_disks(lab: Lab, writer: TimelineWriter, when: str) -> None:
     add_sample(writer, "identities", when, initiator.name, {lun: id_ for lun, _disk, id_ in rows})
 
 
-def _sample_node(machine: Machine, writer: TimelineWriter, when: str) -> None:
+def _sample_node(machine: Machine, shape: Shape, writer: TimelineWriter, when: str) -> None:
     try:
         add_sample(writer, "drbd", when, machine.name, observe.drbd_state(machine.guest))
-        gi = observe.generation_identifiers(machine.guest)
+        gi = observe.generation_identifiers(machine.guest, shape)
         add_sample(writer, "gi", when, machine.name, gi)
     except HarnessError as error:
         add_sample(writer, "unreachable", when, machine.name, error.message)
@@ -110,7 +112,7 @@ def settle_missing(lab: Lab) -> str:
         return error.message
     if out_of_sync:
         return out_of_sync
-    whole = resources_missing(lab.nodes)
+    whole = resources_missing(lab)
     if whole:
         return whole
     constraints = observe.fence_constraints(lab.nodes[0].guest)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.adopt import SYSTEM
 from harness.commands.cache import CacheOption, cache_at
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.lab.paths import PROJECT
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from harness.adopt.plan import Accelerated
     from harness.lab.image import Image
     from harness.lab.paths import Cache
-
-SYSTEM = "qemu:///system"
 
 
 def adopt(
@@ -90,7 +89,7 @@ def _prepare(place: Cache, connect: str, config: Path | None, accelerator: str) 
         from harness.session import RunOptions, choose_accelerator
 
         options = RunOptions(cache=place, accelerator=accelerator)
-        return "kvm" if choose_accelerator(options, image.kernel) == "kvm" else "tcg"
+        return "kvm" if choose_accelerator(options, image) == "kvm" else "tcg"
 
     connection = connect_to(connect)
     try:

@@ -1,4 +1,4 @@
-"""The cache of images, formed clusters and labs, as commands are told of it."""
+"""Where a lab is made and where its files live, as commands are told of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ CacheOption = Annotated[
     Path | None,
     typer.Option(
         "--cache", help="Where images, formed clusters and labs live.", show_default=False
+    ),
+]
+
+ConnectOption = Annotated[
+    str,
+    typer.Option(
+        help="Put the lab on an existing libvirt, e.g. qemu:///system or qemu+ssh://host/system, "
+        "instead of a private one."
     ),
 ]
 

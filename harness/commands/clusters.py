@@ -66,12 +66,16 @@ def check_clusters(
         check(options.cache, options.connect)
         return None
     from harness.fleet.running import hosts_of
+    from harness.lab.elsewhere import is_elsewhere
 
     hosts = hosts_of(options, clusters, pool)
     for host in hosts:
         check(host.cache, host.connect)
     wanted = clusters if clusters is not None else sum(host.slots for host in hosts)
-    _check_memory(wanted)
+    # Guests on another host take none of this one's memory.
+    here = [host for host in hosts if not is_elsewhere(host.connect)]
+    if here:
+        _check_memory(min(wanted, sum(host.slots for host in here)))
     return Clusters(wanted, pool)
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.commands.cache import CacheOption, cache_at
+from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, HarnessError
 from harness.lab.paths import PROJECT, REPORTS
 from harness.progress import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from harness.explore.exploration import Exploration
     from harness.lab.paths import Cache
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SCHEDULES = PROJECT / "scenarios" / "schedules"
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+)s?)?$")
 _MOST_SEED = 1 << 32
+_OF_ONE_RESOURCE = "replication-cut"
 
 ConfigOption = Annotated[
     Path | None, typer.Option(help="TOML file that overrides the cluster's configuration.")
@@ -78,6 +80,23 @@ def config_hash(config: Path | None) -> str:
     return hashlib.sha256(loaded.model_dump_json().encode()).hexdigest()[:16]
 
 
+def check_drawable(config: Path | None, left_out: Collection[str]) -> None:
+    """Whether all that may be drawn can be done to such a cluster.
+
+    Raises:
+        BadInputError: it cannot; or the configuration is none.
+    """
+    from harness.cluster.config import load_config
+    from harness.timing import PROFILES
+
+    volumes = load_config(config, PROFILES["tcg"]).shape.volumes
+    if volumes and _OF_ONE_RESOURCE not in left_out:
+        raise BadInputError(
+            f"{_OF_ONE_RESOURCE} is of one resource's connection; drbd.volumes has one for all",
+            hint=f"--without {_OF_ONE_RESOURCE}",
+        )
+
+
 def register(app: typer.Typer, check_host: CheckHost) -> None:
     """Add both commands; ``check_host`` stops on a host that cannot run a lab."""
 
@@ -119,7 +138,9 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             Path, typer.Option(help="The file that keeps coverage over explorations.")
         ] = REPORTS / "coverage.json",
         accelerator: AcceleratorOption = "auto",
+        connect: ConnectOption = "",
         lab: LabOption = None,
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Search beyond the written scenarios: draw schedules of overlapping faults, run them.
@@ -146,6 +167,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             raise BadInputError(
                 f"there is no kind {', '.join(unknown)}", hint="harness explore --kinds lists them"
             )
+        check_drawable(config, left_out)
         plan = Plan(
             duration_s(budget),
             duration_s(shrink_budget),
@@ -158,9 +180,13 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         if list_only:
             _list(settings, max(count, 1), CoverageStore(coverage))
             return
-        options = _options(cache, config, accelerator, lab, check_host, seed=chosen)
+        options = _options(
+            cache, config, accelerator, connect, lab, rootless, check_host, seed=chosen
+        )
         target = folder.resolve() if folder is not None else new_run_folder()
-        console.print(f"Seed {chosen}: {_again(chosen, budget, beyond, config)}", markup=False)
+        console.print(
+            f"Seed {chosen}: {_again(chosen, budget, beyond, config, connect)}", markup=False
+        )
         runner = LabRunner(_with_folder(options, target))
         try:
             exploration = Exploration(
@@ -183,19 +209,25 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
     def replay(
         feature: Annotated[Path, typer.Argument(help="A feature file with one scenario.")],
         times: Annotated[int, typer.Option(min=1, help="How often it is run.")] = 1,
+        timing: Annotated[
+            bool, typer.Option("--timing", help="Tell when each thing happened, too.")
+        ] = False,
         config: ConfigOption = None,
         folder: FolderOption = None,
         accelerator: AcceleratorOption = "auto",
+        connect: ConnectOption = "",
         lab: LabOption = None,
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Run a saved schedule, or any feature file of one scenario, exactly as it is written.
 
         With --times the runs are compared: roles, connections and disks of DRBD,
         membership and moves as a sequence for each node and resource, and what
-        differs where they do.
+        differs where they do. With --timing it tells when each of these happened, in
+        seconds from the first fault, and how far that lies apart.
         """
-        from harness.explore.replay import Origin, check_feature, lines
+        from harness.explore.replay import Origin, check_feature, lines, timing_lines
         from harness.explore.replay import replay as replay_it
         from harness.explore.runner import LabRunner
         from harness.reporting import report
@@ -205,7 +237,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         check_feature(file)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         origin = Origin(digest, explore_hash(), config_hash(config))
-        options = _options(cache, config, accelerator, lab, check_host)
+        options = _options(cache, config, accelerator, connect, lab, rootless, check_host)
         target = folder.resolve() if folder is not None else new_run_folder()
         runner = LabRunner(_with_folder(options, target))
         try:
@@ -221,7 +253,8 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             runner.close()
             _remove_if_empty(target)
         code = report(target)
-        print(*lines(comparison), sep="\n", end="\n" if comparison.runs > 1 else "")
+        for line in (*lines(comparison), *(timing_lines(target) if timing else ())):
+            print(line)
         raise typer.Exit(code)
 
 
@@ -235,8 +268,9 @@ def _seed(wanted: int | None, folder: Path | None) -> int:
     return found.settings.seed if found is not None else secrets.randbelow(1_000_000)
 
 
-def _again(seed: int, budget: str, beyond: bool, config: Path | None) -> str:
+def _again(seed: int, budget: str, beyond: bool, config: Path | None, connect: str) -> str:
     more = (" --beyond" if beyond else "") + (f" --config {config}" if config else "")
+    more += f" --connect {connect}" if connect else ""
     return f"harness explore --seed {seed} --budget {budget}{more}"
 
 
@@ -244,7 +278,9 @@ def _options(
     cache: Path | None,
     config: Path | None,
     accelerator: str,
+    connect: str,
     lab: str | None,
+    rootless: bool,
     check_host: CheckHost,
     seed: int | None = None,
 ) -> RunOptions:
@@ -252,16 +288,18 @@ def _options(
 
     if accelerator not in ("auto", "kvm", "tcg"):
         raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
-    place = cache_at(cache)
-    check_host(place, "")
-    return RunOptions(
-        cache=place,
+    options = RunOptions(
+        cache=cache_at(cache),
         config=config,
         accelerator=accelerator,
+        connect=connect,
         lab=lab,
         everything=True,
         seed=seed,
     )
+    enter(rootless, connect=connect, lab=options.cache.labs / lab if lab else None)
+    check_host(options.cache, connect)
+    return options
 
 
 def _with_folder(options: RunOptions, folder: Path) -> RunOptions:
@@ -295,17 +333,14 @@ def _list(settings: Any, count: int, store: Any) -> None:
 
 def _tell(exploration: Exploration) -> int:
     """Coverage, every doubt, and the report; the exit code."""
-    from harness.evidence.files import write_json
-    from harness.explore.coverage import pack, table
+    from harness.explore.coverage import table
     from harness.reporting import report
 
     records = exploration.records
     if not records.entries:
         raise HarnessError("no schedule was run", hint="a longer --budget")
     own = Counter(cell for entry in records.entries for cell in entry.cells)
-    data = {"schedules": len(records.entries), "cells": pack(own), "before": pack(records.before)}
-    path = exploration.folder / "coverage.json"
-    write_json(path, data)
+    path = exploration.write_coverage()
     code = report(exploration.folder)
     print()
     print(f"Coverage of {len(records.entries)} schedules, {len(own)} cells ({path}):")

@@ -81,12 +81,14 @@ def _files(
     from harness.cluster.config import load_config
     from harness.cluster.lintable import collected_files, configured_files
     from harness.commands.kept import kept_lab
+    from harness.commands.rootless import reenter
     from harness.lint import read_folder
     from harness.timing import PROFILES
 
     if folder is not None:
         return read_folder(folder)
     if lab is not None:
+        reenter(cache_at(cache).labs / lab)
         with kept_lab(cache_at(cache), lab) as opened:
             return collected_files(opened)
     if accelerator not in PROFILES:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands.cache import CacheOption, cache_at
+from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, ExitCode
 from harness.lab.paths import PROJECT
 
@@ -74,6 +75,8 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             bool, typer.Option("--list", help="List the mutants and stop.")
         ] = False,
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+        connect: ConnectOption = "",
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Plant misconfigurations and see that each is caught, by the check that should catch it.
@@ -82,7 +85,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         that must fail with it, and the check that must say so. One that another check
         catches counts as missed.
         """
-        from harness.mutants.campaign import Campaign
+        from harness.mutants.campaign import Campaign, run_options
         from harness.mutants.ledger import Tried
         from harness.mutants.model import check_scenarios, load_mutants
         from harness.mutants.score import lines
@@ -105,14 +108,15 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             record(ledger, (), Tried)
         if rejudge is not None:
             raise typer.Exit(int(_again(chosen, rejudge.resolve(), ledger)))
+        enter(rootless, connect=connect)
         place = cache_at(cache)
         everything = RunOptions(cache=place, everything=True)
         check_scenarios(chosen, scenario_names(everything, PROJECT / "scenarios"))
-        check_host(place, "")
+        check_host(place, connect)
         target = resume or folder
         campaign = Campaign(
             target.resolve() if target is not None else new_run_folder(),
-            ("--cache", str(place.root), "--accelerator", accelerator),
+            run_options(place, accelerator, connect),
             resume=resume is not None,
             cache=place,
             ledger=ledger,
@@ -133,11 +137,15 @@ def _again(chosen: list[Mutant], folder: Path, ledger: Path | None) -> ExitCode:
     """Judge a campaign's stored runs again, and print the score; VALID if all were caught."""
     from harness.mutants.again import judge_again
     from harness.mutants.score import lines
+    from harness.report.texts import texts_in
+    from harness.resuming import FEATURES
 
     there = [mutant for mutant in chosen if (folder / mutant.name).is_dir()]
     if not there:
         raise BadInputError(f"{folder} has no run of a mutant that is asked for")
-    scores = [judge_again(mutant, folder, ledger) for mutant in there]
+    # Every feature is read for it: once for all of them.
+    texts = texts_in(FEATURES)
+    scores = [judge_again(mutant, folder, texts, ledger) for mutant in there]
     print(*lines(scores), sep="\n")
     good = all(score.perfect for score in scores)
     return ExitCode.VALID if good else ExitCode.INVALID

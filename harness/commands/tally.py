@@ -34,6 +34,12 @@ def tally(
             "what is of scenarios that said something else. Nothing in the folders is changed.",
         ),
     ] = False,
+    markdown: Annotated[
+        bool,
+        typer.Option(
+            "--markdown", help="Print it as the table of a document (docs/measurements.md)."
+        ),
+    ] = False,
 ) -> None:
     """Add up stored runs of the same code: verdicts and stalls of each scenario.
 
@@ -42,7 +48,7 @@ def tally(
     """
     from harness.evidence.files import read_json
     from harness.report.ledger import needs_ledger, record
-    from harness.report.tally import Judged, judged_in, tally, tally_lines
+    from harness.report.tally import Judged, judged_in, markdown_lines, tally, tally_lines
     from harness.report.texts import texts_in
     from harness.resuming import FEATURES, RUN, check_made_alike, code_hash
 
@@ -65,7 +71,12 @@ def tally(
         if others:
             print(f"not counted: what {len(others)} other states of the code came to")
     tallies = tally(judged)
-    print(*tally_lines(tallies, notes), sep="\n")
+    if markdown:
+        for own in tallies:
+            print(f"code {own.code}, {own.accelerator}:", "", *markdown_lines(own), "", sep="\n")
+        print(*notes, sep="\n", end="\n" if notes else "")
+    else:
+        print(*tally_lines(tallies, notes), sep="\n")
     if not tallies:
         print("nothing was judged")
     elif len(tallies) != 1:

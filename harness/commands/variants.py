@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands.cache import CacheOption, cache_at
+from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, ExitCode
 from harness.lab.paths import PROJECT
 
@@ -47,6 +48,8 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             bool, typer.Option("--list", help="List the variants, with their last verdict.")
         ] = False,
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+        connect: ConnectOption = "",
+        rootless: RootlessOption = False,
         cache: CacheOption = None,
     ) -> None:
         """Run the acceptance features on other ways to build the cluster.
@@ -55,6 +58,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         added to a ledger, and docs/support-matrix.md is written from that. INVALID is
         an answer, and ends well; INCONCLUSIVE and a run that was cut short are none.
         """
+        from harness.mutants.campaign import run_options
         from harness.report.ledger import read_ledger, record
         from harness.running import scenario_names
         from harness.session import RunOptions, new_run_folder
@@ -62,9 +66,10 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         from harness.variants.ledger import Outcome
         from harness.variants.matrix import answered, last_of
         from harness.variants.matrix import matrix as written
-        from harness.variants.model import load_variants
+        from harness.variants.model import load_variants, unbuilt_guests
 
-        chosen, everything = load_variants(names or ()), load_variants()
+        chosen = load_variants(names or ())
+        everything = [*load_variants(), *unbuilt_guests()]
         if list_only:
             told = read_ledger(ledger, Outcome)
             for variant in chosen:
@@ -77,11 +82,12 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         if only_write:
             _write(matrix, written(everything, read_ledger(ledger, Outcome)))
             return
+        enter(rootless, connect=connect)
         place = cache_at(cache)
         scenarios = scenario_names(RunOptions(cache=place), PROJECT / "scenarios")
-        check_host(place, "")
+        check_host(place, connect)
         target = folder.resolve() if folder is not None else new_run_folder()
-        options = ("--cache", str(place.root), "--accelerator", accelerator)
+        options = run_options(place, accelerator, connect)
         open_ones = []
         for variant in chosen:
             outcome = run_variant(variant, target, scenarios, options, ledger=ledger)

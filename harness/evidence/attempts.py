@@ -36,6 +36,16 @@ def cut_short(evidence: Path) -> bool:
             return True
 
 
+def says_nothing(evidence: Path) -> bool:
+    """Whether an attempt counts for nothing: it was cut short, and nothing bad was seen until then.
+
+    What was broken when somebody looked later is not undone by the harness having been killed: an
+    invariant needs no end (what a scenario predicts does, and is not held against it then, see
+    harness.checks.judging). It is begun anew all the same, and counts beside what comes of that.
+    """
+    return cut_short(evidence) and read_json(evidence / "verdict.json").get("verdict") != "INVALID"
+
+
 def superseded(run_folder: Path) -> list[Path]:
     """Evidence folders of the attempts that were set aside, in order of their names."""
     return sorted(path for path in (run_folder / SUPERSEDED).glob("*/"))

@@ -9,6 +9,8 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.evidence.devices import Devices
+from harness.evidence.pacemaker import FENCING, OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -17,10 +19,14 @@ if TYPE_CHECKING:
     from harness.evidence.timeline import Event
 
 
-class LiveDrbd:
-    """The last known role, connection and disk of every resource on every node."""
+EACH_A_RESOURCE = Devices()
 
-    def __init__(self) -> None:
+
+class LiveDrbd:
+    """The last known role, connection and disk of every device on every node."""
+
+    def __init__(self, devices: Devices = EACH_A_RESOURCE) -> None:
+        self._devices = devices
         self._state: dict[tuple[str, str], dict[str, str]] = {}
 
     def feed(self, event: Event) -> None:
@@ -35,17 +41,16 @@ class LiveDrbd:
         if event.kind not in ("exists", "change", "create", "destroy"):
             return
         fields = event.data.get("fields", {})
-        key = (event.source, str(fields.get("name", "")))
         what = event.data.get("object")
         wanted = {"resource": "role", "connection": "connection", "device": "disk"}.get(str(what))
-        if event.kind == "destroy":
-            if what == "resource":
+        for device in self._devices.meant(fields):
+            key = (event.source, device)
+            if event.kind == "destroy" and what == "resource":
                 self._state.pop(key, None)
-            elif wanted is not None:
+            elif event.kind == "destroy" and wanted is not None:
                 self._state.get(key, {}).pop(wanted, None)
-            return
-        if wanted is not None and wanted in fields:
-            self._state.setdefault(key, {})[wanted] = str(fields[wanted])
+            elif wanted is not None and wanted in fields:
+                self._state.setdefault(key, {})[wanted] = str(fields[wanted])
 
     def connection(self, node: str, resource: str) -> str:
         """A node's connection of a resource, as it was told last."""
@@ -96,6 +101,13 @@ class LiveDrbd:
 
 # te_rsc_command() of pacemaker-controld 2.1, in the DC's journal.
 TAKING_DOWN = re.compile(r"Initiating (?:demote|stop) operation \S+ (?:locally )?on (?P<node>\S+)")
+# te_fence_node() of pacemaker-controld 2.1, in the DC's journal.
+FENCE_ORDERED = re.compile(FENCING)
+# log_executor_event() of pacemaker-controld 2.1, of a fence device of ours.
+DEVICE_FAILED = re.compile(
+    r"Result of (?:monitor|start) operation for fence_[\w.-]+ on (?P<node>[\w.-]+): "
+    r"(?!ok\b|[Cc]ancelled\b)"
+)
 
 
 class Sign(StrEnum):
@@ -106,20 +118,29 @@ class Sign(StrEnum):
     NO_SPACE = "something there complained of a full disk"
     FENCE_ORDERED = "its fencing was ordered"
     LUN_STARTING = "a LUN is being started there"
+    DEVICE_FAILED = "a fence device was found failed there"
+    SPLIT_BRAIN = "DRBD noticed a split-brain there"
 
 
 _SIGNS = {
     Sign.EMPTIED: TAKING_DOWN,
-    # log_executor_event() of pacemaker-controld 2.1.
+    # log_executor_event() of pacemaker-controld 2.1 and 3.0.
     Sign.START_FAILED: re.compile(
-        r"Result of start operation for (?P<id>[^\s:]+)\S* on (?P<node>[\w.-]+): (?!ok\b)"
+        rf"Result of start operation for (?P<id>[^\s:]+)\S* on (?P<node>[\w.-]+): (?!{OK})"
     ),
     # strerror(ENOSPC); and cib_diskwrite_complete() of pacemaker-based 2.1, which does not say why.
     Sign.NO_SPACE: re.compile(r"No space left on device|[Dd]isabling (?:CIB )?disk writes"),
-    # te_fence_node() and te_rsc_command() of pacemaker-controld 2.1, on the DC.
-    Sign.FENCE_ORDERED: re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)"),
+    Sign.FENCE_ORDERED: FENCE_ORDERED,
+    # te_rsc_command() of pacemaker-controld 2.1, on the DC.
     Sign.LUN_STARTING: re.compile(
         r"Initiating start operation lun\d+_start_0 (?:locally )?on (?P<node>[\w.-]+)"
+    ),
+    Sign.DEVICE_FAILED: DEVICE_FAILED,
+    # drbd_sync_handshake() of drbd_receiver.c (8.4), and what drbd_khelper() says just before; the
+    # minor stands for the resource.
+    Sign.SPLIT_BRAIN: re.compile(
+        r"\bdrbd(?P<id>\d+)\b[^:]*: (?:Split-Brain detected but unresolved"
+        r"|helper command: \S+ (?:initial-)?split-brain )"
     ),
 }
 
@@ -192,8 +213,8 @@ class LiveProgress:
 class Live:
     """All of it, fed from one timeline."""
 
-    def __init__(self) -> None:
-        self.drbd = LiveDrbd()
+    def __init__(self, devices: Devices = EACH_A_RESOURCE) -> None:
+        self.drbd = LiveDrbd(devices)
         self.signs = LiveSigns()
         self.answers = LiveAnswers()
         self.progress = LiveProgress()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.evidence.devices import Devices
 from harness.evidence.timeline import Channel, Event, TimelineError, read_timeline
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ class Expect(_Stored):
     durable: Literal["acknowledged", "flushed"] = "acknowledged"
     """What has to survive: every acknowledged write, or what was flushed before power was cut."""
 
+    @property
+    def stall_bound_s(self) -> float | None:
+        """The longest stall that is allowed, seconds; None where nothing could stall.
+
+        The field is always there; without a workload it bounds nothing, unless it says something.
+        """
+        return self.max_stall_s if self.workload or self.max_stall_s else None
+
 
 class Job(_Stored):
     """One fio job; paths are relative to the evidence folder."""
@@ -127,9 +136,17 @@ class Scenario(_Stored):
     nodes: list[str]
     initiator: str
     resources: list[str]
+    """The replicated devices, each a DRBD resource of its own name unless ``volumes`` says."""
+    volumes: dict[str, str] = Field(default_factory=dict)
+    """By device, where they are volumes of DRBD resources: ``RESOURCE/VOLUME``."""
     vip: str
     events: int = Field(default=0, ge=0)
     """How many lines the timeline had when this was written; more may follow."""
+
+    @property
+    def devices(self) -> Devices:
+        """Which of them DRBD means, when it names a resource or a volume."""
+        return Devices(self.volumes)
 
 
 class SpanFile(_Stored):
@@ -155,6 +172,8 @@ class RunInfo(_Stored):
     accelerator: Literal["kvm", "tcg"]
     timing: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+    packages: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Versions of all packages, by ``guests``, ``host`` and ``python``."""
     harness: str
     seed: int | None = None
     command: str = ""

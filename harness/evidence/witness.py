@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import selectors
-import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from harness.evidence.block_trace import parse_block_trace
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
-    from pathlib import Path
 
     Add = Callable[[str, Channel, str, dict[str, Any]], object]
 
@@ -44,11 +43,15 @@ _SKIPPED = re.compile(r"- skipped (-?\d{1,10})")
 
 @dataclass(slots=True)
 class Stream:
-    """One witness stream of one machine."""
+    """One witness stream of one machine.
+
+    Attributes:
+        dial: makes the connection; raises OSError where its VM does not run.
+    """
 
     source: str
     channel: Channel
-    path: Path
+    dial: Callable[[], socket.socket]
     sock: socket.socket | None = None
     pending: bytes = b""
     next_try: float = 0.0
@@ -96,13 +99,10 @@ class Witnesses:
 
     def _connect(self, stream: Stream) -> None:
         stream.next_try = time.monotonic() + _RETRY_S
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.connect(str(stream.path))
+            sock = stream.dial()
         except OSError:
-            # QEMU is not there (yet); the loss was announced when it went.
-            sock.close()
-            return
+            return  # QEMU is not there (yet); the loss was announced when it went
         sock.setblocking(False)
         stream.sock, stream.pending = sock, b""
         self._selector.register(sock, selectors.EVENT_READ, stream)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.checks.fencelog import parse_operation
 from harness.evidence.files import write_json
 from harness.evidence.livestate import LiveDrbd
+from harness.evidence.pacemaker import FENCING, OK
 from harness.evidence.timeline import Channel
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ _INITIATING = re.compile(
 )
 _RESULT = re.compile(
     r"Result of (?P<what>start|stop) operation for (?P<id>\w+?)(?::\d+)? "
-    r"on (?P<node>[\w.-]+): ok\b"
+    rf"on (?P<node>[\w.-]+): {OK}"
 )
-_FENCING = re.compile(r"Requesting fencing \(\w+\) of node (?P<node>[\w.-]+)")
+_FENCING = re.compile(FENCING)
 _LINKS = re.compile(r"\b(data|drbd|mgmt)\b")
 _REBOOT = re.compile(r"^(?:the )?(?P<who>active|passive|\w+)(?: node)? is rebooted cleanly$")
 
@@ -83,7 +84,7 @@ class _Cluster:
     def __init__(self, evidence: Evidence) -> None:
         scenario = evidence.scenario
         self._nodes, self._resources = scenario.nodes, scenario.resources
-        self._drbd = LiveDrbd()
+        self._drbd = LiveDrbd(scenario.devices)
         self._wanted_fenced: set[str] = set()
         samples = evidence.samples("group", "before")
         value: Any = samples[-1].value if samples else {}

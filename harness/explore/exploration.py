@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.checks.verdict import Verdict
 from harness.errors import BadInputError
+from harness.evidence.files import write_json
 from harness.explore import records as recording
-from harness.explore.coverage import Cell, CoverageStore, pack
+from harness.explore.coverage import DRBD_STATES, PHASES, Cell, CoverageStore, pack
 from harness.explore.draw import draw
 from harness.explore.feature import Origin, write
 from harness.explore.observing import Observed, observe
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
     from harness.explore.runner import Runner
     from harness.explore.schedule import Step
+
+
+COVERAGE = "coverage.json"
+"""In the run's folder: what this exploration covered (docs/exploring.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +191,23 @@ class Exploration:
         self.records.entries.append(entry)
         self.records.save(self.folder)
         self._store.put(self._name, self.settings.config, self._own_cells())
+        self.write_coverage()
         self._say(f"◆ {schedule.name}: {_outcome(entry)}")
         return entry
+
+    def write_coverage(self) -> Path:
+        """Write what was covered so far into the folder, where the report looks for it."""
+        path = self.folder / COVERAGE
+        data = {
+            "schema": 1,
+            "schedules": len(self.records.entries),
+            "drbd": list(DRBD_STATES),
+            "phases": list(PHASES),
+            "cells": pack(Counter(self._own_cells())),
+            "before": pack(self.records.before),
+        }
+        write_json(path, data)
+        return path
 
     def _own_cells(self) -> list[Cell]:
         return [cell for entry in self.records.entries for cell in entry.cells]

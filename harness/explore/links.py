@@ -221,7 +221,7 @@ def _data_take(forecast: Forecast, step: Step) -> None:
     forecast.break_it(key, step, links=(f"data {step.node}",), holds=True, needs=(step.node,))
     if step.node == forecast.serving:
         orphaned = bool(forecast.out[other(step.node)])
-        forecast.move_from(step.node, f"the data link of {who(step.node)} is cut", "failover")
+        forecast.move_from(step.node, f"the data link of {who(step.node)} is cut", "ping_rule")
         forecast.fresh = {"emptying": step.node, "promoting": other(step.node)}
         if orphaned:
             forecast.get_stuck()

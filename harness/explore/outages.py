@@ -73,18 +73,20 @@ def _pause_take(forecast: Forecast, step: Step) -> None:
     forecast.fresh = {}
 
 
+# Long enough to be noticed, ordered fenced (late, on a busy node), held back by the head start of
+# the node that serves (20 s under emulation) and fenced, all of it while it stands still.
 add(
     Kind(
         "long-pause",
         Group.OUTAGE,
         lambda s: f"{who(s.node)} is paused for {s.number} s",
-        lambda _f: [Step("long-pause", node, number=s) for node in NODES for s in (45, 60)],
+        lambda _f: [Step("long-pause", node, number=s) for node in NODES for s in (60, 75)],
         lambda f, s: (*f.not_to_be_killed(s.node), *f.not_calm()),
         _pause_take,
         seconds=110,
         weight=1.5,
         labels=lambda f, s: (f"pause {f.scope(s.node)}",),
-        least=45,
+        least=60,
     )
 )
 

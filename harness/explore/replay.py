@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_bdd.parser import FeatureParser
 
 from harness.errors import BadInputError
-from harness.evidence.files import write_json
+from harness.evidence.files import read_json, write_json
 from harness.evidence.model import Evidence
+from harness.explore.pace import Pace, moments, paces
 from harness.explore.sequence import Comparison, Tracks, compare, sequence_of
 from harness.resuming import set_aside_unknown
 from harness.steps.vocabulary import matching
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from harness.explore.pace import Moments
     from harness.explore.runner import Runner
 
 STATE = "replay.json"
@@ -96,16 +98,32 @@ def replay(
         HarnessError: a run could not be made.
     """
     done = _load(folder, origin)
+    known: dict[str, tuple[Tracks, Moments]] = {}
     # A replay that was interrupted is made again.
     set_aside_unknown(folder, {name for name, _verdict in done.runs})
     while len(done.runs) < times:
         say(f"◆ {feature.name}: replay {len(done.runs) + 1} of {times}")
         ran = runner.run(feature)
         done.runs.append((ran.evidence.name, str(ran.verdict.verdict)))
-        _save(folder, done, None, [])
-    sequences = [_sequence(folder / "evidence" / name) for name, _verdict in done.runs[:times]]
+        # What there is so far, for whoever looks, and for the report if it ends here.
+        _compared(folder, done, len(done.runs), known)
+    return _compared(folder, done, times, known)
+
+
+def _compared(
+    folder: Path, done: Replays, times: int, known: dict[str, tuple[Tracks, Moments]]
+) -> Comparison:
+    """Compare so many runs, and write down what came of it; ``known`` are those read already."""
+    names = [name for name, _verdict in done.runs[:times]]
+    for name in names:
+        if name not in known:
+            known[name] = _read(folder / "evidence" / name)
+    sequences = [known[name][0] for name in names]
     comparison = compare(sequences)
-    _save(folder, done, comparison, sequences)
+    usual = [
+        known[n][1] for number, n in enumerate(names, 1) if number not in comparison.differences
+    ]
+    _save(folder, done, comparison, sequences, paces(usual))
     return comparison
 
 
@@ -120,12 +138,23 @@ def lines(comparison: Comparison) -> list[str]:
     return told
 
 
-def _sequence(folder: Path) -> Tracks:
+def timing_lines(folder: Path) -> list[str]:
+    """When each thing happened, in the replays that went the usual way, as text."""
+    raw = read_json(folder / STATE).get("timing")
+    told = [Pace(**one) for one in raw] if isinstance(raw, list) else []
+    if not told:
+        return []
+    head = f"Seconds from the first fault, median of {told[0].runs} replays (shortest to longest):"
+    return [head, *(f"  {one}" for one in told)]
+
+
+def _read(folder: Path) -> tuple[Tracks, Moments]:
     try:
-        return sequence_of(Evidence(folder))
+        evidence = Evidence(folder)
+        return sequence_of(evidence), moments(evidence)
     except Exception as error:
         # Damage may take any form. It differs from every other one, and says why.
-        return {"evidence": (f"{folder.name} cannot be read: {error}",)}
+        return {"evidence": (f"{folder.name} cannot be read: {error}",)}, {}
 
 
 def _load(folder: Path, origin: Origin) -> Replays:
@@ -155,7 +184,11 @@ def _load(folder: Path, origin: Origin) -> Replays:
 
 
 def _save(
-    folder: Path, done: Replays, comparison: Comparison | None, sequences: list[Tracks]
+    folder: Path,
+    done: Replays,
+    comparison: Comparison,
+    sequences: list[Tracks],
+    timing: list[Pace],
 ) -> None:
     data: dict[str, Any] = {
         "schema": SCHEMA,
@@ -166,12 +199,12 @@ def _save(
         },
         "runs": [{"evidence": name, "verdict": verdict} for name, verdict in done.runs],
     }
-    if comparison is not None:
-        data |= {
-            "of": comparison.runs,
-            "same": comparison.same,
-            "differences": {str(n): list(told) for n, told in comparison.differences.items()},
-            "sequences": [{name: list(states) for name, states in s.items()} for s in sequences],
-        }
+    data |= {
+        "of": comparison.runs,
+        "same": comparison.same,
+        "differences": {str(n): list(told) for n, told in comparison.differences.items()},
+        "sequences": [{name: list(states) for name, states in s.items()} for s in sequences],
+        "timing": [asdict(one) for one in timing],
+    }
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / STATE, data)

@@ -1,6 +1,7 @@
 """What happened in a scenario as sequences that can be compared with those of another run of it.
 
-Pure functions of an evidence folder. Times are left out, and so is the order between tracks.
+Pure functions of an evidence folder. Times are told apart from the sequences, which are compared
+without them; so is the order between tracks.
 """
 
 from __future__ import annotations
@@ -9,23 +10,38 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.checks.fencelog import fence_reports
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
+from harness.explore.doom import doomed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from harness.evidence.devices import Devices
     from harness.evidence.model import Evidence, Seen
+    from harness.explore.doom import End
 
 Tracks = dict[str, tuple[str, ...]]
 """By name of a track (``active r1 role``): its states, one after the other."""
 
+
+class Told(NamedTuple):
+    """A state of a track, and when it was told (arrival, ns on the run's clock)."""
+
+    state: str
+    t_ns: int
+
+
+Timed = dict[str, tuple[Told, ...]]
+"""As ``Tracks``, with times."""
+
 # node_update_cache.c and log_executor_event() of pacemaker-controld 2.1.
 _MEMBER = re.compile(r"\bNode (?P<node>[\w.-]+) state is now (?P<state>member|lost)\b")
 _STARTED = re.compile(
-    r"Result of start operation for (?P<id>\w+?)(?::\d+)? on (?P<node>[\w.-]+): ok\b"
+    rf"Result of start operation for (?P<id>\w+?)(?::\d+)? on (?P<node>[\w.-]+): {OK}"
 )
 
 # Which field of which object of events2 a track follows.
@@ -46,6 +62,12 @@ _REPEATING = (" of the group", "fencings")
 
 
 def sequence_of(evidence: Evidence) -> Tracks:
+    """What ``timed_sequence_of`` tells, without the times."""
+    timed = timed_sequence_of(evidence)
+    return {name: tuple(one.state for one in states) for name, states in timed.items()}
+
+
+def timed_sequence_of(evidence: Evidence) -> Timed:
     """The sequence of DRBD's roles, connections and disks, of membership, moves and fencings.
 
     One track for each node, resource and aspect, each a sequence of states without repetitions:
@@ -66,17 +88,25 @@ def sequence_of(evidence: Evidence) -> Tracks:
 
     Left out are states in which a thing only is on its way, and which of several names a lost
     connection has for a moment: they depend on milliseconds, and each ends in a state that is told.
+    And left out is what a node tells from when its fencing was ordered, or its power cut, until it
+    is gone, and that it missed its peer just before: whether it notices at all is a race of its
+    timers with the one that ends it (``harness.explore.doom``).
     """
-    told: dict[str, list[str]] = {}
+    told: dict[str, list[Told]] = {}
     for node in evidence.scenario.nodes:
-        _follow_drbd(evidence, node, told)
-        _follow_journal(evidence, node, told)
-    told["fencings"] = [report.target for report in fence_reports(evidence) if report.success]
+        ends = doomed(evidence, node)
+        _follow_drbd(evidence, node, told, ends)
+        _follow_journal(evidence, node, told, ends)
+    told["fencings"] = [
+        Told(report.target, report.t_ns) for report in fence_reports(evidence) if report.success
+    ]
     roles = _roles(evidence)
     tracks = {}
     for name, states in sorted(told.items()):
         words = " ".join(roles.get(word, word) for word in name.split())
-        tracks[words] = tuple(roles.get(state, state) for state in _settle(name, states))
+        tracks[words] = tuple(
+            one._replace(state=roles.get(one.state, one.state)) for one in _settle(name, states)
+        )
     return tracks
 
 
@@ -91,7 +121,9 @@ def _roles(evidence: Evidence) -> dict[str, str]:
     return {node: "active" if node == active else "passive" for node in nodes}
 
 
-def _follow_drbd(evidence: Evidence, node: str, told: dict[str, list[str]]) -> None:
+def _follow_drbd(
+    evidence: Evidence, node: str, told: dict[str, list[Told]], ends: Sequence[End]
+) -> None:
     names = [
         f"{node} {resource} {aspect}"
         for resource in evidence.scenario.resources
@@ -109,63 +141,91 @@ def _follow_drbd(evidence: Evidence, node: str, told: dict[str, list[str]]) -> N
         )
         if stopped or kind == "lost":
             for name in names:
-                told[name].append(_DOWN)
+                if any(end.around(seen.t_ns) for end in ends):
+                    _forget(told[name], _NOT_CONNECTED)
+                told[name].append(Told(_DOWN, seen.t_ns))
+        elif any(end.holds(seen.t_ns) for end in ends):
+            continue
         elif kind in ("exists", "create", "change", "destroy"):
-            _follow_object(seen, node, told)
+            _follow_object(seen, node, evidence.scenario.devices, told)
 
 
-def _follow_object(seen: Seen, node: str, told: dict[str, list[str]]) -> None:
+def _forget(states: list[Told], symptoms: Collection[str]) -> None:
+    """Take away that a peer was missed, where it is the last that a node told."""
+    while states and states[-1].state in symptoms:
+        states.pop()
+
+
+def _follow_object(seen: Seen, node: str, devices: Devices, told: dict[str, list[Told]]) -> None:
     fields: Any = seen.event.data.get("fields")
     aspect = _FOLLOWED.get(seen.text("object"))
-    name = fields.get("name") if isinstance(fields, dict) else None
-    if aspect is None or f"{node} {name} {aspect}" not in told:
+    if aspect is None or not isinstance(fields, dict):
         return
-    if seen.event.kind == "destroy":
-        # A connection is destroyed when it is given up, too; the disk tells which of both it was.
-        told[f"{node} {name} {aspect}"].append(_DOWN)
-    elif isinstance(fields.get(aspect), str):
-        told[f"{node} {name} {aspect}"].append(str(fields[aspect]))
+    for name in devices.meant(fields):
+        track = told.get(f"{node} {name} {aspect}")
+        if track is None:
+            continue
+        if seen.event.kind == "destroy":
+            # A connection is destroyed when it is given up, too; the disk tells which it was.
+            track.append(Told(_DOWN, seen.t_ns))
+        elif isinstance(fields.get(aspect), str):
+            track.append(Told(str(fields[aspect]), seen.t_ns))
 
 
-def _follow_journal(evidence: Evidence, node: str, told: dict[str, list[str]]) -> None:
+def _follow_journal(
+    evidence: Evidence, node: str, told: dict[str, list[Told]], ends: Sequence[End]
+) -> None:
     samples = evidence.samples("group", "before")
     value = samples[-1].value if samples else None
     members = value.get("resources") if isinstance(value, dict) else None
+    seeing = [f"{node} sees {peer}" for peer in evidence.scenario.nodes if peer != node]
+    left = list(ends)
     for seen in evidence.select(Channel.JOURNAL, "entry", source=node):
+        while left and left[0].to_ns < seen.t_ns:
+            left.pop(0)
+            for name in seeing:
+                _forget(told.get(name, []), ("lost",))
         if seen.text("identifier") != "pacemaker-controld":
+            continue
+        if any(end.holds(seen.t_ns) for end in ends):
             continue
         message = seen.text("message")
         member, started = _MEMBER.search(message), _STARTED.search(message)
         if member and member["node"] != node:
-            told.setdefault(f"{node} sees {member['node']}", []).append(member["state"])
+            name = f"{node} sees {member['node']}"
+            told.setdefault(name, []).append(Told(member["state"], seen.t_ns))
         # Told by the node itself: no other one tells of it too.
         if started and started["node"] == node and started["id"] in (members or {}):
-            told.setdefault(f"{started['id']} of the group", []).append(node)
+            name = f"{started['id']} of the group"
+            told.setdefault(name, []).append(Told(node, seen.t_ns))
+    for name in seeing if left else ():
+        _forget(told.get(name, []), ("lost",))
 
 
-def _settle(name: str, states: Sequence[str]) -> list[str]:
+def _settle(name: str, states: Sequence[Told]) -> list[Told]:
     """A track without what is only on its way, and without repetitions."""
-    found: list[str] = []
+    found: list[Told] = []
     for number, one in enumerate(states):
-        state = "not connected" if one in _NOT_CONNECTED else one
-        following = states[number + 1] if number + 1 < len(states) else ""
-        if state in _ON_THE_WAY or _comes_or_goes(state, following, found):
+        state = "not connected" if one.state in _NOT_CONNECTED else one.state
+        following = states[number + 1].state if number + 1 < len(states) else ""
+        before = found[-1].state if found else ""
+        if state in _ON_THE_WAY or _comes_or_goes(state, following, before):
             continue
         # A member that is started again where it was has moved, too; a state that is told again
         # has not changed.
-        if name.endswith(_REPEATING) or not found or found[-1] != state:
-            found.append(state)
+        if name.endswith(_REPEATING) or before != state:
+            found.append(Told(state, one.t_ns))
     return found
 
 
-def _comes_or_goes(state: str, following: str, before: list[str]) -> bool:
+def _comes_or_goes(state: str, following: str, before: str) -> bool:
     """Whether a state is only met while a resource is taken down, or is set up.
 
     It is then Diskless and StandAlone for a moment; otherwise either says that something is wrong.
     """
     if state in ("Diskless", "StandAlone"):
         return following in (_DOWN, *([""] if state == "Diskless" else [])) or (
-            before[-1:] == [_DOWN] and following != ""
+            before == _DOWN and following != ""
         )
     return state == "not connected" and following == _DOWN
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from harness.lab.lab import Lab
 
 
+PING_CODES = (0, 1)
+"""Exit codes of ping(8) that say something of a link: answered, or not. 2 is its own trouble."""
+
+
 class Direction(StrEnum):
     """Which frames of a machine's card vanish, as the machine sees it."""
 
@@ -35,10 +39,15 @@ def other_end(lab: Lab, machine: str, link: Link) -> str:
 
 
 def link_works(lab: Lab, machine: str, link: Link) -> str:
-    """A proof that ``machine`` reaches something over ``link``; empty if it does not."""
+    """A proof that ``machine`` reaches something over ``link``; empty if nothing answers it.
+
+    Raises:
+        HarnessError: ping did not ask at all (exit code 2 and others of ping(8)): no answer to
+            what was never sent is no proof that a link is cut.
+    """
     target = other_end(lab, machine, link)
     result = lab.machines[machine].guest.run(
-        f"ping -c 1 -W 2 -I {link} {target}", timeout_s=20, check=False
+        f"ping -c 1 -W 2 -I {link} {target}", timeout_s=20, codes=PING_CODES
     )
     return f"{machine} pings {target} over {link}" if result.exit_code == 0 else ""
 

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.cluster.observe import cluster_view
+from harness.cluster.observe import ObservationError, cluster_view
 from harness.errors import HarnessError
 from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
+    from harness.lab.shape import Shape
 
 # By daemon: the units that are started so that it runs again. pacemakerd starts its own again, and
 # waits for a Corosync that is gone.
@@ -25,7 +26,7 @@ UNITS = {
     },
     "iscsid": "iscsid",
 }
-_PROCESS = re.compile(r"^(\d+) (\S)$", re.MULTILINE)
+_PROCESS = re.compile(r"(\d+) (\S)")
 _STOPPED = "T"  # proc(5): stopped by a signal
 
 
@@ -76,19 +77,29 @@ class _DaemonFault(MachineFault):
         if self.machine not in names:
             return told
         for name in names:
-            view = cluster_view(lab.machines[name].guest)
+            view = cluster_view(lab.machines[name].guest, lab.topology.shape)
             if view.membership.get(self.machine) != "online":
                 return ""
         return f"{told}, and {self.machine} is online"
 
     def _processes(self, lab: Lab) -> dict[int, str]:
-        """State (proc(5)) of each of its processes, by PID; empty if it does not run."""
+        """State (proc(5)) of each of its processes, by PID; empty if it does not run.
+
+        Raises:
+            HarnessError: the question itself failed, which says nothing of the daemon.
+        """
+        # pidof(8): 1 is "none". Without a process of its own for the rest, so that nothing fails
+        # for lack of memory; one that ends meanwhile has no line.
         script = (
-            f"for p in $(pidof {self.daemon}); do "
-            'echo "$p $(sed "s/.*) //" /proc/$p/stat | cut -c1)"; done'
+            f"pids=$(pidof {self.daemon}) || [ $? -eq 1 ] || exit 3; for p in $pids; do "
+            "if read -r stat 2> /dev/null < /proc/$p/stat; then rest=${stat##*) }; "
+            'echo "$p ${rest%% *}"; elif [ -e /proc/$p/stat ]; then exit 4; fi; done'
         )
         told = lab.machines[self.machine].guest.run(script, timeout_s=60).stdout
-        return {int(pid): state for pid, state in _PROCESS.findall(told)}
+        lines = [_PROCESS.fullmatch(line) for line in told.splitlines()]
+        if any(line is None for line in lines):
+            raise ObservationError(f"{self.target}: these are no processes: {told!r:.200}")
+        return {int(line[1]): line[2] for line in lines if line is not None}
 
 
 @dataclass(slots=True)
@@ -148,7 +159,7 @@ class DaemonStopped(_DaemonFault):
     def inject(self, lab: Lab) -> None:
         """Stop it."""
         # In the reverse order of their start: Pacemaker before Corosync.
-        units = " ".join(reversed(UNITS[self.daemon].split()))
+        units = " ".join(reversed(units_of(self.daemon, lab.topology.shape)))
         lab.machines[self.machine].guest.run(
             f"for u in {units}; do systemctl stop $u.socket 2> /dev/null; systemctl stop $u; done",
             timeout_s=300,
@@ -159,9 +170,15 @@ class DaemonStopped(_DaemonFault):
         return "" if self._processes(lab) else f"{self.target} has no process"
 
 
+def units_of(daemon: str, shape: Shape) -> tuple[str, ...]:
+    """The units that are started so that a daemon runs again, in this order."""
+    return shape.cluster_units if daemon == "corosync" else tuple(UNITS[daemon].split())
+
+
 def let_daemon_run(lab: Lab, name: str, daemon: str) -> None:
     """Let what is stopped of a daemon go on, and start what does not run."""
     lab.machines[name].guest.run(
-        f"pids=$(pidof {daemon}) && kill -CONT $pids; systemctl start {UNITS[daemon]}",
+        f"pids=$(pidof {daemon}) && kill -CONT $pids; "
+        f"systemctl start {' '.join(units_of(daemon, lab.topology.shape))}",
         timeout_s=180,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
-from harness.cluster.observe import drbd_state
+from harness.cluster.observe import ObservationError, drbd_state
 from harness.errors import HarnessError
 from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
@@ -20,6 +20,7 @@ from harness.lab.topology import RESOURCES
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
     from harness.lab.machine import Machine
+    from harness.lab.shape import Shape
 
 # Two seconds at ten requests a second: long enough to be measured.
 _READS = 20
@@ -171,7 +172,7 @@ class DiskErrors(MachineFault):
         self._disks.detach()
         machine = lab.machines[self.machine]
         if machine.running():
-            attach_again(machine, self.resources)
+            attach_again(machine, self.resources, lab.topology.shape)
 
     def healed(self, lab: Lab) -> str:
         """The guest reads its disks, and DRBD has none given up."""
@@ -184,20 +185,28 @@ class DiskErrors(MachineFault):
 
 
 def _reads(machine: Machine, resource: str) -> bool:
-    """Whether the guest can read the last block of a backing disk."""
+    """Whether the guest can read the last block of a backing disk; that it cannot must be EIO.
+
+    Raises:
+        ObservationError: it cannot for another reason (there is no such disk, say).
+    """
     script = (
-        f"d=/dev/disk/by-id/virtio-{resource}; dd if=$d of=/dev/null bs=4096 count=1 "
-        f"skip={_LAST_BLOCK} iflag=direct status=none"
+        f"d=/dev/disk/by-id/virtio-{resource}; LC_ALL=C dd if=$d of=/dev/null bs=4096 count=1 "
+        f"skip={_LAST_BLOCK} iflag=direct status=none 2>&1"
     )
-    return machine.guest.run(script, timeout_s=60, check=False).exit_code == 0
+    result = machine.guest.run(script, timeout_s=60, check=False)
+    if result.exit_code != 0 and "Input/output error" not in result.stdout:
+        told = result.stdout.strip() or result.stderr.strip()
+        raise ObservationError(f"{machine.name} cannot ask the disk of {resource}: {told!r:.200}")
+    return result.exit_code == 0
 
 
-def attach_again(machine: Machine, resources: tuple[str, ...]) -> None:
+def attach_again(machine: Machine, resources: tuple[str, ...], shape: Shape) -> None:
     """``drbdadm attach`` of what DRBD has configured without a disk."""
     state = drbd_state(machine.guest)
     for resource in resources:
         if state.get(resource, {}).get("disk") == "Diskless":
-            machine.guest.run(f"drbdadm attach {resource}", timeout_s=120)
+            machine.guest.run(f"drbdadm attach {shape.name_of(resource)}", timeout_s=120)
 
 
 def drop_failing_disks(lab: Lab, name: str) -> None:

@@ -98,6 +98,19 @@ class MachineFault(Fault):
         return {"machine": self.machine}
 
 
+def needs_own_resource(lab: Lab, device: str) -> None:
+    """What is broken of one device must not be that of others.
+
+    Raises:
+        HarnessError: the device shares its connection and its role with others.
+    """
+    if (volume := lab.topology.shape.name_of(device)) != device:
+        raise HarnessError(
+            f"{device} is {volume}: it has neither connection nor role of its own",
+            hint="what breaks those of one device wants a resource for each (drbd.volumes = false)",
+        )
+
+
 # How long to look for the proof that something bit, in seconds.
 BITE_DEADLINE_S = 45.0
 # How long to look for the proof that a fault healed that never bit: there may be nothing to heal.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.cluster.observe import ObservationError
 from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
 
@@ -67,7 +68,11 @@ class FileSystemFull(MachineFault):
         return f"{self.target} has space" if self._takes(lab) else ""
 
     def _takes(self, lab: Lab) -> bool:
-        """Whether a byte can be written; that it cannot must be for lack of space (ENOSPC)."""
+        """Whether a byte can be written; that it cannot must be for lack of space (ENOSPC).
+
+        Raises:
+            ObservationError: it cannot, for another reason: that is neither full nor healed.
+        """
         probe = f"{self.folder}/{_NAME}.probe"
         result = lab.machines[self.machine].guest.run(
             f"LC_ALL=C dd if=/dev/zero of={probe} bs=1 count=1 conv=fsync 2>&1; "
@@ -75,7 +80,9 @@ class FileSystemFull(MachineFault):
             timeout_s=60,
             check=False,
         )
-        return result.exit_code == 0 or "No space left on device" not in result.stdout
+        if result.exit_code != 0 and "No space left on device" not in result.stdout:
+            raise ObservationError(f"{self.target} takes no byte: {result.stdout.strip()!r:.200}")
+        return result.exit_code == 0
 
 
 def remove_filler(lab: Lab, name: str, folder: str) -> None:

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.cluster.observe import ObservationError
 from harness.errors import HarnessError
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
@@ -32,6 +33,9 @@ _ETHERNET = 14  # bytes
 # How long the frames that are not sent at once are held back where the order is to change. Pings
 # are sent every 20 ms for a proof, so one that goes at once overtakes some of them.
 _HELD_MS = 50
+
+# Said with every proof: it is not the host that does it.
+_WHERE = "done inside the guest, by netem on its card"
 
 # iproute2 6.1, tc -s qdisc show dev …
 _NETEM = re.compile(
@@ -108,7 +112,8 @@ class Netem(Fault):
             raise HarnessError(f"{self.machine} booted anew, without netem")
         pings = ping(lab, self.machine, self.link, self.pings)
         counters = _netem(lab, self.machine, self.link)
-        return self.effect(pings, *counters) if counters is not None else ""
+        told = self.effect(pings, *counters) if counters is not None else ""
+        return f"{told} ({_WHERE})" if told else ""
 
     def heal(self, lab: Lab) -> None:
         """Remove the queueing discipline."""
@@ -306,7 +311,16 @@ def remove_qdisc(lab: Lab, machine: str, link: str) -> None:
 
 
 def _netem(lab: Lab, machine: str, link: Link) -> tuple[int, int] | None:
-    """Frames that a card's netem has sent and dropped so far; None without a netem."""
+    """Frames that a card's netem has sent and dropped so far; None without a netem.
+
+    Raises:
+        ObservationError: tc tells of no discipline at all, which every card has, or of a netem in
+            words that are not known: neither says that there is none.
+    """
     shown = lab.machines[machine].guest.run(f"tc -s qdisc show dev {link}", timeout_s=20).stdout
     found = _NETEM.search(shown)
+    if found is None and (not shown.startswith("qdisc ") or "qdisc netem " in shown):
+        raise ObservationError(
+            f"{machine}: tc does not tell the discipline of {link}: {shown!r:.200}"
+        )
     return (int(found[1]), int(found[2])) if found else None

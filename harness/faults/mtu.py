@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.faults.cuts import PING_CODES
 from harness.faults.fault import Fault
 from harness.faults.journal import Undo
 from harness.lab.topology import MTU, Link
@@ -122,4 +123,4 @@ def _opposite(lab: Lab, machine: str) -> str:
 def _passes(lab: Lab, source: str, machine: str, link: Link, payload: int) -> bool:
     target = lab.topology.machine(machine).card(link).address
     command = f"ping -M do -s {payload} -c 1 -W 3 -I {link} {target}"
-    return lab.machines[source].guest.run(command, timeout_s=20, check=False).exit_code == 0
+    return lab.machines[source].guest.run(command, timeout_s=20, codes=PING_CODES).exit_code == 0

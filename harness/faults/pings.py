@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from harness.faults.cuts import other_end
+from harness.faults.cuts import PING_CODES, other_end
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -67,6 +67,11 @@ def read_pings(said: str) -> Pings:
 
 
 def ping(lab: Lab, machine: str, link: Link, options: str) -> Pings:
-    """Ping the other end of a link from a machine, with these options of iputils' ping."""
+    """Ping the other end of a link from a machine, with these options of iputils' ping.
+
+    Raises:
+        HarnessError: ping did not ask at all.
+    """
     command = f"ping -n {options} -W 5 -I {link} {other_end(lab, machine, link)}"
-    return read_pings(lab.machines[machine].guest.run(command, timeout_s=60, check=False).stdout)
+    guest = lab.machines[machine].guest
+    return read_pings(guest.run(command, timeout_s=60, codes=PING_CODES).stdout)

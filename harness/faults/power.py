@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.faults.fault import MachineFault
@@ -63,7 +62,7 @@ class PowerOff(PowerFault):
     def bitten(self, lab: Lab) -> str:
         """The process is gone and libvirt knows it."""
         machine = lab.machines[self.machine]
-        if Path(f"/proc/{self._pid}/root").exists() or machine.running():
+        if machine.host.runs(self._pid) or machine.running():
             return ""
         return f"QEMU process {self._pid} of {self.machine} is gone; its domain is shut off"
 

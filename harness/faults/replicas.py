@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.checks.resync import KIND
-from harness.cluster.observe import drbd_state
+from harness.cluster.observe import ObservationError, drbd_state
 from harness.errors import HarnessError
 from harness.faults.fault import MachineFault
 from harness.faults.journal import Undo
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _SUPERBLOCK = "$(($(blockdev --getsize64 $d) / 4096 - 1))"
 # drbdadm dump-md of drbd-utils 9.22: what it says of a disk whose magic number is not DRBD's.
 _NO_METADATA = "No valid meta data found"
+# What it says of metadata that was not closed in an orderly way: it is there.
+_UNCLEAN = 'Found meta data is "unclean"'
 
 
 def _configured(state: dict[str, dict[str, Any]], resource: str) -> bool:
@@ -56,11 +58,12 @@ class Invalidated(MachineFault):
     def inject(self, lab: Lab) -> None:
         """First the rate, then what makes it copy."""
         options = f"--c-plan-ahead=0 --resync-rate={self.kib_s}K"
+        names = " ".join(map(lab.topology.shape.name_of, RESOURCES))
         limit = "; ".join(
             f"drbdsetup disk-options {minor} {options}" for minor, _ in enumerate(RESOURCES)
         )
         lab.machines[self.machine].guest.run(
-            f"set -e; {limit}; for r in {' '.join(RESOURCES)}; do drbdadm invalidate $r; done",
+            f"set -e; {limit}; for r in {names}; do drbdadm invalidate $r; done",
             timeout_s=120,
         )
 
@@ -156,14 +159,23 @@ class DamagedMetadata(MachineFault):
 
 
 def metadata_is_missing(lab: Lab, name: str, resource: str) -> bool:
-    """Whether drbdadm finds no valid metadata on a disk that DRBD does not use."""
+    """Whether drbdadm finds no valid metadata on a disk that DRBD does not use.
+
+    Raises:
+        ObservationError: it says neither that there is some nor that there is none.
+    """
     shown = lab.machines[name].guest.run(
-        f"drbdadm dump-md {resource} 2>&1", check=False, timeout_s=60
+        f"drbdadm dump-md {lab.topology.shape.name_of(resource)} 2>&1", check=False, timeout_s=60
     )
-    return shown.exit_code != 0 and _NO_METADATA in shown.stdout
+    if shown.exit_code == 0 or _UNCLEAN in shown.stdout:
+        return False
+    if _NO_METADATA not in shown.stdout:
+        raise ObservationError(f"{name}: metadata of {resource}: {shown.stdout.strip()!r:.200}")
+    return True
 
 
 def create_metadata(lab: Lab, name: str, resource: str) -> None:
     """Create a disk's metadata anew, if there is none."""
     if metadata_is_missing(lab, name, resource):
-        lab.machines[name].guest.run(f"drbdadm create-md --force {resource}", timeout_s=120)
+        volume = lab.topology.shape.name_of(resource)
+        lab.machines[name].guest.run(f"drbdadm create-md --force {volume}", timeout_s=120)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.faults.fault import Fault
+from harness.faults.fault import Fault, needs_own_resource
 from harness.faults.journal import Undo
 from harness.lab.topology import RESOURCES, Link
 
@@ -42,6 +42,14 @@ class ReplicationCut(Fault):
     def undo(self) -> list[Undo]:
         """Remove the table of rules."""
         return [Undo("drop-table", {"table": self._table})]
+
+    def prepare(self, lab: Lab) -> None:
+        """Whether there is such a connection.
+
+        Raises:
+            HarnessError: it is the connection of other devices, too.
+        """
+        needs_own_resource(lab, self.resource)
 
     def inject(self, lab: Lab) -> None:
         """Add the rules, in one transaction."""

@@ -49,7 +49,9 @@ class Standby(Fault):
 
     def _seen(self, lab: Lab, wanted: str) -> str:
         peer = lab.topology.peer(self.machine).name
-        state = cluster_view(lab.machines[peer].guest).membership.get(self.machine)
+        state = cluster_view(lab.machines[peer].guest, lab.topology.shape).membership.get(
+            self.machine
+        )
         return f"{peer} sees {self.machine} {wanted}" if state == wanted else ""
 
 
@@ -59,11 +61,39 @@ def set_standby(lab: Lab, node: str, *, on: bool) -> None:
     guest.run(f"crm_standby -N {node} {'-v on' if on else '-D'}", timeout_s=60)
 
 
+def on_standby(lab: Lab) -> set[str]:
+    """The nodes that are on standby, as the first one that answers has it.
+
+    Raises:
+        HarnessError: none answers.
+    """
+    trouble = HarnessError("no node runs")
+    for machine in lab.nodes:
+        try:
+            members = cluster_view(machine.guest, lab.topology.shape).membership
+        except HarnessError as error:
+            trouble = error
+            continue
+        return {name for name, state in members.items() if state == "standby"}
+    raise trouble
+
+
+def still_running(lab: Lab) -> str:
+    """What of DRBD and of the group still runs anywhere; empty if all of it is stopped."""
+    try:
+        view = cluster_view(lab.nodes[0].guest, lab.topology.shape)
+    except HarnessError as error:
+        return error.message
+    left = [r for r in RESOURCES if view.promoted[r] or view.unpromoted[r]]
+    left += [name for name, (_state, node) in view.group.items() if node is not None]
+    return f"{', '.join(left)} still running" if left else ""
+
+
 def left_by(lab: Lab, node: str) -> str:
     """What is still on a node, or not yet on its peer; empty if everything has moved."""
     peer = lab.topology.peer(node).name
     try:
-        view = cluster_view(lab.machines[peer].guest)
+        view = cluster_view(lab.machines[peer].guest, lab.topology.shape)
     except HarnessError as error:
         return error.message
     here = [r for r in RESOURCES if node in view.promoted[r] + view.unpromoted[r]]

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 # LIO's configfs: a folder for each target. The kernel gives every new one the next number that is
 # free (configfs_new_inode() of fs/configfs/inode.c), and keeps it as long as the target is there.
 _TARGETS = "/sys/kernel/config/target/iscsi/iqn.*"
-_NUMBERS = f"stat -c '%i %n' {_TARGETS} 2> /dev/null; true"
+# Without the folder above, nobody would know: the kernel has no target core, or no configfs.
+_NUMBERS = (
+    "[ -d /sys/kernel/config/target ] || { echo 'no target core in configfs' >&2; exit 3; }; "
+    f"for t in {_TARGETS}; do if [ -e $t ]; then stat -c '%i %n' $t || exit 4; fi; done"
+)
 
 
 @dataclass(slots=True)
@@ -46,8 +50,10 @@ class TargetDeleted(MachineFault):
         """Which boot it is, and which target it has.
 
         Raises:
-            HarnessError: it has none.
+            HarnessError: it has none, or none of LIO's.
         """
+        if lab.topology.shape.tgt:
+            raise HarnessError("the target is tgt", hint="only LIO's is taken away here")
         self._boot_id = lab.machines[self.machine].guest.boot_id()
         self._before = self._targets(lab)
         if not self._before:

@@ -10,8 +10,11 @@ from harness.errors import HarnessError
 from harness.faults.clock import set_clock_back
 from harness.faults.daemons import let_daemon_run
 from harness.faults.disks import drop_failing_disks, limit_disks
+from harness.faults.drift import set_clock_rate
+from harness.faults.fence_device import give_way_back, start_if_down
 from harness.faults.filling import remove_filler
 from harness.faults.impair import remove_qdisc
+from harness.faults.interface import take_up
 from harness.faults.journal import Undo, UndoJournal
 from harness.faults.mtu import set_mtu, set_port_mtu
 from harness.faults.panic import free_memory
@@ -92,6 +95,7 @@ _ALWAYS: dict[str, Operation] = {
     "power-on": lambda lab, of: lab.machines[of["machine"]].power_on(),
     "resume": _resume,
     "fence-continue": lambda lab, _: signal_fence_device(lab.host, "CONT"),
+    "fence-start": lambda lab, _: start_if_down(lab),
     "port-mtu": _port_mtu,
     "volatile-drop": lambda lab, of: drop_caches(lab, of["machine"]),
     "errors-drop": lambda lab, of: drop_failing_disks(lab, of["machine"]),
@@ -103,6 +107,9 @@ _WHILE_IT_RUNS: dict[str, Operation] = {
     "online": lambda lab, of: set_standby(lab, of["machine"], on=False),
     "discard": lambda lab, of: discard_writes(lab, of["machine"], of["resource"]),
     "memory-free": lambda lab, of: free_memory(lab, of["machine"]),
+    "clock-rate": lambda lab, of: set_clock_rate(lab, of["machine"]),
+    "fence-way": lambda lab, of: give_way_back(lab, of["machine"]),
+    "ifup": lambda lab, of: take_up(lab, of["machine"], Link(of["link"])),
     "clock-back": lambda lab, of: set_clock_back(lab, of["machine"]),
     "filler-remove": lambda lab, of: remove_filler(lab, of["machine"], of["folder"]),
     "daemon-run": lambda lab, of: let_daemon_run(lab, of["machine"], of["daemon"]),

@@ -21,16 +21,18 @@ from harness.fleet.parts import hold_run, parts_of
 from harness.fleet.pool import Pool, one_host, read_pool
 from harness.fleet.scheduling import LongestFirst, Task, makespan_s
 from harness.fleet.worker import GIVEN_BACK
+from harness.lab.elsewhere import cores_of
 from harness.leaving import Leftovers
 from harness.nightly.budget import assumed_s
-from harness.nightly.durations import Durations
+from harness.nightly.selection import forget_selection
 from harness.plugin import LEFT_OUT, OPTIONS, length_of
 from harness.report.fleet import WORKERS
 from harness.report.text import duration, plural
 from harness.reporting import report
 from harness.resuming import RUN
-from harness.session import new_run_folder
+from harness.session import durations_of, new_run_folder
 from harness.steps.lint import scenario_name, scenario_template
+from harness.timing import TCG, TCG_SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from harness.lab.lease import Lease
+    from harness.nightly.durations import Durations
     from harness.session import RunOptions
 
 _END_S = 90.0  # a worker that is interrupted has so long to end its lab
@@ -127,8 +130,7 @@ class Controller:
     def _plan(self, wanted: int) -> int:
         """What is to be run, and on how many clusters."""
         options = self._options
-        kind = options.accelerator if options.accelerator in ("kvm", "tcg") else None
-        durations = Durations(options.cache.root, kind)
+        durations = durations_of(options)
         if not self._broken():
             self._tasks = [_task(item, durations) for item in self._session.items]
         if len({task.nodeid for task in self._tasks}) < len(self._tasks):
@@ -138,11 +140,12 @@ class Controller:
             )
         if options.budget_s is not None:
             self._tasks = self._in_time(durations, wanted, options.budget_s)
-        self._crew = Crew(options, self._pool, self._began_ns, durations.lab_s())
         wanted = min(wanted, len(self._tasks))
+        clusters = self._pool.take(wanted) if wanted else 0
+        options = dataclasses.replace(options, sharing=self._sharing())
+        self._crew = Crew(options, self._pool, self._began_ns, durations.lab_s())
         if not wanted:
             return 0
-        clusters = self._pool.take(wanted)
         if clusters < wanted:
             say(f"• {wanted - clusters} of {plural(wanted, 'slot')} are in use by others")
         about = duration(makespan_s(self._tasks, clusters) + durations.lab_s())
@@ -153,6 +156,28 @@ class Controller:
         self._leftovers = Leftovers(self._run)
         self._leftovers.before_the_lab()
         return clusters
+
+    def _sharing(self) -> bool:
+        """Whether clusters that were leased share cores: all of a run have the same timing.
+
+        Raises:
+            BadInputError: the run that goes on was begun with clusters that did not.
+        """
+        before = read_json(self._run / RUN).get("timing") if self._options.resume else None
+        name = before.get("name") if isinstance(before, dict) else None
+        if name == TCG_SHARED.name:
+            return True
+        crowded = self._pool.crowded(cores_of)
+        if not crowded:
+            return False
+        if name == TCG.name:
+            raise BadInputError(
+                f"{self._run} was begun with timing for clusters that have their cores for "
+                f"themselves, and {crowded} would share them",
+                hint="go on with fewer clusters (-n), or begin a new run",
+            )
+        say(f"• {crowded} share cores: if they are emulated, by the timing profile tcg-shared")
+        return True
 
     def _in_time(self, durations: Durations, clusters: int, budget_s: float) -> list[Task]:
         session = self._session
@@ -287,6 +312,8 @@ class Controller:
         self._lock.release()
         self._lock = None
         remove_workers(self._run)
+        if not (self._run / "evidence").is_dir():
+            forget_selection(self._run)
         with contextlib.suppress(OSError):
             self._run.rmdir()  # a run that ended before it began has nothing in it
 

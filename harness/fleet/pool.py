@@ -7,20 +7,22 @@ has to give anything back: the kernel does, whatever ended the run.
 from __future__ import annotations
 
 import hashlib
-import socket
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import BadInputError, MissingEnvironmentError
+from harness.lab.elsewhere import is_elsewhere
 from harness.lab.lease import try_lease
 from harness.lab.paths import Cache
+from harness.timing import share_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.lab.lease import Lease
 
 PRIVATE = "private"
@@ -33,7 +35,7 @@ class HostLine(BaseModel):
     """A ``[[host]]`` of a pool file.
 
     Attributes:
-        uri: ``private``, or the URI of a libvirt of this machine, as ``--connect`` takes it.
+        uri: ``private``, or the URI of a libvirt, here or elsewhere, as ``--connect`` takes it.
         slots: how many clusters may run there at once.
         name: how the report calls it; by default the URI.
         cache: where its images, formed clusters and labs live; by default that of the run.
@@ -98,7 +100,7 @@ def read_pool(path: Path, cache: Cache) -> tuple[Host, ...]:
 
     Raises:
         BadInputError: no such file, not TOML, an unknown key, a value out of range, two hosts of
-            one name, or one on another machine.
+            one name, or one on another machine that SSH does not lead to.
     """
     hint = "docs/many-clusters.md has an example"
     try:
@@ -120,7 +122,7 @@ def read_pool(path: Path, cache: Cache) -> tuple[Host, ...]:
             raise BadInputError(
                 f"{path}: two hosts are called {name}", hint='give each a name = "…" of its own'
             )
-        _is_here(path, line.uri)
+        _can_be_reached(path, line.uri)
         own = Cache(Path(line.cache).resolve()) if line.cache else cache
         hosts[name] = Host(name, _connect(line.uri), own, line.slots, line.slots)
     return tuple(hosts.values())
@@ -135,13 +137,12 @@ def _connect(uri: str) -> str:
     return "" if uri == PRIVATE else uri
 
 
-def _is_here(path: Path, uri: str) -> None:
-    """As harness.lab.shared asks of ``--connect``, but before anything is started."""
-    if urlsplit(uri).hostname not in (None, "localhost", socket.gethostname()):
-        raise BadInputError(
-            f"{path}: {uri} is on another machine",
-            hint="a lab needs its host's bridges and sockets: run the harness there",
-        )
+def _can_be_reached(path: Path, uri: str) -> None:
+    """As harness.lab.lab asks of ``--connect``, but before anything is started."""
+    try:
+        is_elsewhere(_connect(uri))
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 class Pool:
@@ -183,6 +184,24 @@ class Pool:
                 f"all {self.capacity} slots of the pool are in use", hint="wait for another run"
             )
         return len(self._free)
+
+    def crowded(self, cores: Callable[[str], int]) -> str:
+        """The clusters that would share cores, in words; empty if each has enough of its own.
+
+        Args:
+            cores: how many there are where the libvirt of a URI is; of this machine for ``""``.
+        """
+        leased: dict[str, list[Slot]] = {}
+        for slot in self._held:
+            place = slot.host.connect if is_elsewhere(slot.host.connect) else ""
+            leased.setdefault(place, []).append(slot)
+        there = {place: cores(place) for place in leased}
+        told = [
+            f"{len(slots)} clusters on {there[place]} cores ({slots[0].host.name})"
+            for place, slots in leased.items()
+            if share_cores(len(slots), there[place])
+        ]
+        return " and ".join(told)
 
     def assign(self) -> Slot | None:
         """A slot for a worker; None if there is none left.

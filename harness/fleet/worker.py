@@ -62,7 +62,8 @@ def host_is_lost(host: LabHost) -> str:
         return "all processes of its lab have ended"
     with contextlib.suppress(libvirt.libvirtError):
         if host.connection.isAlive() == 1:
-            return ""
+            # Of a host that lost its power libvirt says so for a minute.
+            return "" if host.answers() else "its host does not answer"
     return "the connection to its libvirt is lost"
 
 

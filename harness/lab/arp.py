@@ -71,7 +71,7 @@ class VipWatch:
         while not self._stop.is_set():
             if time.monotonic() >= next_probe:
                 next_probe = time.monotonic() + _PROBE_S
-                self._sock.send(self._request())
+                self._sock.send(arp_request(self._mac, self._own, self._vip))
             try:
                 frame = self._sock.recv(128)
             except TimeoutError:
@@ -80,19 +80,21 @@ class VipWatch:
             if mac:
                 self._claim(self._vip, mac)
 
-    def _request(self) -> bytes:
-        body = _ARP.pack(
-            1,
-            0x0800,
-            6,
-            4,
-            1,
-            self._mac,
-            socket.inet_aton(self._own),
-            b"\0" * 6,
-            socket.inet_aton(self._vip),
-        )
-        return b"\xff" * 6 + self._mac + struct.pack("!H", _ETH_P_ARP) + body
+
+def arp_request(mac: bytes, own: str, asked: str) -> bytes:
+    """The Ethernet frame that asks everybody who has the address ``asked`` (RFC 826)."""
+    body = _ARP.pack(
+        1,
+        0x0800,
+        6,
+        4,
+        1,
+        mac,
+        socket.inet_aton(own),
+        b"\0" * 6,
+        socket.inet_aton(asked),
+    )
+    return b"\xff" * 6 + mac + struct.pack("!H", _ETH_P_ARP) + body
 
 
 def claimed_by(frame: bytes, address: str) -> str:

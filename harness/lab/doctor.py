@@ -17,7 +17,6 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from rich import box
 from rich.table import Table
@@ -123,6 +122,8 @@ _LAB_TOOLS = (
     _Tool("ip", "iproute2", "bridges and taps", ("-V",)),
     _Tool("nsenter", "util-linux", "enters the lab", ("--version",)),
 )
+# … of these, those that a lab on a libvirt that is there takes as well.
+_ANY_LAB = ("fence_virtd", "nft", "ip")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _TUN = Path("/dev/net/tun")
 _NAMESPACES = ("unshare", "-m", "-n", "-p", "-f", "true")
@@ -152,14 +153,14 @@ def run_doctor(
     asked = host if host is not None else real_host()
     findings = [_python(asked), _binding(asked)]
     findings += [_tool(asked, tool) for tool in _TOOLS]
-    findings += [_keyring(asked), _disk(asked, cache), _paths(cache)]
+    findings += [_keyring(asked), disk_finding(asked, cache), _paths(cache)]
     if connect is None:
-        findings[:0] = [_root(asked)]
+        findings[:0] = [root_finding(asked)]
         findings += _private_lab(asked, cache, kernel)
     else:
-        findings.append(_connection(asked, connect))
-        if not urlsplit(connect).hostname:  # guests run here: their memory comes from here
-            findings += [_memory(asked), _cores(asked)]
+        from harness.lab.connected import check  # it asks with what is below
+
+        findings += check(asked, connect, cache)
     return findings
 
 
@@ -200,18 +201,19 @@ def _private_lab(host: Host, cache: Path, kernel: Path | None) -> list[Finding]:
         ("bridge rules", _BRIDGE_RULES, "nft", "nftables' bridge family, in a namespace"),
     )
     findings += [_trial(host, *trial) for trial in trials]
-    return [*findings, _memory(host), _cores(host), _kvm(host, cache, kernel)]
+    return [*findings, memory_finding(host), cores_finding(host), _kvm(host, cache, kernel)]
 
 
 def _install(package: str) -> str:
     return f"make install (or: apt-get install {package})"
 
 
-def _root(host: Host) -> Finding:
+def root_finding(host: Host) -> Finding:
+    """Whether this may make namespaces, bridges, taps and rules."""
     if host.uid() == 0:
         return Finding("root", "ok", "running as root")
     seen = f"running as user {host.uid()}"
-    return Finding("root", "fail", seen, "namespaces and taps need root: run through sudo")
+    return Finding("root", "fail", seen, "run through sudo, or with --rootless")
 
 
 def _python(host: Host) -> Finding:
@@ -231,6 +233,16 @@ def _binding(host: Host) -> Finding:
     except ImportError as error:
         seen = _one_line(f"cannot be imported: {error}")
         return Finding(check, "fail", seen, _install("libvirt-dev pkg-config gcc python3-dev"))
+
+
+def tool_finding(host: Host, program: str, package: str, why: str) -> Finding:
+    """Whether a program is there; its path."""
+    return _tool(host, _Tool(program, package, why))
+
+
+def tools_of_a_lab(host: Host) -> list[Finding]:
+    """Programs that a lab takes where its VMs are, whoever's libvirt they are on."""
+    return [_tool(host, tool) for tool in _LAB_TOOLS if tool.program in _ANY_LAB]
 
 
 def _tool(host: Host, tool: _Tool) -> Finding:
@@ -290,14 +302,15 @@ def _trial(host: Host, check: str, command: Sequence[str], needs: str, what: str
     return Finding(check, "fail", seen, remedy)
 
 
-def _disk(host: Host, cache: Path) -> Finding:
+def disk_finding(host: Host, cache: Path, needed: int = DISK_NEEDED) -> Finding:
+    """Whether images, clusters and disks fit."""
     try:
         free = host.disk_free(cache)
     except OSError as error:
         return Finding("disk", "fail", _one_line(f"{cache}: {error}"), "choose another --cache")
     seen = f"{free / GIB:.1f} GiB free at {cache}"
-    if free < DISK_NEEDED:
-        remedy = f"{DISK_NEEDED // GIB} GiB are needed: harness gc, or choose another --cache"
+    if free < needed:
+        remedy = f"{needed // GIB} GiB are needed: harness gc, or choose another --cache"
         return Finding("disk", "fail", seen, remedy)
     if free < DISK_COMFORTABLE:
         remedy = f"below {DISK_COMFORTABLE // GIB} GiB a second cluster may not fit: harness gc"
@@ -318,7 +331,8 @@ def _paths(cache: Path) -> Finding:
     return Finding(check, "ok", seen)
 
 
-def _memory(host: Host) -> Finding:
+def memory_finding(host: Host) -> Finding:
+    """Whether three VMs fit."""
     available = host.memory_available()
     seen = f"{available / GIB:.1f} GiB available"
     if available < MEMORY_NEEDED:
@@ -327,7 +341,8 @@ def _memory(host: Host) -> Finding:
     return Finding("memory", "ok", seen)
 
 
-def _cores(host: Host) -> Finding:
+def cores_finding(host: Host) -> Finding:
+    """Whether there are two CPU cores."""
     cores = host.cores()
     if cores < 2:
         remedy = "three VMs on one core are slow, and waits may end before their event"
@@ -346,7 +361,8 @@ def _kvm(host: Host, cache: Path, kernel: Path | None) -> Finding:
     return Finding("KVM", "warn", seen, remedy)
 
 
-def _connection(host: Host, uri: str) -> Finding:
+def connection_finding(host: Host, uri: str) -> Finding:
+    """Whether a libvirt of this machine answers."""
     try:
         return Finding("connection", "ok", f"{uri}: {host.libvirt(uri)}")
     except (ImportError, OSError) as error:

@@ -101,7 +101,8 @@ class PrivateHost(LabHost):
         """
         if os.geteuid() != 0:
             raise MissingEnvironmentError(
-                "the private lab needs root for namespaces and taps", hint="run through sudo"
+                "the private lab needs root for namespaces and taps",
+                hint="run through sudo, or with --rootless (docs/rootless.md)",
             )
         for tool in ("libvirtd", "unshare", "nsenter", "qemu-system-x86_64", "nft"):
             if shutil.which(tool) is None:

@@ -1,4 +1,4 @@
-"""The guest image: Debian built with mmdebstrap from the recipe in vagrant/image/.
+"""The guest image: built with mmdebstrap from the recipe in vagrant/image/ and a guest profile.
 
 The image is cached by the hash of its recipe. It is built inside a mount and PID namespace of
 its own, on a tmpfs: whatever ends the build, kill -9 included, the kernel takes the chroot's
@@ -7,9 +7,11 @@ processes, mounts and files with it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,13 +19,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.crashpoints import die_here_if_asked
-from harness.errors import HarnessError, MissingEnvironmentError
+from harness.errors import BadInputError, HarnessError, MissingEnvironmentError
+from harness.lab.guests import DEFAULT, load_guest
 from harness.lab.lease import locked
 from harness.lab.paths import VAGRANT, Cache
 from harness.progress import Stage, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.lab.guests import GuestProfile
 
 RECIPE = VAGRANT / "image"
 _ROOT_GIB = 3
@@ -34,13 +39,13 @@ class ImageOptions:
     """What a user can choose about the build.
 
     Attributes:
-        suite: Debian suite of the guest.
+        guest: name of the guest's profile (harness.lab.guests).
         mirror: mirror URL; empty takes mmdebstrap's default for the suite.
         proxy: HTTP proxy for the downloads; empty for none.
         offline: use only the packages kept in the cache.
     """
 
-    suite: str = "bookworm"
+    guest: str = DEFAULT
     mirror: str = ""
     proxy: str = ""
     offline: bool = False
@@ -69,8 +74,12 @@ class Image:
 
 
 def recipe_key(options: ImageOptions) -> str:
-    """Hash of every file of the recipe, names and modes included, and of the suite."""
-    digest = hashlib.sha256(options.suite.encode())
+    """Hash of every file of the recipe, names and modes included, and of the guest's profile.
+
+    Raises:
+        BadInputError: there is no such profile, or it is malformed.
+    """
+    digest = hashlib.sha256(load_guest(options.guest).digest().encode())
     for path in sorted(RECIPE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             executable = bool(path.stat().st_mode & 0o100)
@@ -79,14 +88,18 @@ def recipe_key(options: ImageOptions) -> str:
     return digest.hexdigest()[:16]
 
 
-def recipe_packages() -> list[str]:
-    """The packages the recipe names."""
+def recipe_packages(guest: GuestProfile) -> list[str]:
+    """The packages of a guest's image: those that the recipe names, as the profile changes them.
+
+    Raises:
+        BadInputError: the profile changes what is not there.
+    """
     lines = (RECIPE / "packages.txt").read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return guest.packages([line.strip() for line in lines if line.strip() and line[0] != "#"])
 
 
-def recipe_units() -> dict[str, str]:
-    """What systemd does with the units that the recipe names: disabled, masked or enabled.
+def recipe_units(guest: GuestProfile) -> dict[str, str]:
+    """What systemd does with the units of a guest's image: disabled, masked or enabled.
 
     Raises:
         HarnessError: a line of units.txt that customize.sh would not take either.
@@ -100,16 +113,24 @@ def recipe_units() -> dict[str, str]:
         if len(words) != 2 or words[0] not in states:
             raise HarnessError(f"units.txt of the image's recipe: {line}")
         units[words[1]] = states[words[0]]
-    return units
+    return units | {unit: states[verb] for unit, verb in guest.units.items()}
 
 
 def ensure_image(cache: Cache, options: ImageOptions) -> Image:
     """The image of the current recipe, built if it is not in the cache.
 
     Raises:
+        BadInputError: no image is built of this guest here.
         MissingEnvironmentError: a tool is missing or the mirror does not answer.
         HarnessError: the build failed; the log's path is in the hint.
     """
+    guest = load_guest(options.guest)
+    if guest.family != "debian":
+        raise BadInputError(
+            f"no image of the guest {guest.name} can be built here: mmdebstrap takes Debian's "
+            "family alone",
+            hint="docs/guests.md says how far its profile goes",
+        )
     image = Image(cache.images / recipe_key(options))
     if _complete(image):
         return image
@@ -117,7 +138,7 @@ def ensure_image(cache: Cache, options: ImageOptions) -> Image:
     with locked(cache.leases / f"image-{image.key}.lock"):
         if not _complete(image):
             with stage("Building the guest image (about 1 to 3 minutes)") as progress:
-                _build(cache, image, options, progress)
+                _build(cache, image, options, guest, progress)
     return image
 
 
@@ -125,7 +146,9 @@ def _complete(image: Image) -> bool:
     return (image.folder / "recipe.json").exists()
 
 
-def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -> None:
+def _build(
+    cache: Cache, image: Image, options: ImageOptions, guest: GuestProfile, progress: Stage
+) -> None:
     for tool in ("mmdebstrap", "mke2fs", "qemu-img", "unshare", "setpriv"):
         if shutil.which(tool) is None:
             raise MissingEnvironmentError(
@@ -137,19 +160,34 @@ def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -
             f"only {free / 2**30:.1f} GiB free at {cache.root}; the image build needs 4",
             hint="free some space, or choose another folder with --cache",
         )
-    cache.packages.mkdir(parents=True, exist_ok=True)
+    if guest.keyring and not os.path.exists(guest.keyring):
+        raise MissingEnvironmentError(
+            f"the guest {guest.name} needs {guest.keyring}, the keys of its archive",
+            hint="docs/guests.md names the package that has it",
+        )
+    names = recipe_packages(guest)
+    packages = cache.packages_of(guest.suite)
+    packages.mkdir(parents=True, exist_ok=True)
     building = tempfile.mkdtemp(prefix=f".building-{image.key}.", dir=cache.images)
+    # Not below the cache, which only its owner may enter: apt downloads as another user.
+    work = tempfile.mkdtemp(prefix="lab-image-")
     log_path = cache.images / f"build-{image.key}.log"
     script = RECIPE / "build.sh"
     env = {
         **os.environ,
         "OUT": building,
-        "SUITE": options.suite,
+        "WORK": work,
+        "SUITE": guest.suite,
+        "COMPONENTS": ",".join(guest.components),
+        "KEYRING": guest.keyring,
         "MIRROR": options.mirror,
         "PROXY": options.proxy,
         "OFFLINE": "1" if options.offline else "",
-        "PACKAGES": ",".join(recipe_packages()),
-        "PACKAGE_CACHE": str(cache.packages),
+        "PACKAGES": ",".join(names),
+        "EXCLUDED": "\n".join(guest.excluded),
+        "UNITS": "\n".join(f"{verb} {unit}" for unit, verb in guest.units.items()),
+        "WORKAROUNDS": " ".join(guest.workarounds),
+        "PACKAGE_CACHE": str(packages),
         "ROOT_GIB": str(_ROOT_GIB),
     }
     # setpriv: the build dies with the harness; unshare --kill-child: the whole PID namespace
@@ -179,13 +217,15 @@ def _build(cache: Cache, image: Image, options: ImageOptions, progress: Stage) -
                 process.wait()
         if code != 0:
             raise _explain(log_path)
-        versions = (RECIPE / "packages.txt").read_text(encoding="utf-8")
-        recipe = {"suite": options.suite, "packages": versions.split("\n"), "key": image.key}
+        recipe = {"guest": guest.name, "suite": guest.suite, "packages": names, "key": image.key}
         with open(os.path.join(building, "recipe.json"), "w", encoding="utf-8") as file:
             json.dump(recipe, file)
         os.rename(building, image.folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        # Empty as soon as the namespace has ended; never more than that is removed.
+        with contextlib.suppress(OSError):
+            os.rmdir(work)
 
 
 def _explain(log: Path) -> HarnessError:
@@ -194,6 +234,11 @@ def _explain(log: Path) -> HarnessError:
     lines = [line for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E:", "Err:", "portblock:", "error:"))]
     what = errors[0].strip() if errors else (lines[-1].strip() if lines else "no output")
+    if unknown := re.search(r"NO_PUBKEY [0-9A-F]{8,40}", text):
+        return MissingEnvironmentError(
+            f"this host has not got the keys of the archive: {unknown[0]}",
+            hint=f"docs/guests.md: keyring; log: {log}",
+        )
     network = (
         "Could not resolve",
         "Could not connect",

@@ -6,19 +6,25 @@ whatever is neither owned nor kept is garbage (harness.lab.gc).
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+from harness.evidence.files import read_json, write_json
 from harness.evidence.timeline import Channel
 from harness.evidence.witness import Stream
 from harness.lab import snapshot
+from harness.lab.elsewhere import is_elsewhere
 from harness.lab.fencing import start_fence_device
 from harness.lab.host import PrivateHost, kill_warden, read_warden
 from harness.lab.lease import Lease, try_lease
 from harness.lab.machine import STREAMS, Machine, domain_xml, in_parallel
+from harness.lab.remote import RemoteHost
+from harness.lab.remote_objects import is_remote, remove_remote
+from harness.lab.shape import Shape
 from harness.lab.shared import SharedHost, connect_to_host_of, is_shared, remove_shared
 from harness.lab.topology import BACKING_BYTES, RESOURCES, Link, Role
 from harness.remote.ssh import Guest
@@ -34,9 +40,12 @@ def end_host(folder: Path) -> None:
     """End the host of the lab in ``folder``, whichever kind, whatever state it is in.
 
     Raises:
-        MissingEnvironmentError: the existing daemon it was on refuses, so nothing was removed.
+        MissingEnvironmentError: the existing daemon, or the other host, that it was on refuses, so
+            nothing was removed.
     """
-    if is_shared(folder):
+    if is_remote(folder):
+        remove_remote(folder)
+    elif is_shared(folder):
         remove_shared(folder)
     else:
         kill_warden(folder)
@@ -48,11 +57,32 @@ def attach_host(cache: Cache, folder: Path) -> LabHost:
     Raises:
         HarnessError: nothing runs there, or its daemon refuses.
     """
+    if is_remote(folder):
+        return RemoteHost.attach(folder)
     return SharedHost.attach(folder, cache) if is_shared(folder) else PrivateHost.attach(folder)
+
+
+def start_host(cache: Cache, folder: Path, connect: str) -> LabHost:
+    """An empty host for the lab in the existing, empty ``folder``.
+
+    Raises:
+        HarnessError: it does not start.
+    """
+    if connect and is_elsewhere(connect):
+        return RemoteHost.start(folder, cache, connect)
+    if connect:
+        return SharedHost.start(folder, cache, connect)
+    return PrivateHost.start(folder, cache)
 
 
 def host_runs(folder: Path) -> bool:
     """Whether the lab in ``folder`` can be attached to."""
+    if is_remote(folder):
+        try:
+            RemoteHost.attach(folder).elsewhere.close()
+        except HarnessError:
+            return False
+        return True
     if is_shared(folder):
         try:
             connect_to_host_of(folder).close()
@@ -65,6 +95,8 @@ def host_runs(folder: Path) -> bool:
 
 _MOST_LABS = 32
 KEPT = "kept.json"
+SHAPE = "shape.json"
+"""What the cluster of a lab is like, for whoever attaches to it."""
 
 
 class Lab:
@@ -75,8 +107,25 @@ class Lab:
         self.folder = folder
         self.host = host
         self.topology = host.topology
+        if told := read_json(folder / SHAPE):
+            try:
+                self._shape(Shape.of(told))
+            except ValueError as error:
+                raise HarnessError(
+                    f"{folder.name}: {error}", hint="another version made it: harness down"
+                ) from error
         self.machines: dict[str, Machine] = {}
         self._lease = lease
+
+    def _shape(self, shape: Shape) -> None:
+        self.topology = dataclasses.replace(self.topology, shape=shape)
+        # Cards may depend on it.
+        self.host.topology = self.topology
+
+    def take_shape(self, shape: Shape) -> None:
+        """Note what the cluster that is, or will be, formed here is like."""
+        write_json(self.folder / SHAPE, shape.told())
+        self._shape(shape)
 
     @property
     def name(self) -> str:
@@ -89,7 +138,8 @@ class Lab:
 
         Args:
             cache: where labs live.
-            connect: URI of an existing libvirt daemon; empty for a private one.
+            connect: URI of an existing libvirt daemon, here or on another host; empty for a private
+                one.
 
         Raises:
             HarnessError: no name is free, or the host does not start.
@@ -105,12 +155,7 @@ class Lab:
                 continue
             folder.mkdir(parents=True, mode=0o700)
             try:
-                host: LabHost = (
-                    SharedHost.start(folder, cache, connect)
-                    if connect
-                    else PrivateHost.start(folder, cache)
-                )
-                return cls(cache, folder, host, lease)
+                return cls(cache, folder, start_host(cache, folder, connect), lease)
             except BaseException:
                 end_host(folder)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -164,7 +209,7 @@ class Lab:
     def streams(self) -> list[Stream]:
         """The witness streams of all machines, not connected yet."""
         return [
-            Stream(machine.name, channel, self.folder / "ch" / f"{machine.name}-{channel}")
+            Stream(machine.name, channel, partial(self.host.dial, f"{machine.name}-{channel}"))
             for machine in self.machines.values()
             for channel in (Channel.CONSOLE, *map(Channel, STREAMS[machine.plan.role]))
         ]
@@ -192,6 +237,9 @@ class Lab:
             xml = domain_xml(machine.plan, self.host, accelerator, image_key)
             self.host.connection.defineXML(xml)
 
+    def fit_guests(self) -> None:
+        """Change what seeds brought to the guests, before the cluster reads it: nothing here."""
+
     def power_on_all(self) -> None:
         """Start every machine."""
         in_parallel({m.name: m.power_on for m in self.machines.values()})
@@ -208,10 +256,17 @@ class Lab:
         """Let the lab outlive this process; ``harness down`` ends it."""
         note = {"why": why, "uri": self.host.uri}
         (self.folder / KEPT).write_text(json.dumps(note), encoding="utf-8")
+        self._close_guests()
         self._lease.release()
 
     def destroy(self) -> None:
         """End the lab and remove its folder; never raises for what is gone already."""
+        self._close_guests()
         self.host.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lease.release()
+
+    def _close_guests(self) -> None:
+        """Threads may wait for them still, and Python waits for its threads when it ends."""
+        for machine in self.machines.values():
+            machine.guest.close()

@@ -1,25 +1,32 @@
 """What the rest of the harness knows of the host that a lab's VMs run on.
 
-Two kinds: the private one (harness.lab.host), which is the default, and an existing libvirt
-daemon's (harness.lab.shared, ``--connect``).
+Three kinds: the private one (harness.lab.host), which is the default, an existing libvirt
+daemon's (harness.lab.shared, ``--connect``), and one on another host (harness.lab.remote).
+What can be done where the VMs are by this process itself is done so here; the last kind overrides
+it.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import libvirt
 
 from harness.errors import HarnessError
-from harness.lab import netns
+from harness.lab import disks, netns, vcpus
+from harness.lab.arp import VipWatch
 
 if TYPE_CHECKING:
-    import socket
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from harness.lab.elsewhere import Elsewhere
     from harness.lab.topology import Topology
 
 _event_loop: threading.Thread | None = None
@@ -41,6 +48,13 @@ def ensure_event_loop() -> None:
     _event_loop.start()
 
 
+class Watch(Protocol):
+    """Something that watches until it is closed."""
+
+    def close(self) -> None:
+        """Stop watching."""
+
+
 class LabHost(ABC):
     """A libvirt daemon, the network its VMs are on, and the lab's folder.
 
@@ -50,7 +64,12 @@ class LabHost(ABC):
         connection: to the daemon.
         lab_path, cache_path: the lab's folder and the cache root as the daemon sees them.
         fence_uri: the daemon's URI as fence_virtd, which runs beside it, sees it.
+        private: whether all there is beside the VMs is the lab's.
+        elsewhere: the other host that all of it is on; None if it is this one.
     """
+
+    private = True
+    elsewhere: Elsewhere | None = None
 
     folder: Path
     topology: Topology
@@ -128,3 +147,110 @@ class LabHost(ABC):
             OSError: no answer within ``timeout_s`` seconds.
         """
         return netns.connect(self.pid, address, port, timeout_s)
+
+    def answers(self) -> bool:
+        """Whether the host does what it is asked; this one does."""
+        return True
+
+    # ------------------------------------------------------------------ files
+
+    def publish(self, name: str) -> None:  # noqa: B027  (it has)
+        """See to it that the host has a file that was written into the lab's folder."""
+
+    def provide(self, image: Path, key: str) -> None:  # noqa: B027  (it has)
+        """See to it that the host has a guest image, below ``cache_path``."""
+
+    def keep_disks(self, entry: Path, building: Path) -> None:
+        """Keep the lab's disks with the formed cluster that is to be ``entry``.
+
+        Args:
+            building: where that lies until it is whole; its keys are there already.
+        """
+        disks.copy(self.folder / "disks", building / "disks")
+
+    def has_disks(self, entry: Path) -> bool:
+        """Whether the host has the disks of a formed cluster."""
+        return True
+
+    def restore_disks(self, entry: Path) -> None:
+        """Give the lab the disks of a formed cluster."""
+        disks.copy(entry / "disks", self.folder / "disks")
+
+    def read_disk(self, name: str, target: Path) -> None:
+        """A disk's image as raw bytes, while its VM is paused.
+
+        Raises:
+            HarnessError: it cannot be read.
+        """
+        disks.to_raw(self.folder / "disks" / name, target)
+
+    # -------------------------------------------------------------- processes
+
+    def qemu_pid(self, domain: str) -> int | None:
+        """PID of a domain's QEMU, as the host knows it; None if it does not run."""
+        inside = os.readlink(f"/proc/{self.pid}/ns/pid")
+        mark = f"guest={domain},".encode()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if (
+                    mark in (entry / "cmdline").read_bytes()
+                    and os.readlink(entry / "ns/pid") == inside
+                ):
+                    return int(entry.name)
+            except OSError:
+                continue
+        return None
+
+    def kill(self, pid: int) -> None:
+        """kill -9 of one of the host's processes.
+
+        Raises:
+            OSError: there is none.
+        """
+        os.kill(pid, signal.SIGKILL)
+
+    def runs(self, pid: int) -> bool:
+        """Whether one of the host's processes has not ended."""
+        return Path(f"/proc/{pid}/root").exists()
+
+    def threads_of(self, pid: int) -> dict[str, tuple[int, int, str]]:
+        """As harness.lab.vcpus tells it.
+
+        Raises:
+            OSError: there is no such process.
+        """
+        return vcpus.threads_of(pid)
+
+    # -------------------------------------------------------------- witnesses
+
+    def dial(self, stream: str) -> socket.socket:
+        """A witness stream of a VM, by its socket's name.
+
+        Raises:
+            OSError: its VM does not run.
+        """
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(str(self.folder / "ch" / stream))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def watch_vip(self, claim: Callable[[str, str], None], died: Callable[[str], None]) -> Watch:
+        """Tell ``claim`` who claims the portal's address, and ``died`` why no more is told."""
+        return VipWatch(self, self.topology, claim, died)
+
+    def when_cut_off(self, told: Callable[[str], None]) -> None:  # noqa: B027  (never)
+        """Tell ``told`` why nothing is seen of the host any more; never, if it is this one."""
+
+    def shell_in(self, address: str) -> list[str]:
+        """An argument list that becomes ssh(1) to a guest; more arguments are a command."""
+        return [
+            # The key as it is seen there: the cache's own path may be covered in a private lab.
+            *self.inside("ssh", "-q", "-i", f"{self.lab_path}/ssh_key"),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+            f"root@{address}",
+        ]

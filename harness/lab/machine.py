@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libvirt
@@ -171,20 +170,10 @@ class Machine:
         Raises:
             HarnessError: the domain does not run.
         """
-        inside = os.readlink(f"/proc/{self.host.pid}/ns/pid")
-        mark = f"guest={self.plan.domain},".encode()
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                if (
-                    mark in (entry / "cmdline").read_bytes()
-                    and os.readlink(entry / "ns/pid") == inside
-                ):
-                    return int(entry.name)
-            except OSError:
-                continue
-        raise HarnessError(f"{self.name} has no QEMU process: it is powered off")
+        pid = self.host.qemu_pid(self.plan.domain)
+        if pid is None:
+            raise HarnessError(f"{self.name} has no QEMU process: it is powered off")
+        return pid
 
     def kill(self) -> int:
         """kill -9 QEMU: a power cut as the guest sees it. Returns the PID that was killed.
@@ -194,19 +183,20 @@ class Machine:
         (docs/architecture.md), unless its disks have a volatile cache (harness.lab.volatile).
         """
         pid = self.qemu_pid()
+        if self.volatile is None:
+            self.host.kill(pid)
+            self.guest.forget()
+            return pid
         fd = os.pidfd_open(pid)
         try:
-            if self.volatile is not None:
-                self.volatile.wait_unflushed()
+            self.volatile.wait_unflushed()
             signal.pidfd_send_signal(fd, signal.SIGKILL)
-            if self.volatile is not None:
-                # A pidfd is readable once its process has ended: pidfd_open(2).
-                select.select([fd], [], [], _DEATH_S)
+            # A pidfd is readable once its process has ended: pidfd_open(2).
+            select.select([fd], [], [], _DEATH_S)
         finally:
             os.close(fd)
-        if self.volatile is not None:
-            self.volatile.lose()
-            self.volatile = None
+        self.volatile.lose()
+        self.volatile = None
         self.guest.forget()
         return pid
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
-from harness.lab.shared import SharedHost
 from harness.lab.topology import RESOURCES
 from harness.waiting import wait_until
 
@@ -43,7 +42,7 @@ def need_private_lab(machine: Machine, what: str) -> None:
     Raises:
         HarnessError: the VMs are an existing daemon's.
     """
-    if isinstance(machine.host, SharedHost):
+    if not machine.host.private:
         raise HarnessError(f"{what} need a private lab", hint="run this scenario without --connect")
 
 

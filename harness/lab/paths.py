@@ -5,7 +5,8 @@ Everything lives under one cache root, so that removing it removes every trace:
     images/<recipe hash>/     base.qcow2, vmlinuz, initrd.img, packages.txt
     clusters/<key>/           a formed cluster: disks with the healthy snapshot, keys, seeds
     labs/<name>/              a running lab (one private libvirt daemon); gone when it ends
-    packages/                 downloaded .deb files, reused by the next image build
+    packages/                 downloaded .deb files of Debian 12, reused by the next image build
+    packages-<suite>/         those of other guests
     leases/                   lock files
 """
 
@@ -64,8 +65,12 @@ class Cache:
 
     @property
     def packages(self) -> Path:
-        """Debian packages kept between image builds."""
+        """Packages of Debian 12, kept between image builds."""
         return self.root / "packages"
+
+    def packages_of(self, suite: str) -> Path:
+        """Those of one suite: an image's build copies the whole folder into its chroot."""
+        return self.packages if suite == "bookworm" else self.root / f"packages-{suite}"
 
     @property
     def leases(self) -> Path:
@@ -73,6 +78,20 @@ class Cache:
         return self.root / "leases"
 
 
+CACHE_VARIABLE = "FAILOVER_HARNESS_CACHE"
+
+
+def user_cache() -> Path:
+    """Where the cache of a user without root lies, unless they say otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "failover-harness"
+
+
 def default_cache() -> Cache:
-    """The cache root: ``$FAILOVER_HARNESS_CACHE`` or /var/cache/failover-harness."""
-    return Cache(Path(os.environ.get("FAILOVER_HARNESS_CACHE", "/var/cache/failover-harness")))
+    """The cache root: ``$FAILOVER_HARNESS_CACHE`` or /var/cache/failover-harness.
+
+    Of a user who has made labs without root (``--rootless``), it is that user's own.
+    """
+    own = user_cache()
+    usual = own if os.geteuid() != 0 and own.is_dir() else Path("/var/cache/failover-harness")
+    return Cache(Path(os.environ.get(CACHE_VARIABLE, str(usual))))

@@ -14,13 +14,11 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import libvirt
 from pyroute2 import NetlinkError
@@ -30,6 +28,7 @@ from harness.lab.bridges import addresses_in_use, has_bridges, make_bridges, rem
 from harness.lab.fencing import CONF
 from harness.lab.labhost import LabHost, ensure_event_loop
 from harness.lab.topology import SLOTS, Topology
+from harness.remote.shell import ssh_address
 
 if TYPE_CHECKING:
     from harness.lab.paths import Cache
@@ -40,6 +39,8 @@ _FOLDERS = ("disks", "ch", "console")
 
 class SharedHost(LabHost):
     """A lab on an existing daemon. Use ``start`` or ``attach``, and ``stop`` at the end."""
+
+    private = False
 
     def __init__(
         self, folder: Path, cache: Cache, topology: Topology, connection: libvirt.virConnect
@@ -131,10 +132,10 @@ def connect_to(uri: str) -> libvirt.virConnect:
         MissingEnvironmentError: it refuses.
     """
     ensure_event_loop()
-    if urlsplit(uri).hostname not in (None, "localhost", socket.gethostname()):
+    if ssh_address(uri) is not None:
         raise BadInputError(
-            f"{uri} is on another machine",
-            hint="run the harness there: it needs the bridges and the guests' sockets",
+            f"{uri} is on another machine, and what is asked for needs a libvirt of this one",
+            hint="run it there; harness run, up and explore take such a URI (docs/remote-host.md)",
         )
     try:
         return libvirt.open(uri)

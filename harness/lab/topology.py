@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from harness.lab.shape import LUN_OF as LUN_OF
+from harness.lab.shape import REFERENCE, Shape
+from harness.lab.shape import RESOURCES as RESOURCES
+
 
 class Link(StrEnum):
     """The links of the lab. Scenarios cut the first three and may block ``fence``."""
@@ -82,18 +86,16 @@ class MachinePlan:
 
 # Bounded by the byte of the MAC address that is the slot's.
 SLOTS = 16
-RESOURCES = ("r0", "r1", "r2")
 # Bytes of each backing disk; DRBD's internal metadata takes the last 100 KiB or so of it.
 BACKING_BYTES = 65 << 20
-# r0 is partitioned and formatted by the initiator; r1 and r2 stay raw for block histories.
-LUN_OF = {"r0": "lun0", "r1": "lun1", "r2": "lun2"}
 
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole plan for one slot."""
+    """The whole plan for one slot, and the shape of the cluster that is on it."""
 
     slot: int = 0
+    shape: Shape = REFERENCE
 
     def __post_init__(self) -> None:
         if not 0 <= self.slot < SLOTS:
@@ -110,12 +112,22 @@ class Topology:
     @property
     def vip(self) -> str:
         """The portal's floating address on the data link."""
-        return f"{self.subnet(Link.DATA)}.100"
+        return self.portals[0][1]
+
+    @property
+    def portals(self) -> tuple[tuple[Link, str], ...]:
+        """Link and floating address of each of the target's portals; the first is ``vip``."""
+        links = (Link.DATA, Link.MGMT) if self.shape.multipath else (Link.DATA,)
+        return tuple((link, f"{self.subnet(link)}.100") for link in links)
 
     @property
     def prefix(self) -> str:
         """What every name of the lab begins with."""
         return f"fh{self.slot}"
+
+    def owns(self, text: str) -> bool:
+        """Whether a line of a listing of the host's tells of something of the lab's."""
+        return self.prefix in text
 
     def bridge(self, link: Link) -> str:
         """The bridge of the link (at most 15 characters, IFNAMSIZ)."""
@@ -133,10 +145,11 @@ class Topology:
     def machines(self) -> tuple[MachinePlan, ...]:
         """Both nodes, then the initiator."""
         node_links = (Link.CONTROL, Link.MGMT, Link.DRBD, Link.DATA, Link.FENCE)
+        paths = tuple(link for link, _address in self.portals)
         return (
             self._machine("alpha", Role.NODE, 11, node_links, 1024),
             self._machine("bravo", Role.NODE, 12, node_links, 1024),
-            self._machine("client", Role.INITIATOR, 21, (Link.CONTROL, Link.DATA), 768),
+            self._machine("client", Role.INITIATOR, 21, (Link.CONTROL, *paths), 768),
         )
 
     @property

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.lab.processes import stat_of
-from harness.lab.shared import SharedHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,23 +22,35 @@ if TYPE_CHECKING:
     from harness.lab.labhost import LabHost
 
 _MARK = "== "
+_FAILED = "== failed"
+# Each section with its command; one that fails did not look, and says nothing of what there is.
+LOOK = """\
+look() { echo "== $1"; shift; "$@" || printf '\\n== failed\\n'; }
+"""
 # nft(8): -s leaves out what counts. ps(1): a process of the kernel's own has no address space.
-SCRIPT = """\
-echo '== qdiscs'; tc qdisc show
-echo '== links'; ip -o link show
-echo '== rules'; nft -s list ruleset
-echo '== mounts'; cat /proc/self/mounts
+SCRIPT = f"""\
+{LOOK}look qdiscs tc qdisc show
+look links ip -o link show
+look rules nft -s list ruleset
+look mounts cat /proc/self/mounts
+"""
+ADDRESSES = """\
+look addresses ip -o address show
 """
 PROCESSES = """\
-echo '== processes'; ps -e -o vsz= -o stat= -o etimes= -o cgroup:200= -o comm=
+look processes ps -e -o vsz= -o stat= -o etimes= -o cgroup:200= -o comm=
 """
 _QDISC = re.compile(r"^qdisc (?P<kind>\S+) \S+ dev (?P<dev>\S+) (?P<rest>.*)$")
 _LINK = re.compile(r"^\d+: (?P<name>[^:@]+)(?:@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d+) ")
+_ADDRESS = re.compile(r"^\d+: (?P<name>\S+)\s+(?P<family>inet6?) (?P<address>\S+) (?P<rest>.*)$")
 _PROCESS = re.compile(
     r"^\s*(?P<vsz>\d+) (?P<stat>\S+)\s+(?P<age>\d+) (?P<cgroup>\S+)\s+(?P<name>.+?)\s*$"
 )
 # Sessions and users are numbered as they come.
 _NUMBERED = re.compile(r"(session|user)(-|@)\d+")
+
+HOST_SECTIONS = ("qdiscs", "links", "rules", "mounts")
+"""What is looked at on this machine."""
 
 Traces = dict[str, list[Any]]
 """By section: what there is, sorted; texts, or objects of processes (docs/evidence.md)."""
@@ -85,12 +96,16 @@ def _running(pid: int) -> Running | None:
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """What the script printed, by section, lines as they are."""
+    """What the script printed, by section, lines as they are; without those whose tool failed."""
     found: dict[str, list[str]] = {}
-    current: list[str] = []
+    name, current = "", list[str]()
     for line in text.splitlines():
-        if line.startswith(_MARK):
-            current = found.setdefault(line.removeprefix(_MARK).strip(), [])
+        if line == _FAILED:
+            found.pop(name, None)
+            name, current = "", []
+        elif line.startswith(_MARK):
+            name = line.removeprefix(_MARK).strip()
+            current = found.setdefault(name, [])
         elif line.strip():
             current.append(line)
     return found
@@ -99,11 +114,12 @@ def sections(text: str) -> dict[str, list[str]]:
 def parse_traces(text: str) -> Traces:
     """What the script printed, ready to be compared. Lines that cannot be read stay as they are.
 
-    A section that is missing was not asked for.
+    A section that is missing was not asked for, or could not be looked at.
     """
     parsers: dict[str, Callable[[list[str]], list[Any]]] = {
         "qdiscs": qdiscs,
         "links": links,
+        "addresses": addresses,
         "rules": rules,
         "mounts": mounts,
         "processes": processes,
@@ -138,6 +154,21 @@ def links(lines: list[str]) -> list[str]:
             continue
         flags = [flag for flag in ("UP", "LOWER_UP") if flag in match["flags"].split(",")]
         found.append(f"{match['name']}: mtu {match['mtu']}, {' '.join(flags) or 'DOWN'}")
+    return sorted(found)
+
+
+def addresses(lines: list[str]) -> list[str]:
+    """``ip -o address show`` as ``card: inet address/prefix``, without the links' own of IPv6.
+
+    Those (scope link) are the kernel's, and come and go with the carrier.
+    """
+    found = []
+    for line in lines:
+        match = _ADDRESS.match(line)
+        if match is None:
+            found.append(line.strip())
+        elif match["family"] == "inet" or "scope link" not in match["rest"]:
+            found.append(f"{match['name']}: {match['family']} {match['address']}")
     return sorted(found)
 
 
@@ -200,11 +231,11 @@ def lab_traces(host: LabHost) -> Traces:
     Raises:
         HarnessError: the lab cannot be entered.
     """
-    if not isinstance(host, SharedHost):
-        return parse_traces(host.run("sh", "-c", SCRIPT + PROCESSES))
-    found = parse_traces(host.run("sh", "-c", SCRIPT))
-    mark = host.topology.prefix
-    return {name: [one for one in there if mark in one] for name, there in found.items()}
+    if host.private:
+        return parse_traces(host.run("sh", "-c", SCRIPT + ADDRESSES + PROCESSES))
+    found = parse_traces(host.run("sh", "-c", SCRIPT + ADDRESSES))
+    owns = host.topology.owns
+    return {name: [one for one in there if owns(one)] for name, there in found.items()}
 
 
 def host_traces() -> Traces:
@@ -212,5 +243,6 @@ def host_traces() -> Traces:
     done = subprocess.run(["sh", "-c", SCRIPT], capture_output=True, text=True, check=False)
     found = parse_traces(done.stdout)
     # Whether a cable of this machine is in is nobody's doing here.
-    found["links"] = [one.replace(" LOWER_UP", "") for one in found.get("links", [])]
+    if "links" in found:
+        found["links"] = [one.replace(" LOWER_UP", "") for one in found["links"]]
     return found

@@ -46,6 +46,24 @@ def threads_of(pid: int, proc: Path = Path("/proc")) -> dict[str, tuple[int, int
     return found
 
 
+def parse_heads(text: str) -> dict[str, tuple[int, int, str]]:
+    """As ``threads_of``, from ``head -n 1 */comm */schedstat */stat`` (head(1)) in ``task``."""
+    told: dict[str, dict[str, str]] = {}
+    for part in text.split("==> ")[1:]:
+        path, _mark, line = part.partition(" <==\n")
+        task, _slash, name = path.partition("/")
+        told.setdefault(task, {})[name] = line.rstrip("\n")
+    found = {}
+    for task, files in told.items():
+        try:
+            ran, waited, _slices = files["schedstat"].split()
+            state = files["stat"].rpartition(")")[2].split()[0]
+            found[f"{files['comm'].strip()} {task}"] = int(ran), int(waited), state
+        except (KeyError, ValueError, IndexError):
+            continue  # it ended meanwhile
+    return found
+
+
 def since(before: dict[str, tuple[int, int, str]], now: dict[str, tuple[int, int, str]]) -> Sample:
     """What each thread did between two looks; idle ones of no vCPU are left out."""
     sample: Sample = {}
@@ -95,7 +113,7 @@ class CpuWatch:
         try:
             if pid is None:
                 pid = self._pids[machine.name] = machine.qemu_pid()
-            now = threads_of(pid)
+            now = machine.host.threads_of(pid)
         except (HarnessError, OSError):
             self._pids.pop(machine.name, None)  # powered off, or started anew
             return

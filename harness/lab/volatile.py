@@ -100,12 +100,13 @@ class VolatileDisks:
             self._ask("blockdev-snapshot", {"node": node, "overlay": name})
 
     def attached(self) -> bool:
-        """Whether the guest's disks are the overlays now."""
-        try:
-            nodes = {one["inserted"]["node-name"] for one in self._ask("query-block", {})
-                     if "inserted" in one}  # fmt: skip
-        except HarnessError:
-            return False
+        """Whether the guest's disks are the overlays now.
+
+        Raises:
+            HarnessError: QEMU does not say: neither that they are nor that they are not.
+        """
+        nodes = {one["inserted"]["node-name"] for one in self._ask("query-block", {})
+                 if "inserted" in one}  # fmt: skip
         return nodes >= {f"volatile-{resource}" for resource in RESOURCES}
 
     def traffic(self) -> dict[str, Traffic]:

@@ -105,6 +105,7 @@ else
 fi
 file iscsid.conf /etc/iscsi/iscsid.conf
 said iscsi-nodes.txt iscsiadm -m node -o show
+file multipath.conf /etc/multipath.conf
 file initiatorname.iscsi /etc/iscsi/initiatorname.iscsi
 folder udev/ /etc/udev/rules.d '*.rules'
 for disk in "$root"/sys/block/sd*; do

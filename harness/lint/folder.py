@@ -26,6 +26,7 @@ from harness.lint.formats.initiator import (
     parse_timers,
     parse_udev_timers,
 )
+from harness.lint.formats.multipath_conf import parse_multipath
 from harness.lint.formats.network import (
     parse_hosts,
     parse_interfaces,
@@ -33,6 +34,7 @@ from harness.lint.formats.network import (
     parse_ip_route,
     parse_network_file,
 )
+from harness.lint.formats.pcs_script import parse_pcs
 from harness.lint.formats.text import FormatError, decode
 from harness.lint.model import Cluster, Kind, Machine, Piece, Place, State
 
@@ -55,7 +57,7 @@ ABSENT = "absent.txt"
 KIND = "kind.txt"
 """``node`` or ``initiator``: packages leave a node's files on machines that are none."""
 
-_NODE_FILES = ("corosync.conf", "drbd.conf", "drbd.d/", "cib.xml", "crm.txt")
+_NODE_FILES = ("corosync.conf", "drbd.conf", "drbd.d/", "cib.xml", "crm.txt", "pcs.txt")
 _INITIATOR_FILES = ("iscsid.conf", "iscsi-nodes.txt")
 _MOST_FILES = 2000
 _LARGEST = 8 << 20
@@ -120,7 +122,9 @@ def _cib(files: Mapping[str, Mapping[str, bytes]], cluster: Cluster) -> Piece[Ci
     """The first node's that has one; they are the same on all."""
     for node in cluster.nodes:
         reader = _Reader(node.name, files[node.name], cluster)
-        for name, parse in (("cib.xml", parse_cib), ("crm.txt", parse_crm)):
+        for name, parse in (
+            ("cib.xml", parse_cib), ("crm.txt", parse_crm), ("pcs.txt", parse_pcs),
+        ):  # fmt: skip
             if name in reader.own:
                 return reader.text(name, parse)
     return Piece(f"{cluster.nodes[0].name}/cib.xml", State.MISSING)
@@ -172,6 +176,7 @@ class _Reader:
             initiator_names=self.text("initiatorname.iscsi", parse_initiator_names),
             timers=self.text("scsi-timers.txt", parse_timers),
             timer_rules=self._several("udev/", self._timer_rules),
+            multipath=self.text("multipath.conf", parse_multipath),
             own_targets=own_targets,
         )
 
@@ -262,7 +267,8 @@ class _Reader:
         return State.ABSENT if name in self._absent else State.MISSING
 
     def _unreadable(self, name: str, error: FormatError) -> Piece[T]:
-        place = Place(self._path(name), error.line)
-        if all(place != known for known, _why in self._cluster.unreadable):
-            self._cluster.unreadable.append((place, str(error)))
+        for line, why in ((error.line, str(error)), *error.others):
+            place = Place(self._path(name), line)
+            if all(place != known for known, _why in self._cluster.unreadable):
+                self._cluster.unreadable.append((place, why))
         return Piece(self._path(name), State.UNREADABLE, why=str(error), line=error.line)

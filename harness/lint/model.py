@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.lint.formats.drbd_conf import DrbdConfig
     from harness.lint.formats.host import OwnLun, Portblock
     from harness.lint.formats.initiator import Given, Timer
+    from harness.lint.formats.multipath_conf import Said
     from harness.lint.formats.network import Address, Card
 
 T = TypeVar("T")
@@ -78,6 +79,7 @@ class Machine:
         default_routes: names of the cards that a default route goes over.
         own_targets: what each target's own configuration serves, by its file.
         records: the targets that the initiator knows, each with its own settings.
+        multipath: what multipath.conf says for a target's disks.
         timers: the SCSI command timers in force; ``timer_rules``: those that udev will set.
     """
 
@@ -96,6 +98,7 @@ class Machine:
     initiator_names: Piece[list[str]]
     timers: Piece[list[Timer]]
     timer_rules: Piece[list[tuple[str, Timer]]]
+    multipath: Piece[list[Said]]
     own_targets: list[Piece[list[OwnLun]]] = field(default_factory=list)
 
 

@@ -18,26 +18,31 @@ from harness.mutants.model import load_mutant
 from harness.mutants.score import Score, judge_trial
 from harness.progress import console
 from harness.report.ledger import record
-from harness.report.texts import reads_otherwise, texts_in
-from harness.resuming import FEATURES, check_made_alike, code_hash
+from harness.report.texts import reads_otherwise
+from harness.resuming import check_made_alike, code_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.checks import ScenarioVerdict
     from harness.mutants.model import Mutant
     from harness.mutants.score import Trial
+    from harness.report.texts import Text
 
 _LABEL = re.compile(r"\d+(\.\d+)?")
 
 
-def judge_again(mutant: Mutant, folder: Path, ledger: Path | None = None) -> Score:
+def judge_again(
+    mutant: Mutant, folder: Path, texts: Mapping[str, Text], ledger: Path | None = None
+) -> Score:
     """Judge what a campaign's folder has of a mutant by the checks that are here.
 
     Nothing in the folder is changed. What no scenario was judged of then is left out, and what is
     of a scenario that said something else.
 
     Args:
+        texts: of the scenarios that are here (harness.report.texts); the same for all mutants.
         ledger: a file that each run is added to, with the code that made it.
 
     Raises:
@@ -50,7 +55,6 @@ def judge_again(mutant: Mutant, folder: Path, ledger: Path | None = None) -> Sco
         raise BadInputError(f"{folder} holds no campaign", hint="harness mutants --resume FOLDER")
     check_made_alike(folder, made)
     tries: dict[str, list[Trial]] = {}
-    texts = texts_in(FEATURES)
     for run in sorted((folder / mutant.name).glob("*/"), key=_order):
         if not _LABEL.fullmatch(run.name) or not any((run / "evidence").glob("*/verdict.json")):
             continue

@@ -46,6 +46,12 @@ class Control:
     said: str
 
 
+def run_options(cache: Cache, accelerator: str, connect: str = "") -> tuple[str, ...]:
+    """What every ``harness run`` of a campaign is told: all of them run at the same place."""
+    place = ("--connect", connect) if connect else ()
+    return ("--cache", str(cache.root), "--accelerator", accelerator, *place)
+
+
 def launch(arguments: Sequence[str]) -> int:
     """``harness`` with these arguments in a process of its own; its exit code."""
     return run_to_its_end([sys.executable, "-B", "-m", "harness", *arguments])

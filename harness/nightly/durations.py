@@ -1,13 +1,16 @@
 """How long each scenario takes: as measured here, else as measured elsewhere and shipped.
 
-What was measured here is kept in the cache, by kind of emulation: ``durations.json``,
-``{"schema": 1, "last": KIND, KIND: {NAME: {"seconds": [float…], "last_ns": int}}}``.
-``seconds`` are those of the last runs, the newest last; ``last_ns`` is when the last one began.
+What was measured here is kept in the cache, by kind of emulation and timing: ``durations.json``,
+``{"schema": 2, "last": KIND, KEY: {NAME: {"seconds": [float…], "last_ns": int}}}``. KEY is the kind
+and a hash of the timing profile: with other timeouts a failover takes another time. ``seconds`` are
+those of the last runs, the newest last; ``last_ns`` is when the last one began. Version 1 had no
+hash; what it has is told as measured with other timing.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import statistics
@@ -18,10 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.evidence.files import read_json, write_json
 from harness.lab.paths import PROJECT
+from harness.timing import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from harness.timing import Timing
 
 SHIPPED = PROJECT / "scenarios" / "durations.json"
 LAB = "(the lab)"
@@ -29,13 +35,14 @@ LAB = "(the lab)"
 
 _KEPT = 5
 _LAB_S = 60.0  # of a cluster that is in the cache; forming one takes minutes
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 class Source(StrEnum):
     """Where an expected duration comes from."""
 
     HERE = "measured here"
+    OTHER_TIMING = "measured with other timing"
     SHIPPED = "measured elsewhere"
     ALIKE = "as other examples of it"
 
@@ -54,13 +61,23 @@ class Durations:
     Args:
         cache: the cache root.
         accelerator: ``kvm`` or ``tcg``; None for that of the last run, or what this host offers.
+        timing: the cluster's and the harness's; None for that of the kind's own profile.
     """
 
-    def __init__(self, cache: Path, accelerator: str | None = None) -> None:
+    def __init__(
+        self, cache: Path, accelerator: str | None = None, timing: Timing | None = None
+    ) -> None:
         self._path = cache / "durations.json"
         stored = read_json(self._path)
         self.accelerator = accelerator or _last(stored)
-        self._here = _own(stored, self.accelerator)
+        self.key = _key(self.accelerator, timing or PROFILES[self.accelerator])
+        self._here = _own(stored, self.key)
+        alike = f"{self.accelerator}-"
+        self._other = [
+            _own(stored, key)
+            for key in sorted(stored)
+            if key != self.key and (key == self.accelerator or key.startswith(alike))
+        ]
         self._shipped = {
             name: float(seconds)
             for name, seconds in _own(read_json(SHIPPED), self.accelerator).items()
@@ -71,6 +88,9 @@ class Durations:
         """How long a scenario can be expected to take; None where nothing is known."""
         if measured := self._measured(name):
             return Expected(statistics.median(measured), Source.HERE)
+        other = [one for entries in self._other for one in _measured(entries, name)]
+        if other:
+            return Expected(statistics.median(other), Source.OTHER_TIMING)
         if name in self._shipped:
             return Expected(self._shipped[name], Source.SHIPPED)
         outline, bracket, _ = name.partition(" [")
@@ -102,20 +122,29 @@ class Durations:
         try:
             with _locked(self._path):
                 stored = read_json(self._path)
-                own = _own(stored, self.accelerator)
+                own = _own(stored, self.key)
                 entry = own.get(name)
                 before = _numbers(entry.get("seconds")) if isinstance(entry, dict) else []
                 now = [] if seconds is None else [round(seconds, 1)]
                 own[name] = {"seconds": [*before, *now][-_KEPT:], "last_ns": began_ns}
-                told = {"schema": _SCHEMA, "last": self.accelerator, self.accelerator: own}
+                told = {"schema": _SCHEMA, "last": self.accelerator, self.key: own}
                 write_json(self._path, stored | told)
                 self._here = own
         except OSError:
             return
 
     def _measured(self, name: str) -> list[float]:
-        entry = self._here.get(name)
-        return _numbers(entry.get("seconds")) if isinstance(entry, dict) else []
+        return _measured(self._here, name)
+
+
+def _key(accelerator: str, timing: Timing) -> str:
+    told = json.dumps(timing.model_dump(), sort_keys=True)
+    return f"{accelerator}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def _measured(entries: dict[str, Any], name: str) -> list[float]:
+    entry = entries.get(name)
+    return _numbers(entry.get("seconds")) if isinstance(entry, dict) else []
 
 
 def _own(stored: dict[str, Any], accelerator: str) -> dict[str, Any]:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 REQUIRED = 1.7
 TOKEN_WARNING = 0.75
 """Corosync tells of a token that is late by this share of its time (token_warning's default)."""
-ANSWER_S = 60.0
-"""How long a guest may take to answer after a revert (harness.scenario)."""
 UNBROKEN_S = 120.0
 """For so long nothing must have been broken before silence means anything, in seconds."""
 
@@ -47,7 +45,6 @@ class Timeout:
         of: the field of the timing profile; empty where the limit is not in it.
         measure: what stands against it in a scenario; None where nothing tells.
         scale: seconds of one unit of the field.
-        fixed_s: the limit where it is not in the profile, in seconds.
         late_only: only what comes near the limit is told, so that silence is good.
         required: the least margin that is enough.
         wanted: the chosen scenarios have it: nothing told of it means that it was not understood.
@@ -58,7 +55,6 @@ class Timeout:
     of: str
     measure: Measure | None = None
     scale: float = 1.0
-    fixed_s: float | None = None
     late_only: bool = False
     required: float = REQUIRED
     wanted: bool = False
@@ -66,7 +62,7 @@ class Timeout:
 
     def allowed_s(self, timing: Timing) -> float | None:
         """The limit in seconds; None where each place has its own."""
-        return self.fixed_s if not self.of else float(getattr(timing, self.of)) * self.scale
+        return float(getattr(timing, self.of)) * self.scale if self.of else None
 
 
 # DRBD's start and ping's stop have timeouts of their own (vagrant/cluster/cluster.crm.j2), fence
@@ -75,7 +71,7 @@ _START_APART, _STOP_APART = r"d\d+|fence_\w+", r"ping|fence_\w+"
 
 TIMEOUTS = (
     Timeout(
-        "a guest answers after a revert", "", measuring.reverts, fixed_s=ANSWER_S, wanted=True
+        "a guest answers after a revert", "answer_deadline_s", measuring.reverts, wanted=True
     ),
     Timeout("a machine boots", "boot_deadline_s", measuring.boots, wanted=True),
     Timeout(

@@ -45,6 +45,10 @@ class GuestUnreachableError(HarnessError):
     """The guest does not answer on the control link (it may be down on purpose)."""
 
 
+class GuestClosedError(HarnessError):
+    """The lab has ended, or been let go: nothing more is asked of its guests."""
+
+
 class Guest:
     """One guest's command line. Connects when first used and again after ``forget``.
 
@@ -67,7 +71,20 @@ class Guest:
         self._key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
         self._host_key = host_key.split()[1]
         self._transport: paramiko.Transport | None = None
+        self._connecting: paramiko.Transport | None = None
         self._lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """End every command that still runs, and let nobody begin another; at once.
+
+        For the end of a lab: its machines are gone next, and nothing would tell whoever waits for
+        one of them. Unlike ``forget`` it waits for nobody who is just connecting.
+        """
+        self._closed = True
+        for transport in (self._connecting, self._transport):
+            if transport is not None:
+                transport.close()
 
     def forget(self) -> None:
         """Drop the connection: the guest was reverted, reset or powered off."""
@@ -80,9 +97,11 @@ class Guest:
         with self._lock:
             if self._transport is not None and self._transport.is_active():
                 return self._transport
+            self._check_open()
             sock = self._dial(timeout_s)
-            transport = paramiko.Transport(sock)
+            transport = self._connecting = paramiko.Transport(sock)
             try:
+                self._check_open()  # it may have been closed while we dialled
                 transport.banner_timeout = timeout_s
                 transport.handshake_timeout = timeout_s
                 transport.auth_timeout = timeout_s
@@ -97,8 +116,14 @@ class Guest:
             except BaseException:
                 transport.close()
                 raise
+            finally:
+                self._connecting = None
             self._transport = transport
             return transport
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GuestClosedError(f"{self.name} is not asked any more: its lab has ended")
 
     def run(
         self,
@@ -106,14 +131,20 @@ class Guest:
         *,
         timeout_s: float = 120.0,
         check: bool = True,
+        codes: tuple[int, ...] = (0,),
         stdin: str | bytes | None = None,
     ) -> Result:
         """Run a shell command as root.
 
+        Args:
+            codes: exit codes that are an answer, where a command tells something by them: ping's 1
+                is "no reply", its 2 that it did not even ask.
+
         Raises:
-            GuestCommandError: exit code other than 0, unless ``check`` is false.
+            GuestCommandError: any other exit code, unless ``check`` is false.
             GuestUnreachableError: no SSH connection.
             DeadlineError: it did not end within ``timeout_s`` seconds.
+            GuestClosedError: the lab has ended.
         """
         result, raw = self._run(command, timeout_s, stdin)
         result = Result(
@@ -124,7 +155,7 @@ class Guest:
             result.stderr,
             result.seconds,
         )
-        if check and result.exit_code != 0:
+        if check and result.exit_code not in codes:
             raise GuestCommandError(result)
         return result
 
@@ -146,6 +177,7 @@ class Guest:
         try:
             channel = self._connected(min(timeout_s, 30.0)).open_session(timeout=timeout_s)
         except (OSError, EOFError, paramiko.SSHException) as error:
+            self._check_open()
             self.forget()
             raise GuestUnreachableError(f"{self.name} does not answer SSH: {error}") from error
         out, err = bytearray(), bytearray()
@@ -224,6 +256,7 @@ class Guest:
 
         Raises:
             GuestUnreachableError: no SSH connection, or no answer.
+            GuestClosedError: the lab has ended.
         """
         try:
             channel = self._connected(20).open_session(timeout=20)

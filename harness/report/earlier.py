@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
-from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.attempts import says_nothing, superseded
 from harness.evidence.files import read_json
 from harness.report.text import date, one_line
 
@@ -20,7 +20,7 @@ class Attempt:
 
     Attributes:
         scenario: its scenario's name; empty where nothing tells.
-        verdict: None where it was cut short, so that it says nothing.
+        verdict: None where it was cut short and says nothing.
         why: what was not VALID, or why there is no verdict, one line.
         started_ns: on the run's clock; 0 where nothing tells.
         place: its folder, relative to the run's.
@@ -61,7 +61,7 @@ def _attempt(run_folder: Path, folder: Path) -> Attempt:
         bad = [r.title for r in stored.checks if r.earned().verdict is not Verdict.VALID]
         verdict = stored.verdict
         why = stored.error or "; ".join(bad) or f"{len(stored.checks)} checks held"
-    if cut_short(folder):
+    if says_nothing(folder):
         verdict, why = None, str(scenario.get("error") or "it never ended")
     return Attempt(
         name if isinstance(name, str) else "",

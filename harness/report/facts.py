@@ -73,11 +73,9 @@ def facts(loaded: LoadedScenario) -> Facts:
     """The numbers of ``loaded``: the judges' where they found any, else straight from evidence."""
     evidence = loaded.evidence
     writes = load_writes(evidence)
-    expect = evidence.scenario.expect
     return Facts(
         stall=_stall(loaded, writes),
-        # scenario.json always has the field; without a workload it bounds nothing.
-        bound_s=expect.max_stall_s if expect.workload or expect.max_stall_s else None,
+        bound_s=evidence.scenario.expect.stall_bound_s,
         failovers=_failovers(loaded),
         fencings=_fencings(loaded),
         writes=writes,

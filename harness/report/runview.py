@@ -9,6 +9,7 @@ from harness.checks.verdict import Verdict
 from harness.evidence.phases import Phase
 from harness.report.blackouts import Blackout, blackouts
 from harness.report.distribution import Distribution, distribution
+from harness.report.explored import Covered, Replayed, covered, replayed
 from harness.report.fleet import clusters_at_once, place_of
 from harness.report.leftovers import leftover_summary
 from harness.report.nottested import Untested, not_begun
@@ -21,6 +22,7 @@ from harness.report.workedon import Difference, Foreign, configuration, foreign
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.evidence.model import RunInfo
     from harness.report.facts import Facts
     from harness.report.load import LoadedRun, LoadedScenario
     from harness.report.qualified import Told
@@ -79,6 +81,9 @@ class RunView:
         counts: (verdict, how many scenarios).
         untested: (scenario, address, reason) of what says nothing of the cluster.
         not_begun: scenarios of the features that this run has no evidence of.
+        covered: what an exploration covered; None where the run is none.
+        replayed: how alike replays were; None where the run has none.
+        packages: (where, names and versions) of every package.
         checks_run, checks_kinds: checks that ran in all scenarios, and how many different ones.
         differences: of the cluster's configuration from the reference; None where not known.
         foreign: the cluster that the lab stands for; None for the lab's own.
@@ -96,10 +101,13 @@ class RunView:
     untested: list[tuple[str, str, str]]
     not_begun: Untested
     versions: list[tuple[str, str]]
+    packages: list[tuple[str, list[tuple[str, str]]]]
     timing: list[tuple[str, Any]]
     differences: list[Difference] | None
     foreign: Foreign | None
     qualified: Told | None
+    covered: Covered | None
+    replayed: Replayed | None
     checks_run: int
     checks_kinds: int
 
@@ -160,10 +168,13 @@ def run_view(loaded: LoadedRun, rows: list[Row]) -> RunView:
         [(row.loaded.scenario.name, row.href, why) for row in rows for why in row.untested],
         not_begun(loaded),
         sorted(info.versions.items()) if info else [],
+        _packages(info) if info else [],
         list(info.timing.items()) if info else [],
         configuration(loaded.folder),
         foreign(loaded.folder),
         qualification(loaded.folder),
+        covered(loaded.folder),
+        replayed(loaded.folder),
         sum(len(row.checks) for row in rows),
         len({slug for row in rows for slug in row.checks}),
     )  # fmt: skip
@@ -198,6 +209,28 @@ def _head(loaded: LoadedRun, rows: list[Row]) -> list[tuple[str, str]]:
     if average := _average(rows):
         head.append(("of a scenario's time, on average", average))
     return head
+
+
+# As run.json has them, and for people.
+_PLACES = {
+    "guests": "in the guests, all from one image",
+    "host": "on this host",
+    "python": "of Python, for the harness",
+}
+_MOST_PACKAGES = 5000
+
+
+def _packages(info: RunInfo) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(where, names and versions) of all packages; guests first."""
+    return [
+        (_PLACES.get(place, one_line(place, 60)),
+         [(one_line(name, 120), one_line(version, 120))
+          for name, version in list(packages.items())[:_MOST_PACKAGES]])
+        for place, packages in sorted(
+            info.packages.items(), key=lambda one: ([*_PLACES, one[0]].index(one[0]), one[0])
+        )
+        if packages
+    ]  # fmt: skip
 
 
 def _average(rows: list[Row]) -> str:

@@ -11,6 +11,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from harness.evidence.pacemaker import OK
 from harness.evidence.timeline import Channel
 from harness.report.moments import FENCE_ASKED, FENCE_FAILED, FENCED
 from harness.report.tracks import (
@@ -37,7 +38,7 @@ LOGGED_IN, LOST = "logged in", "lost"
 
 # pacemaker-controld 2.1: log_executor_event().
 _RESULT = re.compile(
-    r"Result of (?P<what>start|stop) operation for (?P<id>[\w.:-]+) on (?P<node>[\w.-]+): ok\b"
+    rf"Result of (?P<what>start|stop) operation for (?P<id>[\w.:-]+) on (?P<node>[\w.-]+): {OK}"
 )
 # open-iscsi 2.1: iscsid's initiator.c; the kernel's libiscsi.c and scsi_transport_iscsi.c.
 _BACK = re.compile(r"onnection\d+:\d+ .*is operational\b")

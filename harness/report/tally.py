@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.checks import judge
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
-from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.attempts import says_nothing, superseded
 from harness.evidence.files import read_json
 from harness.evidence.model import EvidenceError
 from harness.evidence.phases import Phase, seconds_by_phase, spans_of
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.report.texts import Text
+
+
+_STALL_HEAD = "longest stall, seconds: least, median, most"
 
 
 class Judged(Line):
@@ -74,6 +78,7 @@ class ScenarioTally:
     Attributes:
         name: the scenario's name.
         verdicts: how often which.
+        checks: how many checks judged each of them.
         stalls_s: the longest stall of each run that measured one, seconds.
         bound_s: the largest bound that a stall was judged by.
         phases_s: for each run, how long each phase took, seconds.
@@ -81,6 +86,7 @@ class ScenarioTally:
 
     name: str
     verdicts: dict[Verdict, int] = field(default_factory=dict)
+    checks: list[int] = field(default_factory=list)
     stalls_s: list[float] = field(default_factory=list)
     bound_s: float | None = None
     phases_s: list[dict[Phase, float]] = field(default_factory=list)
@@ -148,7 +154,7 @@ def judged_in(
             continue
         attempts = sorted((folder / "evidence").glob("*/"))
         for evidence in superseded(folder):
-            if not cut_short(evidence) and (evidence / "verdict.json").exists():
+            if not says_nothing(evidence) and (evidence / "verdict.json").exists():
                 attempts.append(evidence)
         if not attempts:
             notes.append(f"{folder}: nothing was run")
@@ -183,6 +189,7 @@ def tally(judged: Iterable[Judged]) -> list[CodeTally]:
         own.runs.add(one.run)
         scenario = own.scenarios.setdefault(one.scenario, ScenarioTally(one.scenario))
         scenario.verdicts[one.verdict] = scenario.verdicts.get(one.verdict, 0) + 1
+        scenario.checks.append(one.checks)
         if one.phases_s is not None:
             scenario.phases_s.append(one.phases_s)
         if one.stall_s is not None:
@@ -270,6 +277,28 @@ def tally_lines(tallies: list[CodeTally], notes: list[str]) -> list[str]:
             )
         lines += _phase_lines(own)
     return [*lines, *(one_line(note) for note in notes)]
+
+
+def markdown_lines(own: CodeTally) -> list[str]:
+    """The table of a document: verdicts, stalls, bound, checks and time of each scenario."""
+    lines = [
+        f"| scenario | verdicts | {_STALL_HEAD} | bound | checks | takes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in sorted(own.scenarios.values(), key=lambda one: one.name):
+        verdicts = ", ".join(f"{one.verdicts[v]} {v}" for v in Verdict if one.verdicts.get(v))
+        stall, bound = "not measured", "–"
+        if one.stalls_s:
+            told = (min(one.stalls_s), statistics.median(one.stalls_s), max(one.stalls_s))
+            stall = ", ".join(f"{seconds:.1f}" for seconds in told)
+        if one.bound_s is not None:
+            bound = f"{one.bound_s:.0f} s"
+        checks = " to ".join(dict.fromkeys(str(n) for n in (min(one.checks), max(one.checks))))
+        whole = [sum(seconds.values()) for seconds in one.phases_s]
+        takes = f"{statistics.fmean(whole):.0f} s" if whole else "–"
+        name = one_line(one.name, 200).replace("|", "\\|")
+        lines.append(f"| {name} | {verdicts} | {stall} | {bound} | {checks} | {takes} |")
+    return lines
 
 
 def _phase_lines(own: CodeTally) -> list[str]:

@@ -9,7 +9,7 @@ from pytest_bdd.feature import get_features
 from harness.evidence.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -26,6 +26,15 @@ class Text(NamedTuple):
     tags: frozenset[str]
 
 
+def name_of_example(outline: str, values: Iterable[object]) -> str:
+    """A scenario's name: the outline's, with the values of its example in brackets, if it has any.
+
+    The one place that makes it: evidence, reports, durations and ledgers know scenarios by it.
+    """
+    told = [str(value) for value in values]
+    return f"{outline} [{', '.join(told)}]" if told else outline
+
+
 def texts_in(folder: Path) -> dict[str, Text]:
     """The text of each scenario below a folder, by its name; of an outline, each example's.
 
@@ -38,8 +47,7 @@ def texts_in(folder: Path) -> dict[str, Text]:
             rows = [row for table in template.examples for row in table.as_contexts()]
             for row in rows or [{}]:
                 scenario = template.render(row)
-                # As harness.steps.lint.scenario_name has it.
-                name = template.name + (f" [{', '.join(row.values())}]" if row else "")
+                name = name_of_example(template.name, row.values())
                 steps = tuple(f"{step.keyword} {step.name}" for step in scenario.steps)
                 found[name] = Text(steps, frozenset(feature.tags | scenario.tags))
     return found

@@ -162,28 +162,28 @@ def _signals(evidence: Evidence) -> dict[Key, list[Signal]]:
         fields = seen.event.data.get("fields")
         if not isinstance(fields, dict):
             continue
-        node, resource = seen.source, str(fields.get("name", ""))
-        what = seen.text("object")
+        node, what = seen.source, seen.text("object")
         dumped = seen.event.kind == "exists"
-        for object_, key, aspect in (("resource", "role", "role"), ("device", "disk", "disk")):
-            if what == object_ and key in fields:
-                state = str(fields[key])
-                signals[aspect, node, resource].append(
-                    Signal(seen.t_ns, state, state if dumped else None)
-                )
-        if what == "connection" and "connection" in fields:
-            connection[node, resource] = str(fields["connection"])
-        elif what == "peer-device" and "replication" in fields:
-            replication[node, resource] = str(fields["replication"])
-        else:
-            continue
-        state = connection.get((node, resource), UNKNOWN)
-        syncing = replication.get((node, resource), "")
-        if state in _CALM_CONNECTION and syncing not in _IDLE_REPLICATION:
-            state = syncing
-        signals["connection", node, resource].append(
-            Signal(seen.t_ns, state, state if dumped else None)
-        )
+        for resource in evidence.scenario.devices.meant(fields):
+            for object_, key, aspect in (("resource", "role", "role"), ("device", "disk", "disk")):
+                if what == object_ and key in fields:
+                    state = str(fields[key])
+                    signals[aspect, node, resource].append(
+                        Signal(seen.t_ns, state, state if dumped else None)
+                    )
+            if what == "connection" and "connection" in fields:
+                connection[node, resource] = str(fields["connection"])
+            elif what == "peer-device" and "replication" in fields:
+                replication[node, resource] = str(fields["replication"])
+            else:
+                continue
+            state = connection.get((node, resource), UNKNOWN)
+            syncing = replication.get((node, resource), "")
+            if state in _CALM_CONNECTION and syncing not in _IDLE_REPLICATION:
+                state = syncing
+            signals["connection", node, resource].append(
+                Signal(seen.t_ns, state, state if dumped else None)
+            )
     for message in kernel_messages(evidence):
         for short, old, new in _KERNEL.findall(message.text):
             where = _KERNEL_ASPECT[short], message.node, message.resource

@@ -19,6 +19,7 @@ from harness.evidence.timeline import Channel
 from harness.faults.maintenance import Maintenance
 from harness.lab.topology import MTU, Link
 from harness.steps.words import NODE, machines
+from harness.timing import bound_s
 
 if TYPE_CHECKING:
     from harness.remote.ssh import Guest
@@ -88,7 +89,7 @@ def split_brain_is_made(run: Scenario, resource: str) -> None:
 def nobody_serves(run: Scenario, tcg: float, kvm: float) -> None:
     """Lets time pass in which no node may be promoted; one that is is judged at the end."""
     run.writer.add("host", Channel.STATE, NO_SERVICE_BEGIN, {})
-    run.hold(kvm if run.timing.name == "kvm" else tcg)
+    run.hold(bound_s(run.timing, tcg=tcg, kvm=kvm))
     run.writer.add("host", Channel.STATE, NO_SERVICE_END, {})
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_bdd import parsers, when
 
 from harness.cluster.form import MOUNT_POINT
+from harness.cluster.observe import drbd_state
 from harness.faults.disks import DiskErrors, SlowDisk
 from harness.faults.filling import FileSystemFull
 from harness.faults.replicas import DamagedMetadata, Invalidated
@@ -80,3 +81,13 @@ def is_in_state(run: Scenario, which: str, who: str, state: str, most: str | Non
         partial(run.live.drbd.not_in, state, name, resources(which)),
         patience_s(most),
     )
+
+
+@when(parsers.re(f"DRBD is connected again by hand on {NODE}"))
+def connected_by_hand(run: Scenario, who: str) -> None:
+    """What an operator does where DRBD has given a connection up: drbdadm connect, for each."""
+    (name,) = machines(run, who)
+    guest = run.lab.machines[name].guest
+    alone = [r for r, state in drbd_state(guest).items() if state["cs"] == "StandAlone"]
+    for resource in alone:
+        guest.run(f"drbdadm connect {resource}", timeout_s=60)

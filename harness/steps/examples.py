@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # In the order in which they are listed.
 MODULES = (
-    "cluster", "workload", "triggers", "faults", "nodes", "disks", "healing", "verdicts",
+    "cluster", "workload", "triggers", "faults", "nodes", "fencing", "disks", "standby",
+    "split_brain", "healing", "verdicts",
 )  # fmt: skip
 
 

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import parsers, when
 
-from harness.cluster.sampling import add_sample
-from harness.errors import DeadlineError, HarnessError
+from harness.errors import HarnessError
 from harness.faults.cuts import CarrierCut, SilentCut
-from harness.faults.fence_device import FenceBlocked, FenceHangs
 from harness.faults.flapping import Flapping
 from harness.faults.impair import Corruption, Duplication, Latency, Loss, Rate, Reordering
+from harness.faults.interface import InterfaceDown
 from harness.faults.mtu import SmallPort, WrongMtu
 from harness.faults.pause import Pause
 from harness.faults.power import PowerOff, Reset
 from harness.faults.replication import ReplicationCut
-from harness.faults.split_brain import ForcedSplitBrain
-from harness.faults.standby import Standby, left_by
 from harness.faults.volatile_cache import VolatileCache
 from harness.steps.words import (
     HOW,
@@ -108,6 +105,27 @@ def heal_links(run: Scenario) -> None:
         raise HarnessError("no link was cut before")
 
 
+@when(parsers.re(f"{LINK} of {NODE} is taken down with ifdown until healed"))
+def taken_down(run: Scenario, link: str, who: str) -> None:
+    """Takes a card down from inside: no way to simulate a cut, and here only to show that."""
+    (name,), (which,) = cards(run, link, who)
+    run.inject(InterfaceDown(name, which))
+
+
+@when(parsers.re(f"{LINK} of {NODE} is taken up with ifup"))
+def taken_up(run: Scenario, link: str, who: str) -> None:
+    """Takes a card up that was taken down, with its address."""
+    (name,), (which,) = cards(run, link, who)
+    found = [
+        fault_id
+        for fault_id, f in run.faults.active.items()
+        if isinstance(f, InterfaceDown) and (f.machine, f.link) == (name, which)
+    ]
+    if not found:
+        raise HarnessError(f"{link} of {who}: not taken down before")
+    run.faults.heal(found[0])
+
+
 @when(parsers.re(f"{LINKS} of {WHO} (?:is|are) whole again"))
 def heal_some_links(run: Scenario, links: str, who: str) -> None:
     """Heals the cuts of these links that are still there, and nothing else."""
@@ -172,63 +190,6 @@ def replication_cut(run: Scenario, resource: str) -> None:
     run.inject(ReplicationCut(resource))
 
 
-@when(parsers.re(f"{NODE} is put on standby until healed"))
-def standby(run: Scenario, who: str) -> None:
-    """Takes a node out of service as an operator does: everything there is stopped in order."""
-    for name in machines(run, who):
-        run.inject(Standby(name))
-
-
-@when(parsers.re(f"{NODE} is taken off standby"))
-def off_standby(run: Scenario, who: str) -> None:
-    """Heals a node's standby, and nothing else."""
-    names = machines(run, who)
-    ids = [i for i, f in run.faults.active.items() if isinstance(f, Standby) and f.machine in names]
-    if not ids:
-        raise HarnessError(f"{' and '.join(names)} was not put on standby before")
-    for fault_id in ids:
-        run.faults.heal(fault_id)
-
-
-@when(parsers.re(f"everything has left {NODE}"))
-def has_left(run: Scenario, who: str) -> None:
-    """Waits until nothing runs on a node any more and the group is started on the other one."""
-    (name,) = machines(run, who)
-    try:
-        run.wait_for(
-            f"everything has left {name}",
-            lambda: left_by(run.lab, name),
-            run.expect.max_stall_s + run.timing.settle_deadline_s,
-            3.0,
-        )
-    except DeadlineError as error:
-        # A cluster that does not let go is a finding, not trouble of ours.
-        raise AssertionError(error.message) from error
-
-
-@when(
-    parsers.re(
-        r"(?P<victim>the passive node) writes (?P<blocks>\d+) blocks of (?P<resource>r\d) alone, "
-        r"behind the cluster's back"
-    ),
-    converters={"blocks": int},
-)
-def writes_alone(run: Scenario, victim: str, blocks: int, resource: str) -> None:
-    """Promotes a node that is cut off, with fencing bypassed, and lets it write: a split-brain."""
-    (name,) = machines(run, victim)
-    fault = ForcedSplitBrain(name, resource, blocks)
-    run.inject(fault)
-    value = {"resource": resource, "blocks": fault.written()}
-    add_sample(run.writer, "forced_writes", "during", name, value)
-
-
-@when(parsers.re(r"the writes that the passive node made alone are discarded"))
-def discarded(run: Scenario) -> None:
-    """The operator's recovery of the DRBD user's guide: discard one side's data, connect."""
-    if not run.faults.heal_kind(ForcedSplitBrain):
-        raise HarnessError("nobody wrote alone before")
-
-
 @when(parsers.re(f"{NODE} is reset"))
 def is_reset(run: Scenario, who: str) -> None:
     """Presses the reset button."""
@@ -267,25 +228,6 @@ def goes_on(run: Scenario, who: str) -> None:
         raise HarnessError(f"{' and '.join(names)} was not paused before")
     for fault_id in ids:
         run.faults.heal(fault_id)
-
-
-@when("the fence device cannot be reached until healed")
-def fence_blocked(run: Scenario) -> None:
-    """Drops every frame to and from the fence device: nobody can be fenced."""
-    run.inject(FenceBlocked(tuple(machine.name for machine in run.lab.nodes)))
-
-
-@when("the fence device hangs until healed")
-def fence_hangs(run: Scenario) -> None:
-    """The fence device takes requests and answers them when it is healed."""
-    run.inject(FenceHangs())
-
-
-@when("the fence device answers again")
-def fence_answers(run: Scenario) -> None:
-    """Heals what was done to the fence device, and nothing else."""
-    if not run.faults.heal_kind(FenceHangs) + run.faults.heal_kind(FenceBlocked):
-        raise HarnessError("nothing was done to the fence device before")
 
 
 def _spoil(run: Scenario, link: str, who: str, fault: Callable[[str, Link], Fault]) -> None:

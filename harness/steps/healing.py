@@ -9,6 +9,7 @@ from pytest_bdd import parsers, when
 from harness.errors import HarnessError
 from harness.faults.clock import ClockJump
 from harness.faults.disks import DiskErrors, SlowDisk
+from harness.faults.drift import ClockDrift
 from harness.faults.impair import Netem
 from harness.faults.maintenance import Maintenance
 from harness.faults.replicas import Invalidated
@@ -73,8 +74,8 @@ def disks_work(run: Scenario, who: str) -> None:
 
 @when(parsers.re(f"the clock of {NODE} is right again"))
 def clock_right(run: Scenario, who: str) -> None:
-    """Lets a clock that jumped jump back."""
-    _heal_at(run, "clock", who, ClockJump)
+    """Lets a clock that jumped jump back, and one that drifts go at the right rate."""
+    _heal_at(run, "clock", who, ClockJump, ClockDrift)
 
 
 @when(parsers.re(f"{NODE} has copied all its data"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_bdd.scenario import find_fixturedefs_for_step, scenario_wrapper_template_registry
 
+from harness.report.texts import name_of_example
 from harness.steps.examples import definitions, example_of, pattern_of
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ def scenario_template(item: pytest.Item) -> Any:
 def scenario_name(item: pytest.Item) -> str:
     """The scenario's name, with the values of its example in brackets if it is an outline."""
     template = scenario_template(item)
-    values = scenario_example(item).values()
-    return str(template.name) + (f" [{', '.join(map(str, values))}]" if values else "")
+    return name_of_example(str(template.name), scenario_example(item).values())
 
 
 def scenario_example(item: pytest.Item) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pytest_bdd import parsers, when
 from harness.errors import HarnessError
 from harness.faults.clock import ClockJump
 from harness.faults.daemons import DaemonFrozen, DaemonKilled, DaemonStopped
+from harness.faults.drift import ClockDrift
 from harness.faults.filling import FileSystemFull
 from harness.faults.panic import KernelPanic, MemoryExhausted
 from harness.faults.target import TargetDeleted
@@ -57,6 +58,16 @@ def clock_jumps(run: Scenario, who: str, way: str, minutes: int) -> None:
     """Sets a node's wall clock wrong at once; its monotonic clock goes on as it did."""
     for name in machines(run, who):
         run.inject(ClockJump(name, 60 * minutes * (1 if way == "forward" else -1)))
+
+
+@when(
+    parsers.re(f"the clock of {NODE} (?P<way>gains|loses) (?P<percent>[1-9]|10) % until healed"),
+    converters={"percent": int},
+)
+def clock_drifts(run: Scenario, who: str, way: str, percent: int) -> None:
+    """Lets a node's clocks go too fast or too slow, the one that timeouts run on as well."""
+    for name in machines(run, who):
+        run.inject(ClockDrift(name, percent if way == "gains" else -percent))
 
 
 @when(parsers.re(f"/var of {NODE} is full until healed"))

@@ -126,8 +126,8 @@ def begun_to_empty(run: Scenario, who: str, most: str | None) -> None:
 def start_failed(run: Scenario, resource: str, who: str, most: str | None) -> None:
     """Waits until Pacemaker has tried to start a DRBD resource there and failed, as it tells."""
     (name,) = machines(run, who)
-    # Ids of vagrant/cluster/cluster.crm.j2: r1 is d1.
-    missing = partial(_unsaid, run, Sign.START_FAILED, name, f"d{resource[1:]}")
+    primitive = run.lab.topology.shape.primitive_of(resource)
+    missing = partial(_unsaid, run, Sign.START_FAILED, name, primitive)
     run.wait_streamed(f"a start of {resource} fails on {name}", missing, patience_s(most))
 
 

@@ -33,6 +33,8 @@ STEPS = {
         "discarded-writes",
         "dual-vip",
     ),
+    "the dead fence device was told of": ("fence-device-told",),
+    "ifdown did more than a cut does": ("ifdown",),
     "the failover was transparent": (
         "io-errors",
         "block-requests",

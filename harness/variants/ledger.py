@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from harness.checks.verdict import ScenarioVerdict, Verdict, VerdictError
-from harness.evidence.attempts import cut_short, superseded
+from harness.evidence.attempts import says_nothing, superseded
 from harness.evidence.files import read_json
 from harness.report.ledger import Line
 from harness.report.text import one_line
@@ -89,7 +89,7 @@ def outcome_of(variant: Variant, run: Path, scenarios: Collection[str]) -> Outco
     facts = read_json(run / "run.json")
     attempts = sorted((run / "evidence").glob("*/"))
     # What was judged and set aside when the run went on counts as well.
-    attempts += [one for one in superseded(run) if not cut_short(one)]
+    attempts += [one for one in superseded(run) if not says_nothing(one)]
     red, valid, judged = [], 0, set()
     for evidence in attempts:
         name = read_json(evidence / "scenario.json").get("name")

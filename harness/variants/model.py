@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.cluster.config import load_config
 from harness.errors import BadInputError
+from harness.lab.guests import guest_names, load_guest
 from harness.lab.paths import PROJECT
 from harness.timing import PROFILES
 
@@ -85,4 +86,17 @@ def load_variants(names: Iterable[str] = (), folder: Path = VARIANTS) -> list[Va
         )
     return [
         reference if name == REFERENCE else load_variant(paths[name]) for name in (wanted or known)
+    ]
+
+
+def unbuilt_guests() -> list[Variant]:
+    """A row for each guest profile that no image is built of here: nothing can be run on it.
+
+    Raises:
+        BadInputError: a profile is malformed.
+    """
+    return [
+        Variant(guest.name, None, guest.title, "No image of it is built here.")
+        for guest in map(load_guest, guest_names())
+        if guest.family != "debian"
     ]

@@ -181,7 +181,7 @@ def test_it_is_a_lab_like_any_other(cache: Cache, adoption: Adoption, secrets: S
     # What scenarios look for in a lab's folder is there.
     for stream in lab.streams():
         target = adoption.machines[stream.source].sockets[str(stream.channel)]
-        assert os.readlink(stream.path) == target
+        assert os.readlink(folder / "ch" / f"{stream.source}-{stream.channel}") == target
     disk = lab.folder / "disks" / "bravo-r2.qcow2"
     assert os.readlink(disk) == "/var/lib/libvirt/images/fh0-bravo-vdd.qcow2"
     assert nbd.outside(lab.machines["bravo"], "r2") == disk
@@ -299,6 +299,22 @@ def lab_of(*answers: str) -> Any:
         for name, answer in zip(NAMES, answers, strict=False)
     ]
     return type("Lab", (), {"nodes": machines, "secrets": "the secrets"})()
+
+
+def test_the_guests_are_told_what_their_seeds_could_not_know(
+    cache: Cache, adoption: Adoption, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = AdoptedLab.open(cache, cache.root / "vagrant" / "lab", adoption, secrets)
+    asked: list[tuple[str, str, bytes]] = []
+    for machine in lab.machines.values():
+        run = lambda command, stdin, name=machine.name: asked.append((name, command, stdin))  # noqa: E731
+        monkeypatch.setattr(machine.guest, "run", run)
+    lab.fit_guests()
+    assert asked == []
+    lab.fit = {"bravo": {"/etc/lab/cluster.crm": (b"text", 0o640)}, "client": {}}
+    lab.fit_guests()
+    assert asked == [("bravo", "install -m 0640 /dev/stdin /etc/lab/cluster.crm", b"text")]
+    lab.destroy()
 
 
 def test_blank_nodes_are_formed_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

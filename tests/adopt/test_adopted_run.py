@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from types import SimpleNamespace
@@ -118,6 +119,9 @@ def test_the_hash_has_what_makes_and_finds_the_machines() -> None:
 def test_the_command_that_runs_it_again_is_this_one(session: AdoptedSession) -> None:
     text = session._reproduce("A name", PROJECT / "features" / "power.feature")
     assert text == ".venv/bin/harness adopt --run 'A name'"
+    session.options = dataclasses.replace(session.options, connect="qemu+unix:///system?socket=/s")
+    text = session._reproduce("A name", None)
+    assert text.endswith("adopt --run 'A name' --connect 'qemu+unix:///system?socket=/s'")
 
 
 @pytest.mark.parametrize(

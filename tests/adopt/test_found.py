@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 import pytest
 
+from harness.adopt.attaching import fitting, rendered_files
 from harness.adopt.domains import FoundCard, bridge_of, read_domain, read_domains
 from harness.adopt.found import Adoption, adopt_found, load_adoption
+from harness.cluster.secrets import new_secrets
 from harness.errors import BadInputError, HarnessError
 from harness.lab.topology import Link, Topology
 from tests.adopt.conftest import (
@@ -92,6 +94,40 @@ def test_domains_are_known_by_cards_whatever_they_are_called(plan: Plan) -> None
     assert adoption.topology.machine("alpha").card(Link.DATA).tap == "whatever"
 
 
+def test_a_machine_is_fenced_by_whatever_its_domain_is_called(plan: Plan, tmp_path: Path) -> None:
+    """The seed was made before: what it says is put right before the cluster reads it."""
+    texts = {name: captured(name) for name in NAMES}
+    texts["alpha"] = texts["alpha"].replace("<name>fh0-alpha", "<name>vagrant_alpha")
+    topology = adopted(plan, texts).topology
+    assert topology.machine("alpha").domain == "vagrant_alpha"
+    assert topology.machine("bravo").domain == "fh0-bravo"
+    secrets = new_secrets(topology, tmp_path)
+    changed = fitting(plan, secrets, topology)
+    assert {name: list(files) for name, files in changed.items()} == {
+        "alpha": ["/etc/lab/cluster.crm"],
+        "bravo": ["/etc/lab/cluster.crm"],
+        "client": [],
+    }
+    text, mode = changed["bravo"]["/etc/lab/cluster.crm"]
+    assert b"port=vagrant_alpha pcmk_host_list=alpha" in text
+    assert b"port=fh0-bravo pcmk_host_list=bravo" in text
+    assert mode
+    wanted = rendered_files(plan, secrets, topology)
+    assert wanted != rendered_files(plan, secrets), "and is what the files are compared with"
+    same = adopted(plan).topology
+    assert fitting(plan, secrets, same) == {"alpha": {}, "bravo": {}, "client": {}}
+
+
+def test_what_is_theirs_on_the_host_is_known_by_the_names_they_have(plan: Plan) -> None:
+    texts = {name: captured(name) for name in NAMES}
+    texts["alpha"] = texts["alpha"].replace("'fh0a-data'", "'vnet3'")
+    topology = adopted(plan, texts).topology
+    for line in ("virbr4: mtu 9000, UP", "vnet3: mtu 9000, UP LOWER_UP", "fh0_cut / chain c"):
+        assert topology.owns(line), line
+    for line in ("virbr40: mtu 1500, UP", "vnet31: fq_codel", "eth0: mtu 1500", "a.vnet3: x"):
+        assert not topology.owns(line), line
+
+
 def test_each_machine_needs_exactly_one_domain(plan: Plan) -> None:
     texts = {name: captured(name) for name in NAMES}
     with pytest.raises(BadInputError, match="bravo: 0 domains have its cards"):
@@ -103,7 +139,6 @@ def test_each_machine_needs_exactly_one_domain(plan: Plan) -> None:
 NONE = ""
 WRONG = [
     (r"<domain type='qemu'>", "<domain type='kvm'>", "is of type kvm, its timeouts are for qemu"),
-    (r"<name>fh0-alpha", "<name>vagrant_alpha", "is vagrant_alpha, but is fenced as fh0-alpha"),
     (r"<target dev='fh0a-drbd'/>", NONE, "the tap of its card drbd has another name at each start"),
     (r"<serial>r2</serial>", "<serial>r3</serial>", "no disk with the serial number r2"),
     (r"<target dev='vdd'", "<target dev='vdf'", "the disk r2 is vdf, not vdd"),

@@ -122,6 +122,25 @@ def test_what_was_prepared_otherwise_is_not_taken(
         prepare(cache, never)
 
 
+def test_the_box_is_of_the_guest_that_is_configured(
+    cache: Cache, host: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ImageOptions] = []
+
+    def ensure_image(cache: Cache, options: ImageOptions) -> Image:
+        asked.append(options)
+        return Image(cache.images / KEY)
+
+    monkeypatch.setattr(module, "ensure_image", ensure_image)
+    own = tmp_path / "own.toml"
+    own.write_text("[guest]\nname = 'debian13'\n")
+    prepare(cache, lambda _image: "tcg", own)
+    assert asked == [ImageOptions("debian13")]
+    # The image is not of that profile's recipe: the fixture has but one.
+    with pytest.raises(BadInputError, match="with another recipe of the image"):
+        prepare(cache, lambda _image: "tcg", own)
+
+
 def test_no_slot_is_free(cache: Cache, host: dict[str, Any]) -> None:
     host["used"] = set(range(16))
     with pytest.raises(HarnessError, match="no free slot"):

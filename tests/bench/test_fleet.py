@@ -27,6 +27,8 @@ names = arguments[arguments.index("--folder") + 2:]
 time.sleep(0.1 + 0.4 * len(names) / clusters)
 for number, name in enumerate(names):
     leave(folder, name, number % clusters)
+profile = "tcg" if clusters == 1 else "tcg-shared"
+(folder / "run.json").write_text('{"timing": {"name": "%s"}}' % profile)
 sys.exit(1)
 """
 
@@ -57,6 +59,8 @@ def test_the_same_set_is_timed_on_one_cluster_and_on_two(tmp_path: Path) -> None
     lines, alike = told(one, two)
     assert alike
     assert lines[-1].startswith("ratio")
+    assert lines[1].endswith("4 VALID, timing tcg")
+    assert lines[2].endswith("4 VALID, timing tcg-shared")
 
 
 def run(clusters: int, wall_s: float, workers: int | None = None, **verdicts: str) -> Timed:

@@ -371,6 +371,7 @@ def _traces(machine: str, active: str, when: str) -> dict[str, list[Any]]:
         return {
             "qdiscs": ["fh0a-data: fq_codel root"], "links": ["fh0a-data: mtu 9000, UP LOWER_UP"],
             "rules": [], "mounts": ["/run/lab: ext4, rw"], "processes": daemons,
+            "addresses": ["fh0-data: inet 10.77.1.1/24"],
         }  # fmt: skip
     served = machine == active
     common: dict[str, list[Any]] = {
@@ -379,6 +380,8 @@ def _traces(machine: str, active: str, when: str) -> dict[str, list[Any]]:
         "mounts": ["/: ext4, rw", *(["/sys/kernel/config: configfs, rw"] if served else [])],
         "rules": ["table ip filter", "table ip filter / chain INPUT"] if served else [],
         "files": ["/run/lab-nonce"] if when == "before" else [],
+        "addresses": [f"data: inet {machine}/24", *(["data: inet vip/24"] if served else [])],
+        "clock": ["frequency 0 tick 10000"],
         # A monitor that one look or the other happens to find.
         "processes": [process("sshd", 90, "ssh.service"),
                       process("ping" if when == "before" else "crm_mon", 2, "ssh.service")],

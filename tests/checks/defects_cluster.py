@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tests.checks.build import GI, MACS, OPERATION, RESOURCES, VIP, block_requests
@@ -53,7 +54,7 @@ def identifiers_one_behind(f: Folder) -> None:
     )
 
 
-@defect(offline_metadata=INVALID)
+@defect(generation_ids=INCONCLUSIVE, offline_metadata=INVALID)
 def identifiers_just_created(f: Folder) -> None:
     f.value("gi", "after", "alpha")["r1"] = ":".join(["0000000000000004"] + ["0" * 16] * 3)
 
@@ -73,6 +74,21 @@ def both_begin_a_generation_from_one_parent(f: Folder) -> None:
     f.kernel(
         15, "alpha",
         "block drbd0: new current UUID CCCCCCCCCCCCCCC1:9999999999999991:8888888888888880:"
+        "7777777777777770",
+    )  # fmt: skip
+
+
+@defect(forked_generations=INCONCLUSIVE, writes_alone=INVALID)
+def both_begin_a_generation_from_none(f: Folder) -> None:
+    """Whether it was one parent nobody knows: 0 and 4 both say that there was none."""
+    for event in f.events:
+        for key in ("text", "message"):
+            text = str(event.data.get(key, ""))
+            if "new current UUID" in text:
+                event.data[key] = re.sub(r"(UUID \w+):\w+", rf"\1:{'0' * 15}4", text)
+    f.kernel(
+        15, "alpha",
+        f"block drbd0: new current UUID CCCCCCCCCCCCCCC1:{'0' * 16}:8888888888888880:"
         "7777777777777770",
     )  # fmt: skip
 

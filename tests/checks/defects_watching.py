@@ -146,6 +146,15 @@ def a_cut_of_a_guest_that_could_not_be_asked(f: Folder) -> None:
     f.add(49.9, "host", "fault", "still-unknown", id="f2", fault="cut", unreachable=True)
 
 
+@defect(faults=INCONCLUSIVE)
+def rules_on_the_host_that_could_not_be_asked_for(f: Folder) -> None:
+    """Of a silent cut the host tells, which has no fault: silence is trouble of the harness's."""
+    a_cut_of_a_guest_that_could_not_be_asked(f)
+    for event in f.events:
+        if event.channel == "fault" and event.data.get("id") == "f2":
+            event.data["kind"] = "cut-silent"
+
+
 @defect(settled=INVALID)
 def the_cluster_did_not_settle(f: Folder) -> None:
     f.add(89, "host", "state", "not-settled", text="not within 300 s; bravo: r1 is Inconsistent")
@@ -230,15 +239,20 @@ def a_nonce_at_the_end_twice(f: Folder) -> None:
 
 
 @defect(witnesses=INCONCLUSIVE)
-def a_garbled_stream(f: Folder) -> None:
-    for n in range(4):
-        f.add(40 + n, "bravo", "journal", "garbled", text="{")
+def a_garbled_line(f: Folder) -> None:
+    """One is enough: it may have been the one that counts."""
+    f.add(40, "bravo", "journal", "garbled", text="{")
+
+
+@defect(witnesses=INCONCLUSIVE)
+def a_garbled_event_of_drbd(f: Folder) -> None:
+    f.add(40, "bravo", "events2", "garbled", text="chan")
 
 
 @defect()
-def a_few_torn_lines(f: Folder) -> None:
-    for n in range(3):
-        f.add(40 + n, "bravo", "journal", "garbled", text="{")
+def lines_that_were_torn_when_the_vm_died(f: Folder) -> None:
+    f.add(20.1, "alpha", "journal", "garbled", text='{"MESSAGE":"fa')
+    f.add(20.1, "alpha", "events2", "garbled", text="chan")
 
 
 @defect()
@@ -396,6 +410,18 @@ def a_file_changed(f: Folder) -> None:
 @defect(jumbo=INVALID)
 def a_jumbo_frame_is_dropped(f: Folder) -> None:
     f.value("jumbo", "after")["exit_code"] = 1
+
+
+@defect(jumbo=INCONCLUSIVE)
+def nobody_pinged_with_jumbo_frames(f: Folder) -> None:
+    f.scenario["gherkin"].append("Then jumbo frames pass unfragmented on the drbd link")
+    f.drop(lambda e: e.data.get("what") == "jumbo")
+
+
+@defect(reboot=INCONCLUSIVE)
+def what_became_of_a_reboot_nobody_noted(f: Folder) -> None:
+    f.scenario["gherkin"].append("When the passive node is rebooted cleanly")
+    f.drop(lambda e: e.data.get("what") == "reboot")
 
 
 @defect(reboot=INVALID)

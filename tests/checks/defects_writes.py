@@ -139,6 +139,19 @@ def the_replicas_parted_and_a_resync_would_copy_what_differs(f: Folder) -> None:
     f.crcs["r0", "alpha"][[3, 9]] += 1
 
 
+@defect(offline_metadata=INVALID, connections=INVALID, linearizable=INCONCLUSIVE)
+def each_of_two_parted_replicas_is_held_for_outdated(f: Folder) -> None:
+    """What excuses the bad one must not excuse the good one too."""
+    the_replicas_parted_and_a_resync_would_copy_what_differs(f)
+    for node in ("alpha", "bravo"):
+        facts = f.facts["r0", node]
+        f.facts["r0", node] = replace(facts, flags=facts.flags | Flags.PEER_OUTDATED)
+        told = f.value("gi", "after", node)
+        flags = told["r0"].split(":")
+        flags[-4], flags[-2] = "0", "1"  # connected, the peer is outdated
+        told["r0"] = ":".join(flags)
+
+
 def _parted(f: Folder) -> None:
     """bravo has been alone for a while: a bitmap, and alpha's generation in it."""
     for node in ("alpha", "bravo"):
@@ -154,6 +167,17 @@ def _parted(f: Folder) -> None:
 def the_disk_names_another_generation_than_the_node(f: Folder) -> None:
     for node in ("alpha", "bravo"):
         f.facts["r1", node] = replace(f.facts["r1", node], current=0xCCCCCCCCCCCCCCC0)
+
+
+@defect(offline_metadata=INCONCLUSIVE, generation_ids=INCONCLUSIVE)
+def neither_disk_has_a_generation(f: Folder) -> None:
+    """Both are unset, and so equal; that is no generation that they have in common."""
+    for node in ("alpha", "bravo"):
+        facts = f.facts["r1", node]
+        f.facts["r1", node] = replace(facts, current=4, bitmap=0, history=(0, 0))
+        told = f.value("gi", "after", node)
+        flags = told["r1"].split(":")[4:]
+        told["r1"] = ":".join([f"{'0' * 15}4", *["0" * 16] * 3, *flags])
 
 
 @defect(offline_metadata=INVALID)

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# They apply in few scenarios only; test_recovery, test_flushed, test_maintenance, test_resync and
-# test_lost_peer have their defects.
+# They apply in few scenarios only; test_recovery, test_flushed, test_maintenance, test_resync,
+# test_lost_peer, test_on_cue and test_told have their defects.
 FORCED = {
     "split-brain-detected",
     "discarded-writes",
@@ -49,6 +49,8 @@ FORCED = {
     "resync-goes-on",
     "lost-peer",
     "on-cue",
+    "fence-device-told",
+    "ifdown",
 }
 
 

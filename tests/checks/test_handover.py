@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.checks import judge_one
+from harness.checks import Verdict, judge_one
 from tests.checks.build import Folder, healthy
 from tests.checks.defects_cluster import never_fenced
 from tests.checks.planting import INCONCLUSIVE, INVALID, outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from harness.checks import Verdict
 
 
 def _handover(late_s: float) -> Folder:
@@ -101,3 +99,15 @@ def test_a_move_after_a_pause_is_ordered_by_the_clocks_since(tmp_path: Path) -> 
         _paused(folder, vm, 92, 92.3)
     _paused(folder, "alpha", 10, 19)
     assert outcome(folder, tmp_path) == {}
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("clock-drift", INCONCLUSIVE), ("slow-disk", None)])
+def test_a_clock_that_drifts_orders_nothing(
+    tmp_path: Path, kind: str, verdict: Verdict | None
+) -> None:
+    """Its monotonic clock, too: what it was off by at one moment it is not at the next."""
+    folder = _handover(late_s=2.0)
+    fault = {"fault": kind, "kind": kind, "target": "alpha", "machine": "alpha", "id": "f9"}
+    folder.add(12, "host", "fault", "inject", **fault, proof="")
+    found = judge_one(folder.save(tmp_path), "dual-primary")
+    assert found.verdict is (verdict or Verdict.VALID)

@@ -88,6 +88,20 @@ def test_a_scenario_that_did_not_finish_is_never_valid(
     assert verdict.count(Verdict.VALID) == len(verdict.checks)
 
 
+def test_predictions_of_a_scenario_that_was_killed_had_no_time_to_come(tmp_path: Path) -> None:
+    """An invariant needs no end; that something was to happen yet is no defect."""
+    folder = healthy()
+    folder.scenario["expect"]["failovers"] = 2
+    assert judge_one(folder.save(tmp_path / "whole"), "failovers").verdict is Verdict.INVALID
+    folder.scenario |= {"outcome": "running", "ended_ns": None}
+    found = judge_one(folder.save(tmp_path / "killed"), "failovers")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "never ended" in found.seen
+    folder.scenario |= {"outcome": "error", "error": "interrupted", "touched": True}
+    found = judge_one(folder.save(tmp_path / "interrupted"), "failovers")
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
 def test_an_empty_folder(tmp_path: Path) -> None:
     verdict = judge(tmp_path)
     assert verdict.verdict is Verdict.INCONCLUSIVE

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checks import judge_one
+from harness.checks.profile import timing_of
+from harness.evidence.files import write_json
+from harness.evidence.model import Evidence
+from harness.timing import KVM, TCG
 from tests.checks.build import healthy
 
 if TYPE_CHECKING:
@@ -107,7 +111,7 @@ def test_a_long_cut_that_nobody_noticed_is_no_cut(tmp_path: Path) -> None:
             folder.add(t_s, "host", "fault", event, **fault, proof="frames dropped: 41")
         return folder
 
-    for name, folder in (("short", cut(DRBD, 29)), ("other", cut("mgmt link of alpha", 45))):
+    for name, folder in (("short", cut(DRBD, 26)), ("other", cut("mgmt link of alpha", 45))):
         assert str(judged(folder, tmp_path / name).verdict) == "VALID"
     folder = cut(DRBD, 45)
     lose(folder, 27, "r0")
@@ -133,6 +137,50 @@ def test_a_link_that_flaps_is_cut_each_time(tmp_path: Path, losses: int, verdict
     for number in range(losses):
         lose(folder, 21 + 3 * number, "r0")
     assert str(judged(folder, tmp_path).verdict) == verdict
+
+
+@pytest.mark.parametrize(("again", "verdict"), [(20, "VALID"), (21, "INVALID")])
+def test_a_flap_in_the_middle_of_a_handshake_calls_the_handler_again(
+    tmp_path: Path, again: int, verdict: str
+) -> None:
+    """Each time that the link is back may end before the peers have shaken hands."""
+    folder = links_alone(("flapping", f"{DRBD}, 20 times, 1 s down, 1 s up"))
+    for number in range(5):
+        lose(folder, 21 + number, "r0")
+    for number in range(again):
+        broken_off = "drbd r0: conn( WFReportParams -> NetworkFailure )"
+        folder.kernel(26.2 + number, "alpha", broken_off)
+        folder.kernel(26.3 + number, "alpha", CALLED.format("r0", "r0"))
+    result = judged(folder, tmp_path)
+    assert str(result.verdict) == verdict, result.seen
+
+
+def test_how_soon_a_loss_is_noticed_follows_from_the_profile(tmp_path: Path) -> None:
+    def cut(folder: Folder, seconds: float) -> Folder:
+        fault = {"fault": "cut", "kind": "cut-silent", "target": DRBD, "id": "f0"}
+        for t_s, event in ((19, "inject"), (20, "bitten"), (20 + seconds, "heal")):
+            folder.add(t_s, "host", "fault", event, **fault, proof="frames dropped: 41")
+        return folder
+
+    patient = TCG.model_copy(update={"drbd_ping_int_s": 10})
+    assert (TCG.peer_noticed_s, patient.peer_noticed_s) == (27, 42)
+    for name, timing, verdict in (("tcg", TCG, "INCONCLUSIVE"), ("patient", patient, "VALID")):
+        run: dict[str, object] = {"run": "r", "started_ns": 1, "accelerator": "tcg"}
+        run |= {"harness": "h", "timing": timing.model_dump()}
+        folder = tmp_path / name
+        folder.mkdir()
+        write_json(folder / "run.json", run)
+        found = judged(cut(links_alone(), 30), folder / "scenarios" / "one")
+        assert str(found.verdict) == verdict
+
+
+def test_a_run_of_an_older_profile_is_judged_by_its_accelerator(tmp_path: Path) -> None:
+    run = {"run": "r", "started_ns": 1, "accelerator": "kvm", "harness": "h", "timing": {"a": 1}}
+    write_json(tmp_path / "run.json", run)
+    links_alone().save(tmp_path / "scenarios" / "one")
+    assert timing_of(Evidence(tmp_path / "scenarios" / "one")) == KVM
+    links_alone().save(tmp_path / "elsewhere" / "scenarios" / "one")
+    assert timing_of(Evidence(tmp_path / "elsewhere" / "scenarios" / "one")) == TCG
 
 
 def test_a_link_of_which_is_not_known_how_often_it_flapped(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from tests.checks.fio_files import Write, log_row, reseal, stamped
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-FIO = Path(__file__).parent / "fixtures" / "fio-3.33"  # fio 3.33 on a local file, job.fio
+# fio of Debian 12 and of Debian 13 on a local file, job.fio.
+FIO = tuple(Path(__file__).parent / "fixtures" / version for version in ("fio-3.33", "fio-3.39"))
 BLOCKS = 24
 
 
@@ -187,23 +188,26 @@ def test_rows_that_cannot_be(field: str, value: int, message: str) -> None:
         acknowledged(rows, BLOCK_SIZE, BLOCKS)
 
 
-def _of_fio() -> tuple[Any, Headers]:
-    headers = read_headers(FIO / "lun1.headers.bin")
-    rows = read_log(FIO / "raw1_lat.1.log").rows
-    assert len(rows) == read_result(FIO / "raw1.json").job("raw1").write.total_ios
+def _of_fio(folder: Path) -> tuple[Any, Headers]:
+    headers = read_headers(folder / "lun1.headers.bin")
+    rows = read_log(folder / "raw1_lat.1.log").rows
+    assert len(rows) == read_result(folder / "raw1.json").job("raw1").write.total_ios
     return acknowledged(rows, BLOCK_SIZE, len(headers.records)), headers
 
 
-def test_what_fio_wrote_is_all_there() -> None:
-    writes, headers = _of_fio()
+@pytest.mark.parametrize("fio", FIO, ids=lambda path: path.name)
+def test_what_fio_wrote_is_all_there(fio: Path) -> None:
+    assert read_result(fio / "raw1.json").version == fio.name
+    writes, headers = _of_fio(fio)
     fate = fates(writes, headers, unacknowledged=False)
     assert (fate.lost.sum(), len(fate.block), fate.agreeing) == (0, 64, 1.0)
     assert fate.worst_ns < 1_000_000
 
 
-def test_an_old_block_of_fio_is_flagged() -> None:
+@pytest.mark.parametrize("fio", FIO, ids=lambda path: path.name)
+def test_an_old_block_of_fio_is_flagged(fio: Path) -> None:
     """The header of an earlier write of block 9, as fio would have left it."""
-    writes, headers = _of_fio()
+    writes, headers = _of_fio(fio)
     fate = fates(writes, headers, unacknowledged=False)
     assert fate.constant_ns is not None
     index = np.flatnonzero(writes.block == 9)

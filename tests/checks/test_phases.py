@@ -46,6 +46,15 @@ def test_the_phases_of_a_power_cut(tmp_path: Path) -> None:
     assert len(result.evidence) == 5
 
 
+@pytest.mark.parametrize("other", ["fence_alpha", "ping", "d1", "pu"])
+def test_what_is_started_besides_serves_nothing(tmp_path: Path, other: str) -> None:
+    folder = healthy()
+    before = judge_one(folder.save(tmp_path / "before"), "failover-phases").seen
+    said = f" notice: Result of start operation for {other} on bravo: ok"
+    folder.journal(34.9, "bravo", said, identifier="pacemaker-controld")
+    assert judge_one(folder.save(tmp_path / "after"), "failover-phases").seen == before
+
+
 def test_the_blackout_is_the_longest_standstill_around_the_promotion(tmp_path: Path) -> None:
     (told,) = failovers_of(Evidence(healthy().save(tmp_path)))
     start, end = told.blackout_ns

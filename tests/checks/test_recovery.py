@@ -51,9 +51,38 @@ def forced() -> Folder:
 def test_a_forced_split_brain_that_was_noticed(tmp_path: Path) -> None:
     assert outcome(forced(), tmp_path) == {}
     found = judge_one(tmp_path, "discarded-writes")
-    assert found.seen == "2 writes of alpha to r0 discarded: blocks 3, 4"
+    assert found.seen == "2 writes of alpha to r0 (lun0) discarded: blocks 3-4 of 4096 bytes"
+    first, second = found.details["discarded"]
+    assert first == {
+        "node": "alpha", "resource": "r0", "offset_bytes": 12288, "bytes": 4096,
+        "crc32": f"{zlib.crc32(bytes([3]) * BLOCK_SIZE):08x}",
+    }  # fmt: skip
+    assert second["offset_bytes"] == 16384
     noticed = judge_one(tmp_path, "split-brain-detected")
-    assert noticed.seen == "r0 refused by alpha and bravo, then solved by hand"
+    assert noticed.seen == "r0: noticed by alpha and bravo, then solved by hand"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [([7], "7"), ([3, 4, 5], "3-5"), ([9, 3, 4, 11, 10], "3-4, 9-11"), ([1, 3], "1, 3")],
+)
+def test_every_discarded_block_is_named(tmp_path: Path, blocks: list[int], said: str) -> None:
+    folder = forced()
+    value = {"resource": "r0", "blocks": [{"block": b, "crc32": "00000001"} for b in blocks]}
+    folder.sample(69, "forced_writes", "during", "alpha", value)
+    found = judge_one(folder.save(tmp_path), "discarded-writes")
+    assert f"discarded: blocks {said} of 4096 bytes" in found.seen
+
+
+HANDLER = "block drbd0: helper command: /sbin/drbdadm initial-split-brain minor-0"
+
+
+def test_the_handlers_call_is_notice_enough(tmp_path: Path) -> None:
+    """Of the two lines of one handshake, one may be lost on its way."""
+    folder = forced()
+    noticed_by_one_only(folder)
+    folder.kernel(70, "alpha", HANDLER, boot="2")
+    assert outcome(folder, tmp_path) == {}
 
 
 def test_what_is_forced_must_be_said(tmp_path: Path) -> None:
@@ -73,6 +102,16 @@ def solved_by_itself(folder: Folder) -> None:
 
 def never_noticed(folder: Folder) -> None:
     folder.drop(lambda e: UNRESOLVED in str(e.data))
+
+
+def noticed_by_one_only(folder: Folder) -> None:
+    """Of the other one nothing tells whether it met its peer at all."""
+    folder.drop(lambda e: UNRESOLVED in str(e.data) and e.source == "alpha")
+
+
+def noticed_too_late(folder: Folder) -> None:
+    noticed_by_one_only(folder)
+    folder.kernel(75.5, "alpha", HANDLER, boot="2")
 
 
 def never_solved(folder: Folder) -> None:
@@ -110,6 +149,21 @@ def a_discarded_write_is_still_there(folder: Folder) -> None:
         folder.crcs["r0", node][4] = zlib.crc32(bytes([4]) * BLOCK_SIZE)
 
 
+def one_node_did_not_notice(folder: Folder) -> None:
+    folder.drop(lambda e: e.source == "alpha" and UNRESOLVED in str(e.data))
+
+
+def one_node_was_hung_up_on(folder: Folder) -> None:
+    one_node_did_not_notice(folder)
+    folder.kernel(70.1, "alpha", "drbd r0: conn( WFReportParams -> BrokenPipe )", boot="2")
+
+
+def the_survivor_s_writes_were_discarded(folder: Folder) -> None:
+    folder.drop(lambda e: "manually" in str(e.data))
+    for node, whose, boot in (("alpha", "this", "2"), ("bravo", "peer", "1")):
+        folder.kernel(75, node, SOLVED.format("manually solved", whose), boot=boot)
+
+
 def the_other_resource_too(folder: Folder) -> None:
     folder.kernel(70, "bravo", UNRESOLVED.replace("drbd0", "drbd1"))
 
@@ -127,7 +181,12 @@ def nobody_noted_what_was_written(folder: Folder) -> None:
     ("plant", "expected"),
     [
         (solved_by_itself, {"split-brain-detected": INVALID}),
+        (one_node_did_not_notice, {"split-brain-detected": INCONCLUSIVE}),
+        (one_node_was_hung_up_on, {"split-brain-detected": INVALID}),
+        (the_survivor_s_writes_were_discarded, {"split-brain-detected": INVALID}),
         (never_noticed, {"split-brain-detected": INVALID}),
+        (noticed_by_one_only, {"split-brain-detected": INCONCLUSIVE}),
+        (noticed_too_late, {"split-brain-detected": INVALID}),
         (never_solved, {"split-brain-detected": INVALID}),
         (solved_before_it_was_noticed, {"split-brain-detected": INVALID}),
         (solved_by_a_handler, {"split-brain-detected": INVALID}),

@@ -39,6 +39,9 @@ def at_the_end(folder: Folder, machine: str, section: str) -> list[Any]:
         ("client", "mounts", "/mnt: ext4, rw"),
         ("alpha", "files", "/var/.lab-filler.0"),
         ("bravo", "drbd", "resync-rate 512k"),
+        ("alpha", "addresses", "data: inet 10.77.1.77/24"),
+        ("lab", "addresses", "fh0-mgmt: inet 10.77.3.9/24"),
+        ("client", "clock", "frequency 0 tick 10100"),
         ("alpha", "properties", "cib-bootstrap-options-maintenance-mode: maintenance-mode=true"),
     ],
 )
@@ -64,6 +67,52 @@ def test_what_is_gone_is_told(tmp_path: Path) -> None:
     assert left(folder, tmp_path).split("; ") == [
         "alpha: qdiscs: data: fq_codel root is gone", "bravo: mounts: /: ext4, rw is gone",
     ]  # fmt: skip
+
+
+def test_an_address_may_be_with_the_other_node_and_nowhere_else(tmp_path: Path) -> None:
+    """bravo has taken over, and the VIP with it; its own address nobody else may have."""
+    folder = healthy()
+    assert "data: inet vip/24" in at_the_end(folder, "bravo", "addresses")
+    assert "data: inet vip/24" not in at_the_end(folder, "alpha", "addresses")
+    at_the_end(folder, "bravo", "addresses").remove("data: inet vip/24")
+    at_the_end(folder, "bravo", "addresses").remove("data: inet bravo/24")
+    at_the_end(folder, "lab", "addresses").clear()
+    assert left(folder, tmp_path).split("; ") == [
+        "alpha: addresses: data: inet vip/24 is gone",
+        "bravo: addresses: data: inet bravo/24 is gone",
+        "lab: addresses: fh0-data: inet 10.77.1.1/24 is gone",
+    ]
+
+
+def test_a_clock_that_still_runs_fast_is_left_over(tmp_path: Path) -> None:
+    folder = healthy()
+    at_the_end(folder, "alpha", "clock")[:] = ["frequency 6553600 tick 10000"]
+    assert left(folder, tmp_path) == (
+        "alpha: clock: frequency 6553600 tick 10000 is left over; "
+        "alpha: clock: frequency 0 tick 10000 is gone"
+    )
+
+
+@pytest.mark.parametrize(("section", "machine"), [("addresses", "lab"), ("clock", "client")])
+def test_what_only_one_look_has_cannot_be_compared(
+    tmp_path: Path, section: str, machine: str
+) -> None:
+    folder = healthy()
+    del folder.value("residue", "after", machine)[section]
+    result = judge_one(folder.save(tmp_path), "residue")
+    assert result.verdict is INCONCLUSIVE
+    assert result.seen == f"{machine}: nobody looked at {section} after"
+
+
+def test_what_older_harnesses_did_not_look_at_is_named(tmp_path: Path) -> None:
+    folder = healthy()
+    for when in ("before", "after"):
+        for machine in ("alpha", "bravo", "client", "lab"):
+            for section in ("addresses", "clock"):
+                folder.value("residue", when, machine).pop(section, None)
+    result = judge_one(folder.save(tmp_path), "residue")
+    assert result.verdict is Verdict.VALID
+    assert result.seen.endswith("; nobody looked at addresses and clock")
 
 
 def test_rules_and_mounts_go_with_the_role(tmp_path: Path) -> None:

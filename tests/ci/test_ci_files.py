@@ -7,9 +7,11 @@ their shell by bash, and every command of ours in them by our own command line.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from harness import cli
 from harness.lab.paths import PROJECT
 from harness.nightly.budget import parse_budget
 from harness.report.machine import CUCUMBER, RUN_REPORT
+from tests.trend.build import Came, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,6 +189,63 @@ def test_make_targets_and_files_exist(name: str) -> None:
 
 
 # -------------------------------------------------------------------------------- what they promise
+
+
+def put_together(name: str) -> str:
+    """The lines that make the folder which is kept."""
+    (script,) = [one for one in scripts(name) if "rm -rf report && mkdir" in one]
+    lines = script.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.strip().startswith("own="))
+    last = next(n for n, line in enumerate(lines) if line.strip().endswith("harness trend report"))
+    return "\n".join(lines[first : last + 1])
+
+
+@FILES
+def test_every_link_of_what_is_kept_leads_to_something(tmp_path: Path, name: str) -> None:
+    """Run for real: the runner has three nights, the artifact only the last one."""
+    reports = tmp_path / "reports"
+    runs = [stored(reports, night, {"power off": Came()}) for night in range(3)]
+    for run in runs:
+        (run / "scenarios").mkdir()
+        (run / "scenarios" / "power-off.html").touch()
+        for page in ("junit.xml", "index.html"):
+            (run / page).touch()
+    (tmp_path / "bundle.tar.gz").touch()
+    tool = tmp_path / ".venv" / "bin" / "harness"
+    tool.parent.mkdir(parents=True)
+    call = "from harness.cli import main; main()"
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{call}" "$@"\n')
+    tool.chmod(0o755)
+    own = shlex.quote(f"reports/{runs[-1].name}")
+    script = f"set -e; run={own}; RUN={own}; .venv/bin/harness trend reports; {put_together(name)}"
+    subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, check=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    )  # fmt: skip
+    on_the_runner, kept = (
+        set(re.findall(r'href="([^"]+)"', (tmp_path / folder / "index.html").read_text()))
+        for folder in ("reports", "report")
+    )
+    assert len(on_the_runner) == 6, "three runs, and the page of a scenario in each"
+    assert kept == {
+        f"{runs[-1].name}/index.html", f"{runs[-1].name}/scenarios/power-off.html",
+    }  # fmt: skip
+    assert all((tmp_path / "report" / link).is_file() for link in kept)
+    text = (tmp_path / "report" / "index.html").read_text()
+    assert text.count('class="cell VALID"') == 3, "the history is there all the same"
+
+
+@FILES
+def test_what_is_kept_is_that_folder(name: str) -> None:
+    if name == GITLAB:
+        artifacts = read(name)["failover-nightly"]["artifacts"]
+        assert artifacts["expose_as"]
+        # A folder ends with a slash, and no pattern is exposed: the keyword's reference.
+        assert artifacts["paths"] == ["report/", "summary.md", "bundle.tar.gz"]
+        assert artifacts["reports"]["junit"] == "report/nightly-*/junit.xml"
+        return
+    (upload,) = [step for step in steps(name) if "upload-artifact" in step.get("uses", "")]
+    assert upload["with"]["path"] == "report/"
 
 
 @FILES

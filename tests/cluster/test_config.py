@@ -13,6 +13,7 @@ from harness.cluster import render
 from harness.cluster.config import ClusterConfig, load_config
 from harness.cluster.render import config_key
 from harness.errors import BadInputError, ExitCode
+from harness.lab.guests import DEFAULT, guest_names
 from harness.lab.topology import Topology
 from harness.timing import KVM, PROFILES, TCG
 
@@ -63,6 +64,28 @@ def test_a_variant_overrides_what_it_names_and_nothing_else(tmp_path: Path) -> N
     assert config.model_dump() == reference
 
 
+def test_the_guest_of_the_command_line_wins_over_the_file_s_and_leaves_the_rest(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "variant.toml"
+    path.write_text("[guest]\nname = 'debian12'\nkeep_address_without_carrier = false\n")
+    config = load_config(path, TCG, guest_name="debian13")
+    assert config.guest.name == "debian13"
+    assert not config.guest.keep_address_without_carrier
+    assert load_config(None, TCG, guest_name="debian13").guest.name == "debian13"
+    assert load_config(path, TCG).guest.name == load_config(None, TCG).guest.name == "debian12"
+    with pytest.raises(BadInputError, match="there is no guest nobody; there are: debian12"):
+        load_config(path, TCG, guest_name="nobody")
+
+
+def test_another_guest_is_another_formed_cluster() -> None:
+    keys = {
+        config_key(load_config(None, TCG, guest_name=name), Topology())
+        for name in ("debian12", "debian13")
+    }
+    assert len(keys) == 2
+
+
 def test_an_override_of_the_program_wins_over_the_file(tmp_path: Path) -> None:
     config = load(tmp_path, "[drbd]\nko_count = 3\n", drbd={"ko_count": 9})
     assert config.drbd.ko_count == 9
@@ -90,6 +113,16 @@ def test_an_override_of_the_program_wins_over_the_file(tmp_path: Path) -> None:
         ("[timing]\ncorosync_token = 1\n", "corosync_token: "),
         ("[timing]\ncorosync_token_ms = 'slow'\n", "corosync_token_ms: "),
         ("[files]\nnodes = 'x'\n", "files.nodes: "),
+        ("[guest]\nname = 'debian99'\n", "no guest debian99; there are: debian12, "),
+        ("guest = 'debian12'\n", "guest: "),
+        (
+            "[guest]\nname = 'debian13'\nportblock_patched = false\n",
+            "portblock is not patched in the guest debian13",
+        ),
+        (
+            "[guest]\nname = 'debian13'\n[files.bravo]\n'/etc/lab/unpatched-portblock' = ''\n",
+            "portblock is not patched in the guest debian13",
+        ),
         # Orders of timeouts that would let one layer undercut another.
         ("[timing]\ndrbd_timeout_ds = 50\n", "drbd_timeout_ds must be below"),
         ("[timing]\ndrbd_connect_int_s = 4\n", "drbd_timeout_ds must be below"),
@@ -138,6 +171,8 @@ def other_values(annotation: Any, value: Any) -> Iterator[Any]:
         yield not value
     elif isinstance(value, int | float):
         yield value + 1
+    elif value == DEFAULT:
+        yield from (name for name in guest_names() if name != value)
     elif isinstance(value, str):
         yield value + "2"
     elif isinstance(value, tuple):
@@ -157,6 +192,19 @@ def other_values(annotation: Any, value: Any) -> Iterator[Any]:
         yield {"nodes": {"/etc/x": "b"}}
 
 
+# What a value does not go without.
+NEEDS: dict[str, dict[str, Any]] = {
+    "target.implementation=tgt": {"guest": {"name": "debian12-tgt"}},
+    "initiator.multipath=True": {"guest": {"name": "debian12-multipath"}},
+    "corosync.qdevice=ffsplit": {"guest": {"name": "debian12-qnetd"}},
+    "corosync.qdevice=lms": {"guest": {"name": "debian12-qnetd"}},
+    "corosync.qdevice_prefers_serving=True": {
+        "corosync": {"qdevice": "ffsplit"},
+        "guest": {"name": "debian12-qnetd"},
+    },
+}
+
+
 def variants() -> Iterator[tuple[str, ClusterConfig]]:
     """The reference with one value changed, for every value there is."""
     reference = ClusterConfig()
@@ -168,8 +216,11 @@ def variants() -> Iterator[tuple[str, ClusterConfig]]:
             continue
         for key, inner in type(part).model_fields.items():
             for value in other_values(inner.annotation, getattr(part, key)):
-                changed = {**part.model_dump(), key: value}
-                yield f"{name}.{key}={value}", ClusterConfig.model_validate({name: changed})
+                label = f"{name}.{key}={value}"
+                needed = NEEDS.get(label, {})
+                changed = {**part.model_dump(), **needed.get(name, {}), key: value}
+                told = needed | {name: changed}
+                yield label, ClusterConfig.model_validate(told)
 
 
 def test_the_key_of_a_formed_cluster_changes_with_every_single_value() -> None:

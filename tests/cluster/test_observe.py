@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,13 +17,15 @@ from harness.cluster.form import view_missing
 from harness.cluster.observe import (
     ClusterView,
     ObservationError,
+    cluster_view,
     fence_constraints,
+    fence_history,
     parse_crm_mon,
     parse_fence_history,
     parse_proc_drbd,
     parse_resync,
 )
-from harness.lab.topology import RESOURCES
+from harness.lab.topology import RESOURCES, Topology
 from harness.remote.ssh import GuestUnreachableError
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -347,11 +350,12 @@ def test_a_fence_device_without_a_role_is_no_started_one() -> None:
         ("", "printed no XML"),
         ("crm_mon: Connection to cluster failed", "printed no XML"),
         (CRM_MON[: len(CRM_MON) // 2], "printed no XML"),
-        ("<pacemaker-result/>", "shows no nodes"),
+        ("<pacemaker-result/>", "does not say whether it succeeded"),
+        ('<pacemaker-result><status code="0"/></pacemaker-result>', "shows no nodes"),
         (
             '<pacemaker-result api-version="2.25"><status code="102" message="Not connected"/>'
             "</pacemaker-result>",
-            "shows no nodes: .?Not connected",
+            "crm_mon failed: Not connected",
         ),
     ],
 )
@@ -391,7 +395,8 @@ def test_a_view_without_some_elements_is_a_view_or_refused(gone: list[int], role
     try:
         seen = parse_crm_mon(ET.tostring(root, encoding="unicode"))
     except ObservationError:
-        assert root.find("nodes") is None
+        status = root.find("status")
+        assert root.find("nodes") is None or status is None or status.get("code") != "0"
     else:
         assert set(seen.promoted) == set(RESOURCES)
         assert seen.active_node in (None, "bravo", "?")
@@ -420,9 +425,47 @@ def test_fence_history() -> None:
         "client": "pacemaker-controld.740", "completed": "2026-11-25 13:51:26Z",
     }  # fmt: skip
     assert (pending["state"], pending["delegate"], pending["completed"]) == ("pending", "", "")
-    assert parse_fence_history("<pacemaker-result/>") == []
     with pytest.raises(ObservationError, match="stonith_admin printed no XML"):
         parse_fence_history("stonith_admin: not connected")
+
+
+# pcmk__fence_history() of pacemaker 2.1: an empty list and what became of the question.
+NOBODY = (
+    '<pacemaker-result api-version="2.25"><fence_history/>'
+    '<status code="0" message="OK"/></pacemaker-result>'
+)
+
+
+def test_a_fencer_that_cannot_be_asked_has_fenced_nobody_knows_whom() -> None:
+    assert parse_fence_history(NOBODY) == []
+    failed = NOBODY.replace(
+        'code="0" message="OK"/>',
+        'code="107" message="Timed out"><errors><error>Couldn\'t get history</error></errors>'
+        "</status>",
+    )
+    for text, says in (
+        (failed, "stonith_admin failed: Timed out: Couldn't get history"),
+        (failed.replace(failed[failed.index("<status") : failed.index("</pace")], ""), "does not"),
+        ('<pacemaker-result><status code="1"/></pacemaker-result>', "failed: without a word"),
+    ):
+        with pytest.raises(ObservationError, match=says):
+            parse_fence_history(text)
+
+
+@pytest.mark.parametrize(
+    ("ask", "text"),
+    [(partial(cluster_view, shape=Topology().shape), CRM_MON), (fence_history, NOBODY)],
+    ids=lambda one: "asked",
+)
+def test_a_whole_document_of_a_tool_that_failed_is_refused(ask: Any, text: str) -> None:
+    def guest(code: int) -> Any:
+        return SimpleNamespace(
+            run=lambda *_args, **_options: SimpleNamespace(stdout=text, exit_code=code)
+        )
+
+    ask(guest(0))
+    with pytest.raises(ObservationError, match="ended with exit code 1"):
+        ask(guest(1))
 
 
 # --------------------------------------------------------------------------- fence constraints
@@ -484,3 +527,25 @@ def test_a_cibadmin_that_fails_is_told() -> None:
     error = GuestUnreachableError("alpha does not answer")
     with pytest.raises(GuestUnreachableError):
         fence_constraints(cast("Any", Asked(error=error)))
+
+
+def test_what_pacemaker_3_shows_is_read_as_well() -> None:
+    """Its documents have other attributes and one more list; what is asked for is the same."""
+    view = parse_crm_mon((FIXTURES / "crm_mon-healthy-3.0.xml").read_text())
+    assert view.membership == {"alpha": "online", "bravo": "online"}
+    assert (view.dc, view.quorum, view.active_node) == ("bravo", True, "alpha")
+    assert view.promoted == {r: ["alpha"] for r in ("r0", "r1", "r2")}
+    assert view.unpromoted == {r: ["bravo"] for r in ("r0", "r1", "r2")}
+    assert list(view.group) == ["pb", "vip", "tgt", "lun0", "lun1", "lun2", "pu"]
+    assert view.failures == []
+    failed = parse_crm_mon((FIXTURES / "crm_mon-failed-3.0.xml").read_text())
+    assert failed.active_node is None
+    assert failed.promoted["r0"] == []
+    assert [f for f in failed.failures if f.startswith("d0_promote_0 on bravo: ")] == [
+        "d0_promote_0 on bravo: Error occurred Refusing to promote without access to UpToDate data"
+    ]
+    history = parse_fence_history((FIXTURES / "stonith_history-3.0.xml").read_text())
+    assert [(e["target"], e["action"], e["state"], e["delegate"]) for e in history] == [
+        ("alpha", "reboot", "success", "bravo"),
+        ("bravo", "reboot", "success", "alpha"),
+    ]

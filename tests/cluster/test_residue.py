@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster.residue import properties, residue, sample_residue
+from harness.cluster.residue import CLOCK, properties, residue, sample_residue
 from harness.errors import HarnessError
 from harness.evidence.timeline import TimelineWriter, read_timeline
 from harness.lab.topology import Role
+from harness.lab.traces import LOOK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,8 +75,27 @@ def lab(*silent: str) -> Any:
         )
         for name, role in roles.items()
     }
-    host = SimpleNamespace(run=lambda *_command: "== rules\n== processes\n")
+    host = SimpleNamespace(private=True, run=lambda *_command: "== rules\n== processes\n")
     return SimpleNamespace(machines=machines, host=host)
+
+
+def test_a_cluster_manager_that_fails_is_not_looked_at() -> None:
+    """A text that is the same before and after would be no difference."""
+    said = "cibadmin: Could not connect to the CIB API\n== failed\n"
+    there = lab()
+    for machine in there.machines.values():
+        machine.guest = SimpleNamespace(
+            run=lambda _command, **_options: SimpleNamespace(
+                stdout=f"== drbd\n== failed\n== rules\n== properties\n{said}"
+            )
+        )
+    assert residue(there)["alpha"] == {"rules": []}
+
+
+def test_how_fast_a_clock_runs_is_asked_of_the_kernel() -> None:
+    """The question for real: whoever keeps this machine's time, the kernel tells its tick."""
+    done = subprocess.run(["sh", "-c", LOOK + CLOCK], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"== clock\nfrequency -?\d+ tick (9|10)\d{3}\n", done.stdout)
 
 
 def test_every_guest_is_asked_once_and_the_cluster_only_of_nodes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,15 +13,19 @@ import pytest
 
 from harness.cluster import formed
 from harness.cluster.config import load_config
-from harness.cluster.formed import FormedKey, formed_key, qemu_version
+from harness.cluster.formed import FormedKey, check_formed, formed_key, qemu_version
 from harness.cluster.secrets import Secrets, new_secrets
-from harness.errors import HarnessError, MissingEnvironmentError
+from harness.errors import BadInputError, HarnessError, MissingEnvironmentError
+from harness.evidence.files import write_json
+from harness.lab import disks
 from harness.lab.machine import domain_xml
 from harness.lab.topology import Topology
 from harness.timing import TCG
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.lab.lab import Lab
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +101,7 @@ def test_a_formed_cluster_is_of_the_domains_that_it_was_formed_in(
 
     def host(slot: int) -> Any:
         paths = {"lab_path": "/run/lab", "cache_path": "/run/cache"}
-        return SimpleNamespace(topology=Topology(slot), **paths)
+        return SimpleNamespace(topology=Topology(slot), elsewhere=None, **paths)
 
     def key(accelerator: str = "tcg", slot: int = 0) -> FormedKey:
         lab = cast("Any", SimpleNamespace(topology=Topology(slot), host=host(slot)))
@@ -142,7 +146,7 @@ def test_disks_are_copied_sparse_and_unchanged(tmp_path: Path) -> None:
         file.write(b"end")
     (source / "alpha-seed.img").write_bytes(b"seed")
     (source / "alpha-seed.img").chmod(0o600)
-    formed._copy(source, target)
+    disks.copy(source, target)
     assert sorted(p.name for p in target.iterdir()) == ["alpha-r0.qcow2", "alpha-seed.img"]
     assert target.stat().st_mode & 0o777 == 0o700
     assert (target / "alpha-seed.img").stat().st_mode & 0o777 == 0o600
@@ -156,4 +160,40 @@ def test_a_copy_that_fails_says_why(tmp_path: Path) -> None:
     source.mkdir()
     (source / "disk").symlink_to(tmp_path / "gone")
     with pytest.raises(HarnessError, match=r"copying disk images failed: .*disks/disk.*No such"):
-        formed._copy(source, tmp_path / "copy")
+        disks.copy(source, tmp_path / "copy")
+
+
+KEY = FormedKey("image1", "config1", "QEMU 7.2", "tcg", "maximum", "domains1")
+
+
+def kept(tmp_path: Path, key: FormedKey | None = KEY) -> Lab:
+    if key is not None:
+        write_json(tmp_path / "formed.json", asdict(key))
+    return cast("Lab", SimpleNamespace(folder=tmp_path, name="lab0"))
+
+
+def test_a_kept_lab_has_the_cluster_that_is_asked_for(tmp_path: Path) -> None:
+    check_formed(kept(tmp_path), replace(KEY))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (replace(KEY, config="config2"), "lab0 was formed of another configuration"),
+        (replace(KEY, image="i", config="c"), "another guest image, configuration"),
+        (replace(KEY, qemu="QEMU 9.0"), "another QEMU"),
+        (replace(KEY, accelerator="kvm"), "another accelerator"),
+        (replace(KEY, domains="d"), "another definition of the machines"),
+    ],
+)
+def test_a_kept_lab_of_something_else_is_refused(
+    tmp_path: Path, other: FormedKey, said: str
+) -> None:
+    with pytest.raises(BadInputError, match=said) as error:
+        check_formed(kept(tmp_path), other)
+    assert "harness down --lab lab0" in str(error.value.hint)
+
+
+def test_a_lab_of_which_nothing_tells_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="nothing tells of what lab0 was formed"):
+        check_formed(kept(tmp_path, None), KEY)

@@ -23,7 +23,8 @@ SCENARIO: dict[str, Any] = {
     "jobs": [{"name": "raw1", "kind": "raw", "lun": "lun1", "resource": "r1", "block_size": 4096,
               "json": "fio/raw1.json", "lat_log": None, "headers": None}],
     "luns": {"lun1": {"resource": "r1", "bytes": 4096}},
-    "nodes": ["alpha", "bravo"], "initiator": "client", "resources": ["r1"], "vip": "10.0.0.1",
+    "nodes": ["alpha", "bravo"], "initiator": "client", "resources": ["r1"],
+    "volumes": {"r1": "r0/1"}, "vip": "10.0.0.1",
     "events": 0,
 }  # fmt: skip
 

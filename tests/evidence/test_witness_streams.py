@@ -23,6 +23,21 @@ FIXTURES = Path(__file__).parent / "fixtures"
 EVENTS = [e for path in sorted(FIXTURES.glob("*.jsonl")) for e in read_timeline(path)]
 
 
+def dialing(path: Path) -> Callable[[], socket.socket]:
+    """As a lab's host makes the connection."""
+
+    def dial() -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(str(path))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    return dial
+
+
 def captured(channel: Channel, *kinds: str) -> list[Event]:
     found = [e for e in EVENTS if e.channel is channel and (not kinds or e.kind in kinds)]
     assert found
@@ -296,7 +311,7 @@ def guest(tmp_path: Path) -> Iterator[Guest]:
 
 @pytest.fixture
 def witnesses(tmp_path: Path, heard: Heard) -> Iterator[Witnesses]:
-    stream = Stream("alpha", Channel.CONSOLE, tmp_path / "alpha-console")
+    stream = Stream("alpha", Channel.CONSOLE, dialing(tmp_path / "alpha-console"))
     witnesses = Witnesses([stream], heard.add)
     yield witnesses
     witnesses.close()
@@ -359,7 +374,7 @@ def test_a_reader_that_dies_says_so(tmp_path: Path, heard: Heard, guest: Guest) 
             raise OSError("no space left on device")
         heard.add(source, channel, kind, data)
 
-    stream = Stream("alpha", Channel.CONSOLE, tmp_path / "alpha-console")
+    stream = Stream("alpha", Channel.CONSOLE, dialing(tmp_path / "alpha-console"))
     witnesses = Witnesses([stream], add)
     guest.send(b"line\nthe last straw\n")
     heard.wait(lambda events: any(e[2] == "witness-died" for e in events))
@@ -370,8 +385,8 @@ def test_a_reader_that_dies_says_so(tmp_path: Path, heard: Heard, guest: Guest) 
 
 
 def test_close_ends_the_thread_and_the_sockets(tmp_path: Path, heard: Heard, guest: Guest) -> None:
-    stream = Stream("alpha", Channel.CONSOLE, tmp_path / "alpha-console")
-    missing = Stream("bravo", Channel.CONSOLE, tmp_path / "bravo-console")
+    stream = Stream("alpha", Channel.CONSOLE, dialing(tmp_path / "alpha-console"))
+    missing = Stream("bravo", Channel.CONSOLE, dialing(tmp_path / "bravo-console"))
     witnesses = Witnesses([stream, missing], heard.add)
     guest.send(b"line\n")
     heard.wait(lambda events: len(events) >= 2)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import typer
 
-from harness import resuming
+from harness import cli, resuming
 from harness.explore.feature import Origin, write
 from harness.explore.schedule import Schedule, Step
 from harness.lab.paths import PROJECT, Cache
@@ -125,9 +127,9 @@ def test_a_verdict_that_is_not_valid_fails_it(
     assert "INVALID: Schedule 1 of seed 9" in capsys.readouterr().err
 
 
-def reproduced(file: Path | None, config: Path | None = None) -> str:
+def reproduced(file: Path | None, config: Path | None = None, **options: Any) -> str:
     session = LabSession.__new__(LabSession)
-    session.options = RunOptions(cache=Cache(Path("/nonexistent")), config=config)
+    session.options = RunOptions(cache=Cache(Path("/nonexistent")), config=config, **options)
     return session._reproduce("A name", file)
 
 
@@ -138,6 +140,37 @@ def test_the_command_that_runs_it_again() -> None:
     assert reproduced(saved) == ".venv/bin/harness replay scenarios/schedules/1-001-abc.feature"
     assert reproduced(Path("/tmp/x.feature"), Path("m.toml")) == (
         ".venv/bin/harness replay /tmp/x.feature --config m.toml"
+    )
+
+
+def test_it_runs_again_where_it_ran() -> None:
+    there = "qemu+ssh://host.example/system"
+    links = PROJECT / "features" / "links.feature"
+    assert reproduced(links, connect=there) == f".venv/bin/harness run 'A name' --connect {there}"
+    assert reproduced(Path("/tmp/x.feature"), connect=there) == (
+        f".venv/bin/harness replay /tmp/x.feature --connect {there}"
+    )
+
+
+def test_the_command_has_everything_that_a_result_depends_on() -> None:
+    config = PROJECT / "scenarios" / "mutants" / "protocol-a.toml"
+    options: dict[str, Any] = {
+        "config": config, "accelerator": "tcg", "max_stall_s": 90.0, "injecting": False,
+        "connect": "qemu:///system",
+    }  # fmt: skip
+    assert reproduced(None, **options) == (
+        ".venv/bin/harness run 'A name' --config scenarios/mutants/protocol-a.toml "
+        "--accelerator tcg --connect qemu:///system --max-stall 90 --without-injecting"
+    )
+    # Each of them is an option of the command.
+    words = shlex.split(reproduced(None, **options))[1:]
+    app: Any = typer.main.get_command(cli.app)
+    context = app.make_context("harness", list(words))
+    with app.get_command(context, "run").make_context("run", words[1:], parent=context) as own:
+        assert own.params["max_stall"] == 90.0
+        assert own.params["config"] == Path("scenarios/mutants/protocol-a.toml")
+    assert reproduced(Path("/tmp/x.feature"), accelerator="kvm") == (
+        ".venv/bin/harness replay /tmp/x.feature --accelerator kvm"
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import BadInputError
-from harness.explore.coverage import Cell, CoverageStore
+from harness.explore.coverage import Cell, CoverageStore, pack
 from harness.explore.draw import draw
 from harness.explore.exploration import Exploration, Plan
 from harness.explore.observing import Observed
@@ -141,6 +141,16 @@ def test_the_draw_sees_what_was_seen_before(explore: Callable[..., Told], tmp_pa
     # Of another configuration nothing is known.
     other = explore(name="third", settings=replace(SETTINGS, config="abc"))
     assert other.records.before == Counter()
+
+
+def test_coverage_is_written_as_it_comes(explore: Callable[..., Told], tmp_path: Path) -> None:
+    """For the report, and for whoever looks while it goes on or after it was killed."""
+    told = explore(plan=replace(PLAN, count=2), name="own")
+    stored = json.loads((tmp_path / "own" / "coverage.json").read_text())
+    assert stored["schedules"] == 2
+    counts = Counter(cell for entry in told.records.entries for cell in entry.cells)
+    assert stored["cells"] == pack(counts)
+    assert stored["drbd"][0] == "connected"
 
 
 def test_what_was_done_is_not_run_again(explore: Callable[..., Told]) -> None:

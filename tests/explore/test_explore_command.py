@@ -13,7 +13,7 @@ import pytest
 
 from harness import cli, reporting
 from harness.commands import explore as command
-from harness.commands.explore import config_hash, duration_s, explore_hash
+from harness.commands.explore import check_drawable, config_hash, duration_s, explore_hash
 from harness.errors import ExitCode
 from harness.explore import runner as runners
 from harness.explore.records import load
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Harness = Callable[..., tuple[int, str, str]]
 
 MUTANT = PROJECT / "scenarios" / "mutants" / "no-unfence-handler.toml"
+VOLUMES = str(PROJECT / "scenarios/variants/one-resource-three-volumes.toml")
 
 
 @pytest.fixture
@@ -80,6 +81,11 @@ def test_durations(text: str, seconds: float) -> None:
     assert duration_s(text) == seconds
 
 
+def test_without_what_breaks_one_resource_it_can_be_drawn() -> None:
+    check_drawable(Path(VOLUMES), ("replication-cut",))
+    check_drawable(None, ())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says", "hint"),
     [
@@ -88,10 +94,13 @@ def test_durations(text: str, seconds: float) -> None:
         (["explore", "--shrink-budget", "-1"], "'-1' is no duration", "30m"),
         (["explore", "--without", "rain"], "there is no kind rain", "--kinds"),
         (["explore", "--config", "/nonexistent.toml"], "/nonexistent.toml", ""),
+        (["explore", "--config", VOLUMES], "drbd.volumes has one for all", "--without"),
         (["explore", "--accelerator", "xen"], "no accelerator 'xen'", "auto, kvm or tcg"),
         (["explore", "--cache", "/run/x"], "cannot lie at /run/x", "--cache"),
         (["replay", "/nonexistent.feature"], "no such file: /nonexistent.feature", "schedules"),
         (["replay", str(PROJECT / "features/links.feature")], "5 scenarios", "harness run"),
+        (["replay", str(PROJECT / "features/reset.feature"), "--lab", "lab0", "--connect",
+          "qemu:///system"], "--lab lab0 is on the libvirt that it was made on", "leave out one"),
         (["replay", str(PROJECT / "features/reset.feature"), "--accelerator", "xen"],
          "no accelerator 'xen'", "auto"),
     ],

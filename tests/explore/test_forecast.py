@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from harness.explore.schedule import Step
@@ -145,10 +148,33 @@ def test_bounds_follow_from_what_may_stand_still() -> None:
         1, 0, busy + tcg.move,
     )  # fmt: skip
     assert bound(cut("mgmt-cut"), WRITES) == (0, 0, busy + tcg.disturbed)
+    assert bound(cut("data-cut", "active"), WRITES) == (1, 0, busy + tcg.ping_rule)
     # The length of a cut of the initiator is part of it.
     assert bound(Step("initiator-cut", "initiator", "silently", number=30)) == (
         0, 0, busy + 30 + tcg.login,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("feature", "name", "recovery"),
+    [
+        ("links", "The drbd link is cut during writes", "freeze"),
+        ("links", "The mgmt link is cut during writes", "disturbed"),
+        ("links", "The drbd and mgmt links are cut during writes", "fencing"),
+        ("links", "The data link of the active node is cut during writes", "ping_rule"),
+        ("power", "The active node loses power during writes", "failover"),
+        ("standby", "The active node is put on standby, and taken off it", "move"),
+    ],
+)
+def test_recoveries_are_those_of_the_features(feature: str, name: str, recovery: str) -> None:
+    """What is drawn is judged as strictly as what was written, and no more."""
+    text = Path(f"features/{feature}.feature").read_text(encoding="utf-8")
+    of_it = text.partition(f": {name}\n")[2]
+    bounds = re.search(r"no stall above (\d+) s \((\d+) s with KVM\)", of_it)
+    assert bounds is not None
+    tcg, kvm = (getattr(RECOVERY[profile], recovery) for profile in ("tcg", "kvm"))
+    assert tcg == float(bounds[1])
+    assert recovery == "disturbed" or kvm == float(bounds[2])
 
 
 def test_what_writes_have_proved_to_be_over_is_not_added_to_what_follows() -> None:

@@ -12,13 +12,14 @@ from harness.errors import BadInputError
 from harness.explore import replay as module
 from harness.explore.feature import Origin as DrawnBy
 from harness.explore.feature import write
-from harness.explore.replay import Origin, lines, replay
+from harness.explore.replay import Origin, lines, replay, timing_lines
 from harness.explore.schedule import Schedule, Step
 from tests.explore.fakes import FakeRunner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.explore.pace import Moments
     from harness.explore.sequence import Tracks
 
 ORIGIN = Origin("file", "code", "reference")
@@ -37,10 +38,11 @@ def sequences(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tracks]:
     """What the evidence of a run tells, by the end of its folder's name; USUAL where it says no."""
     told: dict[str, Tracks] = {}
 
-    def sequence(folder: Path) -> Tracks:
-        return told.get(folder.name.rpartition("-")[2], USUAL)
+    def read(folder: Path) -> tuple[Tracks, Moments]:
+        name = folder.name.rpartition("-")[2]
+        return told.get(name, USUAL), {("active r1 role", 1, "Primary"): float(name[3:])}
 
-    monkeypatch.setattr(module, "_sequence", sequence)
+    monkeypatch.setattr(module, "_read", read)
     return told
 
 
@@ -64,6 +66,31 @@ def test_it_is_run_so_often_and_compared(
     assert list(stored["differences"]) == ["3"]
     assert stored["sequences"][2]["active r1 role"] == ["Primary", "Secondary"]
     assert [one["verdict"] for one in stored["runs"]] == ["VALID"] * 4
+
+
+def test_what_there_is_so_far_is_written_after_each_replay(
+    feature: Path, tmp_path: Path, sequences: dict[str, Tracks]
+) -> None:
+    folder = tmp_path / "r"
+    sequences["run2"] = OTHER
+    with pytest.raises(KeyboardInterrupt):
+        replay(feature, 5, ORIGIN, folder, FakeRunner(folder, dies_at=4))
+    stored = json.loads((folder / "replay.json").read_text())
+    assert (stored["same"], stored["of"], list(stored["differences"])) == (2, 3, ["2"])
+
+
+def test_when_it_happened_is_told_of_the_replays_that_went_the_usual_way(
+    feature: Path, tmp_path: Path, sequences: dict[str, Tracks]
+) -> None:
+    """The n-th replay promoted after n seconds; the fourth one went another way."""
+    folder = tmp_path / "r"
+    assert timing_lines(folder) == []
+    sequences["run4"] = OTHER
+    replay(feature, 4, ORIGIN, folder, FakeRunner(folder))
+    assert timing_lines(folder) == [
+        "Seconds from the first fault, median of 3 replays (shortest to longest):",
+        "      2.0 s  active r1 role: Primary (1.0 to 3.0 s)",
+    ]
 
 
 def test_one_replay_has_nothing_to_be_compared_with(feature: Path, tmp_path: Path) -> None:

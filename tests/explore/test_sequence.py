@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.evidence.model import Evidence
+from harness.explore.pace import moments, paces
 from harness.explore.sequence import compare, sequence_of
 
 if TYPE_CHECKING:
@@ -107,6 +108,97 @@ def test_which_name_a_lost_connection_has_for_a_moment_is_of_no_account(
         assert sequence_of(changed(name, otherwise)) == usual
 
 
+CUT_NS = 1795668340669854217
+"""When bravo's power was cut in the fixture ``power-cut``; it was gone 0.3 s later."""
+
+
+def told_by_bravo(*said: tuple[float, str]) -> Callable[[list[Line]], list[Line]]:
+    """bravo tells more, so many seconds after its power was cut: of r1 (events2), or of alpha."""
+
+    def line(after_s: float, what: str) -> Line:
+        t_ns = CUT_NS + int(after_s * 1e9)
+        base: Line = {"n": 0, "t_ns": t_ns, "source": "bravo"}
+        if " " in what:
+            data: Line = {"message": what, "identifier": "pacemaker-controld", "boot_id": "b"}
+            data |= {"unit": "", "transport": "syslog", "priority": 5}
+            more: Line = {"realtime_us": t_ns // 1000, "monotonic_us": 90_700_000}
+            return {**base, "channel": "journal", "kind": "entry", "data": {**data, **more}}
+        aspect = {"Primary": "role", "Secondary": "role", "Inconsistent": "disk"}.get(
+            what, "connection"
+        )
+        object_ = {"role": "resource", "disk": "device"}.get(aspect, "connection")
+        data = {"object": object_, "fields": {"name": "r1", aspect: what}}
+        return {**base, "channel": "events2", "kind": "change", "data": data}
+
+    def how(lines: list[Line]) -> list[Line]:
+        more = [line(after_s, what) for after_s, what in said]
+        return sorted([*lines, *more], key=lambda one: int(one["t_ns"]))
+
+    return how
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [(0.05, "NetworkFailure")],
+        [(0.05, "Timeout"), (0.06, "Connecting")],
+        [(-4.0, "NetworkFailure")],  # it noticed in time: its links were cut before
+        [(-4.0, "Connecting"), (0.05, "StandAlone")],
+        [(0.05, "Secondary"), (0.05, "Inconsistent")],
+        [(1.5, "NetworkFailure")],  # what was in the stream's buffer
+        [(-4.0, " notice: Node alpha state is now lost")],
+        [(0.05, " notice: Node alpha state is now lost")],
+        [(0.05, " notice: Result of start operation for tgt on bravo: ok")],
+    ],
+)
+def test_what_a_node_tells_that_is_about_to_end_is_of_no_account(
+    changed: Callable[..., Evidence], said: list[tuple[float, str]]
+) -> None:
+    """Its timers race with the one that ends it."""
+    usual = sequence_of(Evidence(FIXTURES / "power-cut"))
+    assert sequence_of(changed("power-cut", told_by_bravo(*said))) == usual
+
+
+@pytest.mark.parametrize(
+    ("said", "track"),
+    [
+        ([(-4.0, "Secondary"), (-3.0, "Primary")], "active r1 role"),
+        ([(-4.0, "Inconsistent")], "active r1 disk"),
+        ([(-4.0, "Timeout"), (-2.0, "Connected")], "active r1 connection"),
+        ([(-4.0, " notice: Node alpha state is now lost"),
+          (-2.0, " notice: Node alpha state is now member")], "active sees passive"),
+        ([(-4.0, " notice: Result of start operation for tgt on bravo: ok")], "tgt of the group"),
+    ],
+)  # fmt: skip
+def test_what_it_told_before_counts(
+    changed: Callable[..., Evidence], said: list[tuple[float, str]], track: str
+) -> None:
+    usual = sequence_of(Evidence(FIXTURES / "power-cut"))
+    other = sequence_of(changed("power-cut", told_by_bravo(*said)))
+    (lines,) = compare([usual, other]).differences.values()
+    assert [line.split(":")[0] for line in lines] == [track]
+
+
+def test_from_the_order_of_its_fencing_on_a_node_is_about_to_end(
+    changed: Callable[..., Evidence],
+) -> None:
+    """A node that lives, and is fenced six seconds after the order."""
+
+    def fenced(*said: tuple[float, str]) -> Callable[[list[Line]], list[Line]]:
+        def how(lines: list[Line]) -> list[Line]:
+            kept = [line for line in lines if line["data"].get("id") != "f2-power-off"]
+            order = next(line for line in kept if "Requesting fencing" in json.dumps(line))
+            rest = [line for line in kept if line is not order]
+            early = {**order, "t_ns": CUT_NS - 6 * 10**9}
+            return told_by_bravo(*said)(sorted([*rest, early], key=lambda one: int(one["t_ns"])))
+
+        return how
+
+    usual = sequence_of(changed("power-cut", fenced()))
+    assert sequence_of(changed("power-cut", fenced((-5.0, "Secondary")))) == usual
+    assert sequence_of(changed("power-cut", fenced((-7.0, "Secondary")))) != usual
+
+
 def without(lines: list[Line], said: str) -> list[Line]:
     wanted = said.split(" & ")
     return [line for line in lines if not all(text in json.dumps(line) for text in wanted)]
@@ -158,3 +250,18 @@ def test_the_most_frequent_is_what_others_are_compared_with() -> None:
         ),
     }
     assert compare([]).runs == 0
+
+
+def test_when_things_happened_is_told_from_the_first_injection_on() -> None:
+    first, second = (
+        moments(Evidence(FIXTURES / f"two-power-cuts-{n}")) for n in ("first", "second")
+    )
+    key = ("passive r1 role", 1, "Primary")
+    told = paces([first, second])
+    (pace,) = [one for one in told if one.what == "passive r1 role: Primary"]
+    assert {pace.least_s, pace.most_s} == {first[key], second[key]}
+    assert pace.median_s == pace.most_s
+    assert [one.median_s for one in told] == sorted(one.median_s for one in told)
+    assert all(seconds >= 0 for seconds in first.values())
+    assert ("passive r1 role", 0, "Secondary") not in first, "it was so before"
+    assert paces([]) == []

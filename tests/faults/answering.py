@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError
+from harness.lab.shared import SharedHost
 from harness.lab.topology import RESOURCES, Topology
 from harness.remote.ssh import GuestUnreachableError
 
@@ -57,7 +58,9 @@ class FakeGuest:
     def clock_offset(self, _now: Callable[[], int]) -> tuple[int, int]:
         return self.offset_ns, 1000
 
-    def run(self, command: str, *, check: bool = True, **_options: Any) -> SimpleNamespace:
+    def run(
+        self, command: str, *, check: bool = True, codes: tuple[int, ...] = (0,), **_options: Any
+    ) -> SimpleNamespace:
         self.ran.append(command)
         if isinstance(self.now, Exception):
             raise self.now
@@ -73,7 +76,7 @@ class FakeGuest:
         if isinstance(answer, int):
             answer = ("", answer)
         text, code = answer if isinstance(answer, tuple) else (answer, 0)
-        if check and code:
+        if check and code not in codes:
             raise HarnessError(f"exit code {code} from: {command}")
         return SimpleNamespace(stdout=text, stderr="", exit_code=code)
 
@@ -89,6 +92,8 @@ class FakeMachine:
         self.state = "running"
         self.did: list[str] = []
         self.domain: Any = None
+        # Its processes are this machine's.
+        self.host: Any = SharedHost.__new__(SharedHost)
         self.pid = 7
 
     def running(self) -> bool:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError
+from harness.lab.fencing import CONF
 from harness.lab.topology import MTU, Link, Topology
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.lab.lab import Lab
 
 
-def done(stdout: str, failed: bool = False) -> SimpleNamespace:
+def done(stdout: str, failed: bool | int = False) -> SimpleNamespace:
     return SimpleNamespace(stdout=stdout, exit_code=int(failed))
 
 
@@ -92,6 +93,7 @@ class Guest:
         self.now = "old"
         self.cut = False
         self.answers = True
+        self.ping_code: int | None = None
         self.commands: list[str] = []
         self.cards = {card.link: Card(card.link) for card in lab.topology.machine(name).cards}
 
@@ -100,11 +102,17 @@ class Guest:
             raise HarnessError(f"{self._name} does not answer")
         return self.now
 
-    def run(self, command: str, *, check: bool = True, **_options: Any) -> SimpleNamespace:
+    def run(
+        self, command: str, *, check: bool = True, codes: tuple[int, ...] = (0,), **_options: Any
+    ) -> SimpleNamespace:
         if not self.answers:
             raise HarnessError(f"{self._name} does not answer")
         self.commands.append(command)
         words = command.split()
+        if words[0] == "ping" and self.ping_code is not None:
+            if check and self.ping_code not in codes:
+                raise HarnessError(f"exit code {self.ping_code} from: {command}")
+            return done("", self.ping_code)
         match words:
             case ["tc", "qdisc", "replace", "dev", link, "root", "netem", *options]:
                 card = self.cards[Link(link)]
@@ -203,7 +211,7 @@ class Host:
             case ("ip", "link", "set", "dev", tap, "mtu", mtu):
                 assert tap in self._lab.port_mtu, "no such port"
                 self._lab.port_mtu[tap] = int(mtu)
-            case ("sh", "-c", _):
+            case ("sh", "-c", *_):
                 return subprocess.run(command, capture_output=True, text=True, check=True).stdout
             case _:
                 raise AssertionError(command)
@@ -228,3 +236,15 @@ class FakeLab:
 
 def lab(fake: FakeLab) -> Lab:
     return cast("Lab", fake)
+
+
+def fence_virtd(folder: Path) -> subprocess.Popen[bytes]:
+    """A process that is called as the lab's fence device is, and has noted its PID."""
+    program = folder / "fence_virtd"
+    program.write_text("#!/bin/sh\nread never\n")
+    program.chmod(0o755)
+    process = subprocess.Popen([program, "-f", folder / CONF], stdin=subprocess.PIPE)
+    while Path(f"/proc/{process.pid}/comm").read_text() != "fence_virtd\n":
+        time.sleep(0.01)
+    (folder / "fence_virtd.pid").write_text(f"{process.pid}\n")
+    return process

@@ -97,7 +97,7 @@ def test_a_failing_disk_is_given_up_and_attached_again(
     assert disks.did == ["attach"], "the injection itself takes no time"
     assert fault.bitten(fake.as_lab) == "", "it can be read"
     fault.inject(fake.as_lab)
-    fake.alpha.answer("virtio-r1", 1)
+    fake.alpha.answer("virtio-r1", ("dd: error reading '/dev/vdc': Input/output error\n", 1))
     assert fault.bitten(fake.as_lab) == "alpha cannot read the disks of r1 on alpha"
     fake.alpha.answer("/proc/drbd", proc_drbd(r1="Diskless"))
     assert fault.healed(fake.as_lab) == ""

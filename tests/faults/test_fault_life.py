@@ -17,6 +17,7 @@ from harness.faults.cuts import CarrierCut
 from harness.faults.fault import Fault, FaultRunner
 from harness.faults.journal import Undo, UndoJournal
 from harness.faults.power import PowerOff, Reset
+from harness.lab.shared import SharedHost
 from harness.lab.topology import Link, Topology
 from harness.remote.ssh import GuestUnreachableError
 
@@ -399,6 +400,7 @@ class FakeGuest:
 class FakeMachine:
     def __init__(self) -> None:
         self.guest = FakeGuest()
+        self.host = SharedHost.__new__(SharedHost)  # its processes are this machine's
         self.on = True
         self.pid = 0
         self.carrier: list[tuple[Link, bool]] = []

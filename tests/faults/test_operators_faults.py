@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import DeadlineError, HarnessError
 from harness.faults.journal import UndoJournal
-from harness.faults.split_brain import ForcedSplitBrain
-from harness.faults.standby import Standby, left_by
+from harness.faults.split_brain import ForcedSplitBrain, take_down
+from harness.faults.standby import Standby, left_by, on_standby, still_running
 from harness.faults.undo import undo_open_faults
 from harness.faults.volatile_cache import VolatileCache, drop_caches
 from harness.lab.topology import RESOURCES, Topology
 from harness.lab.volatile import Traffic, parse_traffic
+from tests.faults.answering import proc_drbd
 
 if TYPE_CHECKING:
     from harness.lab.lab import Lab
@@ -95,9 +96,9 @@ def test_what_has_not_left_a_node_is_named(fake: FakeLab) -> None:
     healthy = Path("tests/cluster/fixtures/crm_mon-healthy.xml").read_text(encoding="utf-8")
     guest = fake.machines["bravo"].guest
     without = re.sub(r'<node name="alpha" id="1" cached="true"/>', "", healthy)
-    guest.run = lambda *_args, **_options: SimpleNamespace(stdout=without)
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout=without, exit_code=0)
     assert left_by(lab(fake), "alpha") == ""
-    guest.run = lambda *_args, **_options: SimpleNamespace(stdout="not XML")
+    guest.run = lambda *_args, **_options: SimpleNamespace(stdout="not XML", exit_code=0)
     assert "no XML" in left_by(lab(fake), "alpha")
 
 
@@ -192,6 +193,98 @@ def test_the_recovery_asks_only_who_stands_alone(
     assert not any("--discard-my-data" in c for c in alpha.ran)
     alpha.cs = bravo.cs = "Connected"
     assert fault.healed(lab(fake)).startswith("alpha: r1 Connected, UpToDate")
+
+
+class Offline:
+    """Both nodes are on standby: who has r1, and what is done to it, in order."""
+
+    def __init__(self, folder: Path, constraints: int = 0) -> None:
+        self.folder, self.topology = folder, Topology()
+        self.did: list[str] = []
+        self.up = {"alpha": False, "bravo": False}
+        self.constraints = constraints
+        self.machines = {
+            name: SimpleNamespace(
+                name=name,
+                running=lambda: True,
+                guest=SimpleNamespace(run=lambda c, name=name, **_o: self.run(name, c)),
+            )
+            for name in self.up
+        }
+        self.nodes = list(self.machines.values())
+
+    def run(self, node: str, command: str) -> SimpleNamespace:
+        text = ""
+        if command.startswith("crm_mon"):
+            text = re.sub(r'standby="false"', 'standby="true"', CRM_MON)
+        elif "/proc/drbd" in command:
+            text = proc_drbd(r1="UpToDate" if self.up[node] else "none")
+        elif "constraints" in command:
+            self.constraints -= 1
+            left = '<rsc_location id="drbd-fence-by-handler-r1-msg"/>'
+            text = f"<constraints>{left if self.constraints > 0 else ''}</constraints>"
+            self.did.append("constraints?")
+        else:
+            self.did.append(f"{node}: {command}")
+            self.up[node] = "drbdadm down" not in command
+        return SimpleNamespace(stdout=text, exit_code=0)
+
+
+def test_with_both_nodes_offline_the_victim_waits_with_its_mind_made_up(tmp_path: Path) -> None:
+    """The post's procedure. The survivor comes second: nobody refuses a second time."""
+    there = Offline(tmp_path)
+    ForcedSplitBrain("bravo", "r1", 2).heal(lab(there))
+    assert there.did == [
+        "bravo: set -e; drbdadm up r1; drbdadm disconnect r1; drbdadm connect --discard-my-data r1",
+        "alpha: drbdadm up r1",
+    ]
+
+
+def test_nothing_is_brought_up_before_pacemaker_has_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Offline(tmp_path)
+    there.up["alpha"] = True
+
+    def wait(_what: str, missing: Any, **_options: Any) -> None:
+        assert missing() == "alpha still has r1"
+        raise DeadlineError("alpha still has r1")
+
+    monkeypatch.setattr("harness.faults.split_brain.wait_until", wait)
+    with pytest.raises(DeadlineError):
+        ForcedSplitBrain("bravo", "r1", 2).heal(lab(there))
+    assert there.did == []
+
+
+def test_the_resource_goes_down_after_its_constraint_and_the_victim_first(tmp_path: Path) -> None:
+    there = Offline(tmp_path, constraints=2)
+    there.up = {"alpha": True, "bravo": True}
+    take_down(lab(there), "bravo", "r1", 30)
+    assert there.did == [
+        "constraints?", "constraints?", "bravo: drbdadm down r1", "alpha: drbdadm down r1",
+    ]  # fmt: skip
+    assert there.up == {"alpha": False, "bravo": False}
+
+
+def test_a_constraint_that_stays_is_left_to_the_check(tmp_path: Path) -> None:
+    there = Offline(tmp_path, constraints=1000)
+    take_down(lab(there), "bravo", "r1", 0)
+    assert there.did[-1] == "alpha: drbdadm down r1"
+
+
+def test_who_is_on_standby_and_what_still_runs(tmp_path: Path, fake: FakeLab) -> None:
+    assert on_standby(lab(fake)) == set()
+    assert on_standby(lab(Offline(tmp_path))) == {"alpha", "bravo"}
+    assert still_running(lab(fake)).startswith("r0, r1, r2, ")
+    stopped = re.sub(r"<node name=[^>]*cached=[^>]*/>", "", CRM_MON)
+    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(
+        stdout=stopped, exit_code=0
+    )
+    assert still_running(lab(fake)) == ""
+    fake.machines["alpha"].guest.run = lambda *_a, **_o: SimpleNamespace(
+        stdout="no XML", exit_code=0
+    )
+    assert "no XML" in still_running(lab(fake))
 
 
 def test_the_log_of_a_volatile_cache() -> None:

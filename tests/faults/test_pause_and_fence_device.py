@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,7 @@ from harness.faults.pause import Pause
 from harness.faults.undo import undo_open_faults
 from harness.lab.topology import MTU, Link
 from harness.waiting import wait_until
-from tests.faults.fakes import FakeLab, lab
+from tests.faults.fakes import FakeLab, fence_virtd, lab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,9 +80,8 @@ def test_the_fence_device_is_blocked_when_no_running_node_reaches_it(fake: FakeL
 
 
 def test_the_fence_device_hangs_and_goes_on(fake: FakeLab, tmp_path: Path) -> None:
-    process = subprocess.Popen(["sleep", "60"])
+    process = fence_virtd(tmp_path)
     try:
-        (tmp_path / "fence_virtd.pid").write_text(f"{process.pid}\n")
         fault = FenceHangs()
         assert fault.bitten(lab(fake)) == ""
         fault.inject(lab(fake))
@@ -102,8 +100,7 @@ def test_the_fence_device_hangs_and_goes_on(fake: FakeLab, tmp_path: Path) -> No
 
 
 def test_every_undo_survives_the_journal(fake: FakeLab, tmp_path: Path) -> None:
-    process = subprocess.Popen(["sleep", "60"])
-    (tmp_path / "fence_virtd.pid").write_text(f"{process.pid}\n")
+    process = fence_virtd(tmp_path)
     try:
         faults: list[Fault] = [
             Pause("alpha"),

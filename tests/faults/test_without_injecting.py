@@ -7,6 +7,7 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +19,13 @@ from harness.faults.clock import ClockJump
 from harness.faults.cuts import CarrierCut, SilentCut
 from harness.faults.daemons import DaemonFrozen, DaemonKilled, DaemonStopped
 from harness.faults.disks import DiskErrors, SlowDisk
+from harness.faults.drift import ClockDrift
 from harness.faults.fault import Fault, FaultRunner
-from harness.faults.fence_device import FenceBlocked, FenceHangs
+from harness.faults.fence_device import FenceBlocked, FenceDown, FenceHangs, FenceUnreachable
 from harness.faults.filling import FileSystemFull
 from harness.faults.flapping import Flapping
 from harness.faults.impair import Corruption, Duplication, Latency, Loss, Rate, Reordering
+from harness.faults.interface import InterfaceDown
 from harness.faults.journal import UndoJournal
 from harness.faults.maintenance import Maintenance
 from harness.faults.mtu import SmallPort, WrongMtu
@@ -70,6 +73,7 @@ IN_NODES: list[Fault] = [
     KernelPanic("alpha"),
     MemoryExhausted("alpha"),
     ClockJump("alpha", 3600),
+    ClockDrift("alpha", 5),
     FileSystemFull("alpha", "/var"),
     DaemonKilled("alpha", "corosync"),
     DaemonFrozen("alpha", "corosync"),
@@ -80,6 +84,9 @@ IN_NODES: list[Fault] = [
     VolatileCache("alpha"),
     Invalidated("alpha", 512),
     DamagedMetadata("alpha", "r1"),
+    FenceDown(("alpha", "bravo")),
+    FenceUnreachable(("alpha", "bravo")),
+    InterfaceDown("alpha", Link.MGMT),
     Maintenance(),
     Standby("alpha"),
     ForcedSplitBrain("bravo", "r1", 16),
@@ -127,8 +134,7 @@ def unproved(there: Lab, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> list[
 @pytest.fixture
 def links(tmp_path: Path) -> Iterator[fakes.FakeLab]:
     """A lab whose links are well and whose fence device runs."""
-    fence = subprocess.Popen(["sleep", "60"])
-    (tmp_path / "fence_virtd.pid").write_text(f"{fence.pid}\n")
+    fence = fakes.fence_virtd(tmp_path)
     yield fakes.FakeLab(tmp_path)
     fence.kill()
     fence.wait()
@@ -183,8 +189,11 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> answering.FakeLab:
         guest.answer("dd if=/dev/disk/by-id/virtio-r2", "took 14 ms\n")
         guest.answer("stat -c", "31077 /sys/kernel/config/target/iscsi/iqn.2026-11.com.example:x\n")
         guest.answer("dump-md", 'version "v08";\n')
+        guest.answer("@class='stonith'", '<nvpair name="ipaddr" value="10.77.4.1"/>')
+        guest.answer("ip -o link show", "2: mgmt: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500\n")
         # A process that is gone, while the machine runs: a kill that was never made.
         machine.pid = process.pid
+    there.host = SimpleNamespace(lab_path=str(tmp_path), run=lambda *_: "State:\tS (sleeping)\n")
     monkeypatch.setattr("harness.faults.disks.FailingDisks", lambda *_: Disks())
     monkeypatch.setattr("harness.faults.volatile_cache.VolatileDisks", lambda *_: Disks())
     return there

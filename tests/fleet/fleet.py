@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.evidence.files import read_json
 from harness.lab.paths import PROJECT
+from harness.lab.traces import HOST_SECTIONS
+from harness.nightly.durations import Durations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +42,7 @@ from harness.evidence.files import read_json, write_json
 from harness.lab.lease import try_lease
 from harness.lab.paths import Cache
 from harness.session import RunOptions
+from harness.timing import profile_of
 
 HERE = Path(__file__).parent
 # Where a run lands that pytest was called for.
@@ -83,7 +86,9 @@ class Lab:
         dead = HERE / f"dead-{options.connect.replace('/', '_')}-{folder.name}"
         self.dead = dead
         alive = lambda: int(not dead.exists())
-        self.host = SimpleNamespace(connection=SimpleNamespace(isAlive=alive))
+        self.host = SimpleNamespace(
+            connection=SimpleNamespace(isAlive=alive), answers=lambda: True
+        )
         self.machines = {}
 
     def destroy(self):
@@ -98,8 +103,9 @@ class Lab:
 class Session(session.LabSession):
     def start(self):
         options = self.options
-        self.accelerator, self.timing = "tcg", SimpleNamespace(name="tcg")
-        self._leftovers = SimpleNamespace(of_the_lab=lambda lab: None, of_the_host=lambda: None)
+        shared = options.sharing or self._shared_before()
+        self.accelerator, self.timing = "tcg", profile_of("tcg", sharing=shared)
+        self._leftovers = SimpleNamespace(of_the_lab=lambda *_: None, of_the_host=lambda: None)
         how = behaviour("lab " + (options.connect or "private"))
         if options.fresh:
             time.sleep(0.5)
@@ -111,7 +117,7 @@ class Session(session.LabSession):
             fresh=options.fresh, cache=str(options.cache.root))
         facts = {
             "run": self.folder.name, "started_ns": now_ns(), "accelerator": "tcg",
-            "host": options.connect or "private", "timing": {"name": "tcg"},
+            "host": options.connect or "private", "timing": {"name": self.timing.name},
             "versions": {"kernel": how.get("kernel", "6.1")},
             "harness": "0", "seed": None, "command": "harness run", "kept": None,
             "code": session.code_hash(), "config": {}, "max_stall_s": None,
@@ -282,12 +288,16 @@ class Fleet:
 
     def host(self, *rules: str) -> None:
         """What there is on the host now."""
-        (self.folder / "host.json").write_text(json.dumps({"rules": list(rules)}))
+        told: dict[str, list[str]] = {key: [] for key in HOST_SECTIONS}
+        told["rules"] = list(rules)
+        (self.folder / "host.json").write_text(json.dumps(told))
 
     def measured(self, **seconds: float) -> None:
         """What the cache knows of earlier runs."""
         own = {name: {"seconds": [one], "last_ns": 1} for name, one in seconds.items()}
-        (self.cache / "durations.json").write_text(json.dumps({"tcg": own}))
+        (self.cache / "durations.json").write_text(
+            json.dumps({Durations(self.cache, "tcg").key: own})
+        )
 
     def start(self, *arguments: str, command: tuple[str, ...] = PYTEST) -> subprocess.Popen[str]:
         """Begin a run."""

@@ -106,6 +106,20 @@ def test_each_cluster_takes_memory(memory: Callable[[float], None]) -> None:
     assert asked(options(), 1, None)[0] == Clusters(1, None)
 
 
+def test_a_cluster_on_another_host_takes_none_of_this_one_s(
+    memory: Callable[[float], None], tmp_path: Path
+) -> None:
+    far = "qemu+ssh://far.example/system"
+    path = tmp_path / "pool.toml"
+    path.write_text(f'[[host]]\nslots = 1\n[[host]]\nuri = "{far}"\nslots = 4\n')
+    memory(4.6)
+    assert asked(options(), None, path) == (Clusters(5, path), ["", far])
+    assert asked(options(connect=far), 4, None)[0] == Clusters(4, None)
+    memory(4.4)
+    with pytest.raises(MissingEnvironmentError, match="1 clusters at once need"):
+        asked(options(), None, path)
+
+
 def test_workers_are_told_by_pytest_s_own_variable(
     pool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,8 +174,13 @@ class Connection:
 
 @pytest.mark.parametrize(("alive", "lost"), [(1, False), (0, True), (-1, True), (None, True)])
 def test_a_host_is_lost_with_its_connection(alive: int | None, lost: bool) -> None:
-    host: Any = SimpleNamespace(connection=Connection(alive))
+    host: Any = SimpleNamespace(connection=Connection(alive), answers=lambda: True)
     assert bool(host_is_lost(host)) is lost
+
+
+def test_a_host_that_does_not_answer_is_lost_though_libvirt_has_not_noticed() -> None:
+    host: Any = SimpleNamespace(connection=Connection(1), answers=lambda: False)
+    assert host_is_lost(host) == "its host does not answer"
 
 
 def test_a_private_host_is_lost_with_its_processes() -> None:

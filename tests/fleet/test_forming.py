@@ -11,6 +11,7 @@ from harness.cluster import formed, secrets
 from harness.cluster.formed import Bringup, bring_up
 from harness.lab import snapshot
 from harness.lab.paths import Cache
+from harness.lab.shared import SharedHost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,14 +37,18 @@ def lab_in(cache: Cache, name: str) -> Any:
     folder = cache.labs / name
     (folder / "disks").mkdir(parents=True)
     reverted: list[str] = []
+    host = SharedHost.__new__(SharedHost)
+    host.folder = folder
     return SimpleNamespace(
         name=name,
         cache=cache,
         folder=folder,
+        host=host,
         topology=None,
         machines={},
         reverted=reverted,
         revert=lambda: reverted.append(name),
+        take_shape=lambda _shape: None,
         open_machines=lambda *_: None,
         start_fence_device=lambda: None,
     )
@@ -68,9 +73,9 @@ def test_the_second_restores_what_the_first_formed(
     for name in ("take", "export_xml", "import_xml"):
         monkeypatch.setattr(snapshot, name, lambda *_a: None)
     labs = [lab_in(cache, f"lab{number}") for number in range(3)]
-    config: Any = None
+    config: Any = SimpleNamespace(shape=None)
     came: dict[str, Bringup] = {}
-    image: Any = SimpleNamespace(key="image")
+    image: Any = SimpleNamespace(key="image", folder=cache.images / "image")
 
     def begin(lab: Any) -> None:
         came[lab.name] = bring_up(lab, image, config, accelerator="tcg")

@@ -15,6 +15,7 @@ from harness.lab.lease import is_held
 from harness.lab.paths import PROJECT, Cache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -61,7 +62,7 @@ def test_a_file_names_hosts_with_their_capacity(tmp_path: Path, cache: Cache) ->
         ("[[host]]\nslots = 1\nuri = ''", "host.0.uri: String should have at least 1 character"),
         ("[[host]]\nslots = 1\n[[host]]\nslots = 1", "two hosts are called private"),
         ("[[host", "is not TOML"),
-        ('[[host]]\nslots = 1\nuri = "qemu+ssh://far/system"', "far/system is on another machine"),
+        ('[[host]]\nslots = 1\nuri = "qemu+tls://far/system"', "far/system is on another machine"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_with_a_hint(
@@ -99,6 +100,38 @@ def test_slots_are_spread_over_the_hosts(tmp_path: Path, cache: Cache) -> None:
     assert pool.take(3) == 3
     names = [str(slot) for _ in range(3) if (slot := pool.assign())]
     assert names == ["a, slot 0", "b, slot 0", "a, slot 1"]
+
+
+def test_clusters_that_share_cores_are_counted_by_machine(tmp_path: Path, cache: Cache) -> None:
+    """Two libvirts of this machine have the same cores; another host has its own."""
+    far = "qemu+ssh://far.example/system"
+    text = (
+        '[[host]]\nslots = 1\n[[host]]\nuri = "qemu:///system"\nslots = 1\n'
+        f'[[host]]\nuri = "{far}"\nname = "far"\nslots = 2\n'
+    )
+    asked: list[str] = []
+
+    def cores(here: int, there: int) -> Callable[[str], int]:
+        def tell(uri: str) -> int:
+            asked.append(uri)
+            return there if uri else here
+
+        return tell
+
+    pool = Pool(read_pool(written(tmp_path, text), cache))
+    pool.take(4)
+    assert pool.crowded(cores(4, 4)) == ""
+    assert set(asked) == {"", far}
+    assert pool.crowded(cores(2, 4)) == "2 clusters on 2 cores (private)"
+    assert pool.crowded(cores(2, 2)) == (
+        "2 clusters on 2 cores (private) and 2 clusters on 2 cores (far)"
+    )
+    pool.close()
+    one = Pool(read_pool(written(tmp_path, text), cache))
+    one.take(2)
+    assert [slot.host.name for slot in one._held] == ["private", "qemu:///system"]
+    assert one.crowded(cores(3, 1)) == "2 clusters on 3 cores (private)"
+    one.close()
 
 
 def test_two_runs_share_a_pool(tmp_path: Path, cache: Cache) -> None:

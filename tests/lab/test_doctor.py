@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness.errors import ExitCode
 from harness.lab.accelerator import Accelerator
+from harness.lab.connected import firewall
 from harness.lab.doctor import (
     GIB,
     Finding,
@@ -159,11 +160,85 @@ def test_an_existing_daemon_spares_the_private_labs_needs() -> None:
     assert found["connection"].ok == "ok"
     assert "libvirt 9.0.0 on host" in found["connection"].seen
     assert "memory" in found
-    assert not found.keys() & {"root", "namespaces", "libvirtd", "KVM"}
+    assert not found.keys() & {"namespaces", "libvirtd", "KVM"}
 
 
-def test_a_far_daemon_has_its_own_memory() -> None:
-    assert not findings(connect="qemu+ssh://far/system").keys() & {"memory", "CPU cores"}
+def test_a_lab_on_an_existing_daemon_needs_root_and_what_it_starts_itself() -> None:
+    """Bridges, rules and the fence device are the lab's, whoever's libvirt it is."""
+    rights = findings(connect="qemu:///system", uid=lambda: 1000)["root"]
+    assert (rights.ok, rights.remedy) == ("fail", "run through sudo")
+    for tool in ("fence_virtd", "nft", "ip"):
+        assert findings(connect="qemu:///system", which=without(tool))[tool].ok == "fail"
+
+
+def test_a_far_daemon_that_cannot_be_reached_is_all_there_is_to_say(tmp_path: Path) -> None:
+    """Nothing of this machine's is said of that one."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho ssh: connect to host far: No route to host >&2; exit 255\n")
+    ssh.chmod(0o755)
+    found = findings(connect=f"qemu+ssh://far/system?command={ssh}")
+    assert found["connection"].ok == "fail"
+    assert "No route to host" in found["connection"].seen
+    assert "far true" in found["connection"].remedy
+    assert not found.keys() & {"memory", "CPU cores", "fence_virtd", "firewall"}
+
+
+CHAINS = """\
+table ip filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+	chain DOCKER {
+	}
+}
+table inet own {
+	chain in {
+		type filter hook input priority 0; policy accept;
+	}
+}
+table bridge strict {
+	chain pass {
+		type filter hook forward priority filter; policy drop;
+	}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("chains", "calls", "legacy", "says"),
+    [
+        (CHAINS, "1", "", "dropped by ip filter FORWARD, bridge strict pass"),
+        (CHAINS, "0", "", "each other is dropped by bridge strict pass"),
+        (CHAINS, None, "", "each other is dropped by bridge strict pass"),
+        (CHAINS.replace("policy drop", "policy accept"), "1", "", ""),
+        (CHAINS.replace("hook forward", "hook output"), "1", "", ""),
+        ("", "0", "-P INPUT ACCEPT\n-P FORWARD DROP\n", ""),
+        ("", "1", "-P INPUT ACCEPT\n-P FORWARD DROP\n", "each other is dropped by iptables FORW"),
+        ("", "0", "-P INPUT DROP\n", "guests send to the host is dropped by iptables INPUT"),
+        (
+            CHAINS.replace("hook forward", "hook input"),
+            "0",
+            "",
+            "the host is dropped by ip filt",
+        ),
+    ],
+)
+def test_a_firewall_that_eats_the_guests_traffic_is_named(
+    chains: str, calls: str | None, legacy: str, says: str
+) -> None:
+    def run(command: Sequence[str]) -> Ran:
+        if command[0] == "cat":
+            return Ran(1, "No such file") if calls is None else Ran(0, calls + "\n")
+        return Ran(0, chains if command[0].endswith("nft") else legacy)
+
+    found = firewall(replace(HEALTHY, run=run))
+    assert found.ok == ("warn" if says else "ok")
+    assert says in found.seen
+    assert ("fh0-data" in found.remedy) == bool(says)
+
+
+def test_without_nft_the_firewall_is_not_said_to_be_open() -> None:
+    assert firewall(replace(HEALTHY, which=lambda _program: None)).ok == "warn"
 
 
 def test_a_daemon_that_does_not_answer_fails() -> None:

@@ -32,6 +32,8 @@ MIB = 1 << 20
 class Host:
     """A lab whose daemons see the same files as this process."""
 
+    private = True
+
     def __init__(self, folder: Path) -> None:
         self.folder, self.lab_path = folder, str(folder)
         self.started: list[subprocess.Popen[bytes]] = []

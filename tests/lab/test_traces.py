@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+import pytest
 
 from harness.lab.shared import SharedHost
+from harness.lab.topology import Topology
 from harness.lab.traces import (
+    ADDRESSES,
     PROCESSES,
     SCRIPT,
     Running,
+    addresses,
     host_traces,
     lab_traces,
     parse_traces,
     running_beside,
 )
-
-if TYPE_CHECKING:
-    import pytest
 
 CAPTURED = Path("tests/lab/fixtures/traces-debian-12.txt").read_text(encoding="utf-8")
 
@@ -77,14 +80,49 @@ def test_what_cannot_be_read_stays_as_it_is() -> None:
 def test_the_script_is_understood_here() -> None:
     """Run for real: every section is there, and this very process is found."""
     done = subprocess.run(
-        ["sh", "-c", SCRIPT + PROCESSES], capture_output=True, text=True, check=True
+        ["sh", "-c", SCRIPT + ADDRESSES + PROCESSES], capture_output=True, text=True, check=True
     )
     found = parse_traces(done.stdout)
-    assert set(found) == {"qdiscs", "links", "rules", "mounts", "processes"}
+    assert set(found) == {"qdiscs", "links", "rules", "mounts", "addresses", "processes"}
+    assert "lo: inet 127.0.0.1/8" in found["addresses"]
     assert any(one.startswith("lo: mtu 65536") for one in found["links"])
     assert any(one.startswith("/: ") for one in found["mounts"])
     assert "sh" in {one["name"] for one in found["processes"]}
     assert not {one["name"] for one in found["processes"]} & {"kthreadd", "ksoftirqd/0"}
+
+
+@pytest.mark.parametrize("name", ["tc", "ip", "nft", "ps"])
+def test_a_tool_that_fails_has_not_looked(tmp_path: Path, name: str) -> None:
+    """What it would have told is missing, not empty: an empty list is equal to an empty list."""
+    (tmp_path / name).write_text("#!/bin/sh\nprintf 'a line of it, and no end'\nexit 1\n")
+    (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", SCRIPT + ADDRESSES + PROCESSES], capture_output=True, text=True, check=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    found = parse_traces(done.stdout)
+    sections = {"tc": ["qdiscs"], "ip": ["links", "addresses"], "nft": ["rules"],
+                "ps": ["processes"]}  # fmt: skip
+    every = {"qdiscs", "links", "rules", "mounts", "addresses", "processes"}
+    assert set(found) == every - {*sections[name]}
+    assert not any("a line of it" in str(there) for there in found.values())
+
+
+# ip -o address show of iproute2 6.1.
+ADDRESSES_OF_ALPHA = """\
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+2: data    inet 10.77.1.11/24 brd 10.77.1.255 scope global data\\       valid_lft forever preferred_lft forever
+2: data    inet 10.77.1.100/24 brd 10.77.1.255 scope global secondary data\\       valid_lft forever preferred_lft forever
+2: data    inet6 fe80::5054:ff:fe00:1/64 scope link \\       valid_lft forever preferred_lft forever
+3: drbd    inet6 fd00::1/64 scope global tentative \\       valid_lft forever preferred_lft forever
+"""  # noqa: E501
+
+
+def test_addresses_are_those_that_somebody_set() -> None:
+    assert addresses([*ADDRESSES_OF_ALPHA.splitlines(), "Cannot open netlink socket"]) == [
+        "Cannot open netlink socket", "data: inet 10.77.1.100/24", "data: inet 10.77.1.11/24",
+        "drbd: inet6 fd00::1/64", "lo: inet 127.0.0.1/8",
+    ]  # fmt: skip
 
 
 def test_cables_of_this_machine_are_nobody_s_doing() -> None:
@@ -94,12 +132,30 @@ def test_cables_of_this_machine_are_nobody_s_doing() -> None:
     assert "processes" not in found
 
 
+def test_rules_that_cannot_be_seen_are_not_said_to_be_none(tmp_path: Path) -> None:
+    """In a user namespace nft(8) may not look at the host's: "Operation not permitted"."""
+    for name, script in (("nft", "echo no >&2; exit 1"), ("tc", "exit 0"), ("ip", "exit 0")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", "-c", SCRIPT],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "rules" not in parse_traces(done.stdout), "who did not look says nothing"
+    (tmp_path / "nft").write_text("#!/bin/sh\nexit 0\n")
+    done = subprocess.run(
+        ["/bin/sh", "-c", SCRIPT],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert parse_traces(done.stdout)["rules"] == [], "there are none"
+
+
 def test_beside_the_vms_of_another_daemon_only_the_lab_s_own_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[str] = []
     host: Any = SharedHost.__new__(SharedHost)
-    host.topology = SimpleNamespace(prefix="fh0")
+    host.topology = Topology(0)
 
     def run(_host: object, *command: str) -> str:
         asked.append(command[-1])
@@ -107,11 +163,11 @@ def test_beside_the_vms_of_another_daemon_only_the_lab_s_own_counts(
 
     monkeypatch.setattr(SharedHost, "run", run)
     found = lab_traces(host)
-    assert asked == [SCRIPT], "its processes are not ours"
+    assert asked == [SCRIPT + ADDRESSES], "its processes are not ours"
     assert found["links"] == ["fh0a-data: mtu 9000, UP LOWER_UP"]
     assert len(found["rules"]) == 5
     assert found["mounts"] == []
-    private = cast("Any", SimpleNamespace(run=lambda *_command: CAPTURED))
+    private = cast("Any", SimpleNamespace(private=True, run=lambda *_command: CAPTURED))
     assert lab_traces(private) == parse_traces(CAPTURED)
 
 

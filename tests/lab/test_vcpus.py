@@ -30,6 +30,12 @@ class Powered:
             raise HarnessError("alpha has no QEMU process")
         return os.getpid()
 
+    @property
+    def host(self) -> Powered:
+        return self
+
+    threads_of = staticmethod(vcpus.threads_of)
+
 
 def test_threads_and_their_times(tmp_path: Path) -> None:
     for task, comm, stat in (

@@ -61,6 +61,20 @@ def interfaces(first: str, second: str) -> Callable[[Files], None]:
     return both(RRP, change(COROSYNC, "    token:", f"{sections}    token:"))
 
 
+TGT = change(CRM, "implementation=lio-t iqn", "implementation=tgt tid=1 iqn")
+DAEMON = change(
+    CRM,
+    "clone ping_everywhere ping",
+    "clone ping_everywhere ping\nprimitive tgtd systemd:tgt\nclone ts tgtd",
+)
+MULTIPATHD = added(UNITS, "multipathd.service enabled enabled\n", "client")
+
+
+def multipath(conf: str) -> Callable[[Files], None]:
+    """The initiator uses multipath, with this configuration."""
+    return both(MULTIPATHD, added("multipath.conf", conf, "client"))
+
+
 CASES = [
     Case("readable", "neither a section nor key: value", change(COROSYNC, "version: 2", "version"),
          at="alpha/corosync.conf:2"),
@@ -113,6 +127,17 @@ CASES = [
     Case("waits-for-all", "wait_for_all is switched off",
          change(COROSYNC, "two_node: 1", "two_node: 1\n    wait_for_all: 0")),
     Case("waits-for-all", "two_node is not set", change(COROSYNC, "two_node: 1", "votes: 1")),
+    Case("waits-for-all", "two_node with a quorum device: Corosync does not start",
+         change(COROSYNC, "two_node: 1", "two_node: 1\n    device {\n        model: net\n    }"),
+         at="alpha/corosync.conf:26 (quorum)"),
+    Case("waits-for-all", "wait_for_all is not set, and no two_node brings it",
+         change(COROSYNC, "two_node: 1", "device {\n        model: net\n    }")),
+    Case("waits-for-all", "expected_votes is not set: 3 are to be waited for",
+         change(COROSYNC, "two_node: 1",
+                "wait_for_all: 1\n    device {\n        model: net\n        votes: 1\n    }")),
+    Case("waits-for-all", "expected_votes is 2: 3 are to be waited for",
+         change(COROSYNC, "two_node: 1", "expected_votes: 2\n    wait_for_all: 1\n"
+                "    device {\n        model: net\n    }")),
     Case("waits-for-all", "quorum.provider is not set",
          change(COROSYNC, "provider: corosync_votequorum", "expected_votes: 2")),
     # ------------------------------------------------------------------------------------ links
@@ -212,17 +237,23 @@ CASES = [
     Case("fence-devices", "fence_alpha, which fences alpha, may run on no other node",
          change(CRM, "fence_alpha_elsewhere fence_alpha -inf: alpha",
                 "fence_alpha_elsewhere fence_alpha -inf: bravo")),
+    Case("fence-monitor", "fence_bravo has no monitor",
+         change(CRM, "pcmk_host_list=bravo pcmk_host_check=static-list op monitor interval=120s",
+                "pcmk_host_list=bravo pcmk_host_check=static-list op start interval=0s")),
+    Case("fence-monitor", "fence_alpha has no monitor",
+         change(CRM, "pcmk_host_list=alpha pcmk_host_check=static-list op monitor interval=120s",
+                "pcmk_host_list=alpha pcmk_host_check=static-list op monitor interval=0")),
     Case("fencing-delay", "no priority-fencing-delay, and no delay of any fence device",
-         change(CRM, "priority-fencing-delay=10s", "")),
+         change(CRM, "priority-fencing-delay=20s", "")),
     Case("fencing-delay", "without a resource that has a priority", change(CRM, "priority=10\n",
          "\n")),
-    Case("fencing-delay", "10s is less than twice pcmk_delay_max (8 s)",
-         change(CRM, "pcmk_host_list=bravo", "pcmk_host_list=bravo pcmk_delay_max=8s")),
+    Case("fencing-delay", "20s is less than twice pcmk_delay_max (18 s)",
+         change(CRM, "pcmk_host_list=bravo", "pcmk_host_list=bravo pcmk_delay_max=18s")),
     Case("fencing-delay", "only a random delay",
-         both(change(CRM, "priority-fencing-delay=10s", ""),
+         both(change(CRM, "priority-fencing-delay=20s", ""),
               change(CRM, "pcmk_host_list=bravo", "pcmk_host_list=bravo pcmk_delay_max=8s")), W),
     Case("fencing-delay", "soon is no delay",
-         change(CRM, "priority-fencing-delay=10s", "priority-fencing-delay=soon")),
+         change(CRM, "priority-fencing-delay=20s", "priority-fencing-delay=soon")),
     Case("quorum-policy", "no-quorum-policy=ignore",
          change(CRM, "stonith-enabled=true", "stonith-enabled=true no-quorum-policy=ignore")),
     Case("nothing-left-over", "msg may not be promoted everywhere",
@@ -260,6 +291,9 @@ CASES = [
          change(CRM, "lun1 lun2 pu", "lun1 pu lun2")),
     Case("portblock-agent", "iptables 1.8.9, and an agent that looks for the protocol's name",
          change("portblock.txt", "[0-9a-z]*", "${1}")),
+    Case("portblock-agent", "iptables 1.8.10, and an agent that looks for the protocol's name",
+         both(change("portblock.txt", "[0-9a-z]*", "${1}"),
+              change("portblock.txt", "v1.8.9", "v1.8.10"))),
     # ------------------------------------------------------------------------------ constraints
     Case("one-promotable-clone", "2 promotable clones serve one group: msg, other",
          change(CRM, "group dg d0 d1 d2", "clone other d2 meta promotable=true\ngroup dg d0 d1")),
@@ -299,6 +333,11 @@ CASES = [
          change(CRM, "implementation=lio-t iqn", "iqn"), W),
     Case("explicit-implementation", "tgt, but tgt is lio-t",
          change(CRM, "implementation=lio-t target_iqn", "implementation=tgt target_iqn")),
+    Case("target-daemon", "no clone runs its daemon", TGT),
+    Case("target-daemon", "nothing places it with ts", both(TGT, DAEMON)),
+    Case("target-daemon", "nothing starts it after ts",
+         both(TGT, DAEMON, change(CRM, "clone ts tgtd",
+                                  "clone ts tgtd\ncolocation x inf: DATA_GROUP ts"))),
     Case("explicit-portal", "no portals are given", change(CRM, " portals=10.77.3.100:3260", "")),
     Case("explicit-portal", "portal 0.0.0.0:3260", change(CRM, "portals=10.77.3.100",
          "portals=0.0.0.0")),
@@ -317,6 +356,9 @@ CASES = [
                 "params 1: implementation=lio-t iqn")),
     Case("same-initiators", "client, iqn.2026-11.com.example:other, is not let in",
          change("initiatorname.iscsi", ":client", ":other")),
+    Case("same-initiators",
+         "client has none of the addresses that are let in: iqn.2026-11.com.example:client",
+         change(CRM, "implementation=lio-t iqn", "implementation=tgt tid=1 iqn")),
     Case("no-page-cache", "liot_bstype=fileio",
          change(CRM, "path=/dev/drbd0", "path=/dev/drbd0 liot_bstype=fileio")),
     Case("no-page-cache", "tgt without tgt_bsoflags",
@@ -325,6 +367,18 @@ CASES = [
                                                        "op start timeout=10s op stop"), W),
     Case("patient-operations", "stop gets the default of 20 s",
          change(CRM, "op stop timeout=90 ", ""), W),
+    # -------------------------------------------------------------------------------- multipath
+    Case("multipath-queues", "no_path_retry is not set", MULTIPATHD, at="client/multipath.conf"),
+    Case("multipath-queues", "no_path_retry is 12",
+         multipath("defaults {\n no_path_retry 12\n}\n"),
+         at="client/multipath.conf:2"),
+    Case("multipath-queues", "no_path_retry is fail",
+         multipath("overrides {\n no_path_retry fail\n}\ndevices {\n device {\n"
+                   ' vendor "LIO-ORG"\n no_path_retry queue\n }\n}\n')),
+    Case("path-timeout", "fast_io_fail_tmo is off",
+         multipath("defaults {\n fast_io_fail_tmo off\n}\n"), W),
+    Case("path-timeout", "fast_io_fail_tmo is 300",
+         multipath("defaults {\n fast_io_fail_tmo 300\n}\n"), W),
     # ------------------------------------------------------------------------------------- boot
     Case("left-to-pacemaker", "enabled: it brings DRBD up",
          change(UNITS, "drbd.service disabled", "drbd.service enabled", "bravo"),
@@ -337,7 +391,7 @@ CASES = [
     Case("cluster-at-boot", "it is not installed",
          change(UNITS, "corosync.service enabled -\n", ""), W),
     # -------------------------------------------------------------------------------- initiator
-    Case("replacement-timeout", "5 s: a failover may take 137 s",
+    Case("replacement-timeout", "5 s: a failover may take 147 s",
          change(ISCSID, "replacement_timeout = 420", "replacement_timeout = 5"),
          at="client/iscsid.conf:4"),
     Case("replacement-timeout", "120 s, the default:",
@@ -348,12 +402,12 @@ CASES = [
          at="client/iscsi-nodes.txt:3"),
     Case("replacement-timeout", "long is no number",
          change(ISCSID, "replacement_timeout = 420", "replacement_timeout = long")),
-    Case("scsi-timer", "30 s; 137 s are needed",
+    Case("scsi-timer", "30 s; 147 s are needed",
          change("udev/60-scsi-timeout.rules", '="540"', '="30"'),
          at="client/udev/60-scsi-timeout.rules:2"),
     Case("scsi-timer", "no udev rule sets the timer",
          change("udev/60-scsi-timeout.rules", "LIO-ORG", "QEMU")),
-    Case("scsi-timer", "30 s for sdb; 137 s are needed",
+    Case("scsi-timer", "30 s for sdb; 147 s are needed",
          added("scsi-timers.txt", "sda LIO-ORG 540\nsdb LIO-ORG 30\nsdc QEMU 30\n", "client"),
          at="client/scsi-timers.txt:2"),
     Case("dead-portal", "0", change(ISCSID, "noop_out_interval = 5", "noop_out_interval = 0"), W),

@@ -7,11 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster.lintable import COLLECTOR, PORTBLOCK, collected_files
+from harness.cluster.config import ClusterConfig, Guest
+from harness.cluster.lintable import (
+    COLLECTOR,
+    MENDED_PORTBLOCK,
+    PORTBLOCK,
+    collected_files,
+    configured_files,
+)
 from harness.errors import HarnessError
 from harness.lint import cluster_of, lint
 from harness.lint.archive import read_archive
 from harness.lint.folder import ABSENT
+from harness.lint.formats.host import parse_portblock
 from tests.lint.reference import fixture, reference
 
 # Name under which a lint knows a file, and where the collector has to find it.
@@ -209,6 +217,15 @@ def test_a_node_whose_services_are_off_is_known_by_its_cib(
 
 def test_the_agent_that_the_recipe_patches_is_debian_s() -> None:
     assert PORTBLOCK.split("\n", 1)[1] == fixture("portblock-4.12.txt")
+    assert MENDED_PORTBLOCK.split("\n", 1)[1] == fixture("portblock-4.16.txt")
+
+
+def test_a_guest_with_a_mended_agent_is_not_said_to_be_patched() -> None:
+    files = configured_files(ClusterConfig(guest=Guest(name="debian13")))
+    assert files["alpha"]["portblock.txt"] == MENDED_PORTBLOCK.encode()
+    assert files["bravo"]["portblock.txt"] == MENDED_PORTBLOCK.encode()
+    agent = parse_portblock(MENDED_PORTBLOCK)
+    assert (agent.takes_numbers, agent.iptables) == (True, "1.8.11")
 
 
 class FakeGuest:

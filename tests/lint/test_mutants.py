@@ -23,6 +23,7 @@ SEEN_BY = {
     "impatient-replication": "drbd-patience",
     "mtu-on-one-node": "same-mtu",
     "no-colocation": "colocation",
+    "no-fence-monitor": "fence-monitor",
     "no-fence-peer-handler": "fence-handlers",
     "no-fencing-delay": "fencing-delay",
     "no-flushes": "disks-are-flushed",

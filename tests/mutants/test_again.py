@@ -23,7 +23,7 @@ from harness.mutants.score import Fate
 from harness.report.ledger import read_ledger
 from harness.report.tally import Judged, judged_in
 from harness.report.texts import Text
-from harness.resuming import CODES, code_hash, made_alike, made_hash
+from harness.resuming import CODES, FEATURES, code_hash, made_alike, made_hash
 from harness.timing import PROFILES
 from tests.mutants.test_mutants import INVALID, UNCLEAR, VALID, verdict, written
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 OLD = "01d"
 TEXT = Text(("Given the healthy cluster",), frozenset({"short"}))
+TEXTS = {"A scenario": TEXT}
 
 
 @pytest.fixture
@@ -42,7 +43,6 @@ def codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Evidence of the code ``01d`` was made as this code makes it; of ``0ther`` it was not."""
     write_json(tmp_path / "codes.json", {OLD: made_hash(), "0ther": "f00"})
     monkeypatch.setattr(resuming, "CODES", tmp_path / "codes.json")
-    monkeypatch.setattr(again, "texts_in", lambda _folder: {"A scenario": TEXT})
 
 
 def of_scenario(run: Path, steps: tuple[str, ...] = TEXT.steps) -> None:
@@ -76,7 +76,7 @@ def test_a_mended_check_is_asked_of_what_there_is(
     folder = stored(tmp_path / "runs", mutant)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     mended(monkeypatch)
-    score = judge_again(mutant, folder, ledger)
+    score = judge_again(mutant, folder, TEXTS, ledger)
     assert (score.caught, len(score.tries)) == (2, 2)
     lines = read_ledger(ledger, Tried)
     assert [(one.code, one.made, one.label, one.campaign) for one in lines] == [
@@ -86,11 +86,11 @@ def test_a_mended_check_is_asked_of_what_there_is(
     (again_score,) = scores([mutant], lines, code_hash())
     assert again_score.perfect
     # Again: the same lines. By checks that see something else: it may not be said of this code.
-    judge_again(mutant, folder, ledger)
+    judge_again(mutant, folder, TEXTS, ledger)
     assert read_ledger(ledger, Tried) == lines
     mended(monkeypatch, VALID)
     with pytest.raises(BadInputError, match="says something else"):
-        judge_again(mutant, folder, ledger)
+        judge_again(mutant, folder, TEXTS, ledger)
 
 
 @pytest.mark.usefixtures("codes")
@@ -102,7 +102,7 @@ def test_a_scenario_that_says_something_else_has_no_such_evidence(
     of_scenario(folder / mutant.name / "2", (*TEXT.steps, "And 1 failover is expected"))
     (folder / mutant.name / "3/evidence/s/scenario.json").unlink()
     mended(monkeypatch)
-    score = judge_again(mutant, folder, ledger)
+    score = judge_again(mutant, folder, TEXTS, ledger)
     assert [trial.label for trial in score.trials] == ["1"]
     assert [line.label for line in read_ledger(ledger, Tried)] == ["1"]
 
@@ -113,7 +113,7 @@ def test_runs_of_one_try_stay_together(tmp_path: Path, monkeypatch: pytest.Monke
     folder = stored(tmp_path / "runs", mutant, runs=("1.1", "1.2", "2.1", "10.1"))
     (folder / mutant.name / "3.1").mkdir()
     mended(monkeypatch)
-    score = judge_again(mutant, folder)
+    score = judge_again(mutant, folder, TEXTS)
     assert [[trial.label for trial in one] for one in score.tries] == [
         ["1.1", "1.2"], ["2.1"], ["10.1"],
     ]  # fmt: skip
@@ -125,7 +125,7 @@ def test_runs_of_one_try_stay_together(tmp_path: Path, monkeypatch: pytest.Monke
 def test_evidence_that_other_code_made_is_not_judged(tmp_path: Path, code: str) -> None:
     mutant = written(tmp_path)
     with pytest.raises(BadInputError, match=f"made by other code .{code}."):
-        judge_again(mutant, stored(tmp_path / "runs", mutant, code))
+        judge_again(mutant, stored(tmp_path / "runs", mutant, code), TEXTS)
 
 
 @pytest.mark.usefixtures("codes")
@@ -148,15 +148,15 @@ def test_how_it_is_told_may_change_and_what_was_run_may_not(
     mutant.path.write_text(text.replace(old, new))
     mended(monkeypatch)
     if counts:
-        assert judge_again(load_mutant(mutant.path), folder).caught == 2
+        assert judge_again(load_mutant(mutant.path), folder, TEXTS).caught == 2
         return
     with pytest.raises(BadInputError, match="another version"):
-        judge_again(load_mutant(mutant.path), folder)
+        judge_again(load_mutant(mutant.path), folder, TEXTS)
 
 
 def test_a_folder_without_a_campaign(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="holds no campaign"):
-        judge_again(written(tmp_path), tmp_path)
+        judge_again(written(tmp_path), tmp_path, TEXTS)
 
 
 @pytest.mark.usefixtures("codes")
@@ -168,10 +168,18 @@ def test_the_command_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = stored(tmp_path / "runs", mutant)
     monkeypatch.setattr("harness.mutants.model.load_mutants", lambda _names: [mutant])
     monkeypatch.setattr(Campaign, "mutant", never)
+    asked_for: list[Path] = []
+
+    def texts(features: Path) -> dict[str, Text]:
+        asked_for.append(features)
+        return TEXTS
+
+    monkeypatch.setattr("harness.report.texts.texts_in", texts)
     mended(monkeypatch)
     asked = ["mutants", "--rejudge", str(folder), "--ledger", str(ledger)]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
+    assert asked_for == [FEATURES], "read once, however many mutants there are"
     assert "Score: 1 of 1 mutants" in result.output
     mended(monkeypatch, UNCLEAR)
     ledger.unlink()

@@ -16,7 +16,7 @@ from harness.checks import CheckResult, ScenarioVerdict, Verdict
 from harness.errors import BadInputError
 from harness.lab.paths import PROJECT, Cache
 from harness.mutants import campaign as campaigns
-from harness.mutants.campaign import Campaign
+from harness.mutants.campaign import Campaign, run_options
 from harness.mutants.model import MUTANTS, Mutant, check_scenarios, load_mutant, load_mutants
 from harness.mutants.score import Fate, Score, Trial, judge_trial, lines
 from harness.running import scenario_names
@@ -183,6 +183,19 @@ def test_a_campaign_tries_and_counts(mutant: Mutant, tmp_path: Path) -> None:
     assert told[0].startswith("MISSED  wrong: 1 of 3, by stall (expected: stall or io-errors)")
     assert told[-1] == "Score: 0 of 1 mutants"
     assert "run 3 unjudged: 0 verdicts in the run" in "\n".join(told)
+
+
+def test_all_runs_of_a_campaign_are_at_the_same_place(mutant: Mutant, tmp_path: Path) -> None:
+    """The control says nothing of a mutant that was tried on another libvirt."""
+    place = Cache(Path("/var/c"))
+    assert run_options(place, "auto") == ("--cache", "/var/c", "--accelerator", "auto")
+    there = run_options(place, "auto", "qemu+ssh://host.example/system")
+    runs = Runs({"machines": VALID}, {"stall": INVALID})
+    campaign = Campaign(tmp_path / "c", there, start=runs)
+    campaign.control("A scenario")
+    campaign.mutant(mutant, 1)
+    for asked in runs.asked:
+        assert asked[-2:] == ["--connect", "qemu+ssh://host.example/system"]
 
 
 def test_it_goes_on_where_it_was(

@@ -13,7 +13,9 @@ from harness.nightly import durations
 from harness.nightly.durations import SHIPPED, Durations, Source, shipped_names
 from harness.running import scenario_names
 from harness.session import RunOptions
+from harness.timing import PROFILES
 
+KEY = Durations(Path("/nonexistent"), "tcg").key
 POWER = "The active node loses power during writes"
 
 
@@ -36,7 +38,7 @@ def test_only_the_last_runs_are_kept(tmp_path: Path) -> None:
     for number in range(9):
         known.note(POWER, 1000.0 if number < 4 else 50.0, number)
     stored = json.loads((tmp_path / "durations.json").read_text())
-    assert stored["tcg"][POWER] == {"seconds": [50.0] * 5, "last_ns": 8}
+    assert stored[known.key][POWER] == {"seconds": [50.0] * 5, "last_ns": 8}
 
 
 def test_a_run_that_says_nothing_of_its_length_was_a_run(tmp_path: Path) -> None:
@@ -107,9 +109,34 @@ def test_runs_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     stored = json.loads((tmp_path / "durations.json").read_text())
-    assert {name: len(one["seconds"]) for name, one in stored["tcg"].items()} == {
+    assert {name: len(one["seconds"]) for name, one in stored[KEY].items()} == {
         "S0": 5, "S1": 5, "S2": 5, "S3": 5,
     }  # fmt: skip
+
+
+def test_other_timeouts_are_kept_apart_and_tell_something_all_the_same(tmp_path: Path) -> None:
+    """After a profile was changed nothing is known for sure, and more than what came along."""
+    quicker = PROFILES["tcg"].model_copy(update={"corosync_token_ms": 1000})
+    Durations(tmp_path, "tcg", quicker).note(POWER, 77.0, 5)
+    known = Durations(tmp_path, "tcg")
+    assert known.expected(POWER) == durations.Expected(77.0, Source.OTHER_TIMING)
+    assert known.last_ns(POWER) == 0, "it was not run with this timing yet"
+    known.note(POWER, 90.0, 6)
+    assert known.expected(POWER) == durations.Expected(90.0, Source.HERE)
+    again = Durations(tmp_path, "tcg", quicker).expected(POWER)
+    assert again == durations.Expected(77.0, Source.HERE)
+    kvm = Durations(tmp_path, "kvm").expected(POWER)
+    assert kvm is None or kvm.source is Source.SHIPPED
+
+
+def test_what_an_older_harness_has_kept_counts_as_other_timing(tmp_path: Path) -> None:
+    old = {"schema": 1, "last": "tcg", "tcg": {POWER: {"seconds": [111.0], "last_ns": 4}}}
+    (tmp_path / "durations.json").write_text(json.dumps(old))
+    known = Durations(tmp_path)
+    assert known.accelerator == "tcg"
+    assert known.expected(POWER) == durations.Expected(111.0, Source.OTHER_TIMING)
+    known.note("Another", 12.0, 5)
+    assert Durations(tmp_path).expected(POWER) == known.expected(POWER), "it is kept"
 
 
 def test_until_the_first_scenario_it_takes_as_long_as_it_took(tmp_path: Path) -> None:

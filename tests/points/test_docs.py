@@ -18,6 +18,7 @@ from harness.mutants.model import load_mutants
 from harness.points import Record, State, read_points, resolve, state_of, unknown
 from harness.points.document import cells
 from harness.timing import PROFILES
+from harness.variants.model import load_variants
 
 if TYPE_CHECKING:
     from harness.points import Known, Point
@@ -146,8 +147,16 @@ def check_command(command: str) -> None:
         case ["harness", "mutants", *names]:
             assert {one.name for one in load_mutants()} >= set(names)
             assert names
+        case ["harness", "variants", *names]:
+            assert load_variants(names)
+            assert names
         case ["harness", "run", name]:
             assert known().examples(name)
+        case ["harness", "run", "--config", file, name]:
+            assert known().examples(name)
+            assert load_config(PROJECT / file, PROFILES["tcg"]) != load_config(
+                None, PROFILES["tcg"]
+            )
         case ["harness", "up" | "lint" as verb, "--config", file]:
             assert verb in {command.name or "" for command in cli.app.registered_commands} | {
                 str(getattr(command.callback, "__name__", ""))
@@ -165,6 +174,8 @@ def check_command(command: str) -> None:
     [
         "harness mutants no-such-mutant",
         "harness mutants",
+        "harness variants no-such-variant",
+        "harness variants",
         "harness run 'No such scenario'",
         "harness up --config scenarios/mutants/nosuch.toml",
         "sh -c 'if'",

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import scenario
 from harness.evidence.model import Evidence
 from harness.qualify.margins import (
-    ANSWER_S,
     NO_TIMEOUT,
     REQUIRED,
     TIMEOUTS,
@@ -34,7 +32,7 @@ BOUND = "a scenario's bound on the stall"
 
 def seen_with(name: str, *took: Took) -> Seen:
     """All that the scenarios have, within their limits, but for one class."""
-    fine = {one.name: [Took(1.0, "s", allowed_s=None if one.of or one.fixed_s else 15.0)]
+    fine = {one.name: [Took(1.0, "s", allowed_s=None if one.of else 15.0)]
             for one in TIMEOUTS if one.wanted}  # fmt: skip
     return Seen(fine | {name: list(took)}, unbroken_s=600.0)
 
@@ -50,10 +48,6 @@ def test_every_field_of_the_profile_has_a_class_or_a_reason() -> None:
     assert not classes & set(NO_TIMEOUT)
     assert len({one.name for one in TIMEOUTS}) == len(TIMEOUTS)
     assert all(one.why_not for one in TIMEOUTS if not one.wanted and not one.late_only)
-
-
-def test_a_limit_that_is_not_in_the_profile_is_the_harness_s_own() -> None:
-    assert ANSWER_S == scenario._ANSWER_S
 
 
 def test_units_are_seconds() -> None:

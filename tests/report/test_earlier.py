@@ -114,6 +114,18 @@ def test_what_was_cut_short_is_told_and_counts_for_nothing(run: Path) -> None:
     assert own.scenarios[NAME].verdicts == {Verdict.VALID: 1}
 
 
+def test_what_was_broken_when_it_was_killed_counts(run: Path) -> None:
+    """Somebody judged it later (harness recheck), and an invariant was broken by then."""
+    last(run)
+    attempt(run, 0, Verdict.INVALID, outcome="running")
+    (told,) = earlier_attempts(run)
+    assert told.verdict is Verdict.INVALID
+    path = write_run_verdicts(run, read_run_verdicts(run))
+    assert [one["verdict"] for one in json.loads(path.read_text())["earlier"]] == ["INVALID"]
+    (own,) = tally(judged_in([run])[0])
+    assert own.scenarios[NAME].verdicts == {Verdict.VALID: 1, Verdict.INVALID: 1}
+
+
 def test_an_attempt_that_was_never_begun_again_is_not_forgotten(run: Path) -> None:
     """Killed between setting it aside and beginning anew."""
     scenes.red(run)

@@ -105,6 +105,9 @@ def test_runs_add_up_that_are_not_here_any_more(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "tcg: 2 runs" in result.output
     assert "12.0 to 20.5" in result.output
+    table = CliRunner().invoke(app, ["tally", "--ledger", str(ledger), "--markdown"])
+    assert "| Power | 2 VALID | 12.0, 16.2, 20.5 |" in table.output
+    assert "average seconds" not in table.output
     result = CliRunner().invoke(app, ["tally", "--ledger", str(ledger), "--times", "2"])
     assert result.exit_code == 0, result.output
     third = run(tmp_path / "3", {"Power": INVALID}, 9.0, code)

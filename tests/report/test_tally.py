@@ -14,9 +14,10 @@ from harness import resuming
 from harness.checks import CheckResult, ScenarioVerdict, Verdict, judge_and_keep
 from harness.cli import app
 from harness.evidence.files import write_json
+from harness.lab.paths import PROJECT
 from harness.report import texts
 from harness.report.ledger import read_ledger
-from harness.report.tally import CodeTally, Judged, judged_in, tally_lines
+from harness.report.tally import CodeTally, Judged, judged_in, markdown_lines, tally_lines
 from harness.report.tally import tally as tally_of
 from harness.report.texts import Text, text_of
 from tests.checks.build import healthy
@@ -179,3 +180,32 @@ def test_what_is_wrong_with_run_json_is_told_in_words(
     if text is not None:
         (tmp_path / "run.json").write_text(text)
     assert says in judged_in([tmp_path])[1][0]
+
+
+LEDGERS = PROJECT / "docs" / "ledgers"
+
+
+def test_the_table_of_the_measurements_is_that_of_the_ledger() -> None:
+    """Nobody writes its figures by hand: they are of the lines, and told as they are there."""
+    (own,) = tally_of(read_ledger(LEDGERS / "acceptance.jsonl", Judged))
+    table = markdown_lines(own)
+    document = (PROJECT / "docs" / "measurements.md").read_text(encoding="utf-8")
+    assert "\n".join(table) in document
+    assert len(table) == 2 + 16
+
+
+def test_a_table_tells_of_what_went_wrong_and_what_was_not_measured() -> None:
+    def came(number: int, verdict: Verdict, checks: int, stall_s: float | None) -> Judged:
+        return Judged(
+            code="c", configuration="d", accelerator="tcg", run=f"r{number}", scenario="a | b",
+            started_ns=number, verdict=verdict, checks=checks, operations=1, stall_s=stall_s,
+            bound_s=None, phases_s=None, sha256="x",
+        )  # fmt: skip
+
+    (own,) = tally_of(
+        [came(1, Verdict.VALID, 37, 4.0), came(2, Verdict.INVALID, 36, 9.0),
+         came(3, Verdict.VALID, 37, None)]
+    )  # fmt: skip
+    assert markdown_lines(own)[2] == (
+        "| a \\| b | 2 VALID, 1 INVALID | 4.0, 6.5, 9.0 | – | 36 to 37 | – |"
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from harness.evidence.files import read_json, write_json
 from harness.lab.paths import PROJECT, Cache
-from harness.report.texts import Text, reads_otherwise, text_of, texts_in
+from harness.report.texts import Text, name_of_example, reads_otherwise, text_of, texts_in
 from harness.running import scenario_names
 from harness.session import RunOptions
 
@@ -87,3 +87,11 @@ def test_evidence_is_of_a_scenario_that_reads_alike(
 def test_evidence_without_a_scenario_is_of_none(here: dict[str, Text], tmp_path: Path) -> None:
     assert text_of(read_json(tmp_path / "scenario.json")) is None
     assert reads_otherwise(tmp_path, here)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [((), "A cut"), (("by carrier",), "A cut [by carrier]"), (("5", 3), "A cut [5, 3]")],
+)
+def test_an_example_is_named_after_its_values(values: tuple[object, ...], name: str) -> None:
+    assert name_of_example("A cut", values) == name

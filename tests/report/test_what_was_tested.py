@@ -10,6 +10,7 @@ import pytest
 from harness.cluster.config import ClusterConfig
 from harness.report.features import known_scenarios
 from harness.report.load import load_run
+from harness.report.machine.runjson import run_report
 from harness.report.nottested import FEATURES, not_begun
 from harness.report.workedon import differences, reference
 from tests.report import scenes
@@ -129,3 +130,52 @@ def test_verdicts_by_feature_and_theme(run: Path) -> None:
     assert text.index("By feature") < text.index("Link failures</td>") < text.index("By theme")
     assert text.index("links</td>") < text.index("power</td>"), "the worst first"
     assert "short</td>" not in text
+
+
+def test_what_was_chosen_and_never_begun_has_its_reason(run: Path, features: Path) -> None:
+    scenes.power_off(run, writes=300).save()
+    path = run / "selection.json"
+
+    def chose(**more: Any) -> None:
+        begun = "Power off the active node in the middle of writes"
+        chosen = [begun, "Cut <what> [mgmt, slowly]", "Of <my> own"]
+        left_out = ["Never begun"]
+        path.write_text(json.dumps({"schema": 1, "chosen": chosen, "left_out": left_out} | more))
+
+    chose(ended="the lab did not come up:\nno memory")
+    first, late, nightly = not_begun(load_run(run), features).groups
+    assert first == (
+        "chosen, and not begun before the run ended: the lab did not come up: no memory",
+        ("Cut <what> [mgmt, slowly]", "Of <my> own"),
+    )
+    assert late == (
+        "chosen, and left out as it would not have ended in time (--budget)", ("Never begun",),
+    )  # fmt: skip
+    assert nightly[1] == ("Cut <what> [drbd, silently]",)
+    chose()
+    assert not_begun(load_run(run), features).groups[0][0].endswith("ended: it was stopped")
+    text, _ = page_of(run)
+    assert "Of &lt;my&gt; own" in text
+    # On paper other details that are closed are left out; these tell what was not tested.
+    assert text.count('<details class="told">') == 2
+    hidden, shown = (text.index(f"details{one}:not([open])") for one in ("", ".told"))
+    assert hidden < shown, "of two rules that fit, the later one counts"
+    report = run_report(load_run(run)).model_dump()
+    assert {"scenario": "Never begun", "why": late[0]} in report["not_begun"]
+    for odd in ("[]", "{", '{"chosen": 4, "left_out": [4]}'):
+        path.write_text(odd)
+        assert len(not_begun(load_run(run), features).groups) == 2, "as without"
+
+
+def test_the_page_names_every_package_once_asked(run: Path) -> None:
+    scenes.power_off(run, writes=300).save()
+    assert "packages in the guests" not in page_of(run)[0]
+    told(run, packages={"host": {"(running kernel)": "6.1.0-28"}, "guests": {"a": "1", "<b>": "2"}})
+    text, _ = page_of(run)
+    assert text.index("2 packages in the guests, all from one image") < text.index(
+        "1 package on this host"
+    )
+    assert "&lt;b&gt;" in text
+    assert "<b>2" not in text
+    report = run_report(load_run(run)).model_dump()
+    assert report["packages"]["host"] == {"(running kernel)": "6.1.0-28"}

@@ -14,7 +14,10 @@ from harness.evidence.witness import parse_line
 from harness.faults.clock import ClockJump
 from harness.faults.daemons import DaemonFrozen, DaemonKilled, DaemonStopped
 from harness.faults.disks import DiskErrors, SlowDisk
+from harness.faults.drift import ClockDrift
+from harness.faults.fence_device import FenceDown, FenceUnreachable
 from harness.faults.filling import FileSystemFull
+from harness.faults.interface import InterfaceDown
 from harness.faults.maintenance import Maintenance
 from harness.faults.panic import KernelPanic, MemoryExhausted
 from harness.faults.pause import Pause
@@ -23,8 +26,9 @@ from harness.faults.replicas import DamagedMetadata, Invalidated
 from harness.faults.replication import ReplicationCut
 from harness.faults.standby import Standby
 from harness.faults.target import TargetDeleted
-from harness.lab.topology import RESOURCES, Topology
+from harness.lab.topology import RESOURCES, Link, Topology
 from harness.scenario import Scenario
+from harness.timing import TCG
 from harness.triggers import Triggers
 from tests.steps.test_vocabulary import contexts
 
@@ -84,10 +88,15 @@ class Run:
         self.faults.active[fault_id] = fault
         return fault_id
 
+    def inject_together(self, faults: list[Fault]) -> list[str]:
+        return [self.inject(fault) for fault in faults]
+
     def expectations(self, *numbers: float, **more: bool) -> None:
         self.expected = {"numbers": numbers, **more}
 
-    def wait_for(self, what: str, missing: Any, _deadline_s: float, interval_s: float) -> None:
+    def wait_for(
+        self, what: str, missing: Any, _deadline_s: float, _interval_s: float = 0.2
+    ) -> None:
         if text := missing():
             raise DeadlineError(f"{what}: {text}")
 
@@ -194,6 +203,26 @@ def test_both_nodes_are_powered_on_at_the_same_moment() -> None:
     assert list(run.faults.active) == ["f1"]
 
 
+def test_both_nodes_go_on_standby_and_come_back_at_the_same_moment() -> None:
+    run = Run()
+    do(run, "both nodes are put on standby until healed")
+    assert list(run.faults.active.values()) == [Standby("alpha"), Standby("bravo")]
+    do(run, "both nodes are taken off standby")
+    assert run.faults.healed == [("f1", "f2")]
+    do(run, "the passive node is put on standby until healed")
+    with pytest.raises(HarnessError, match="was not put on standby"):
+        do(run, "both nodes are taken off standby")
+
+
+def test_that_all_has_stopped_is_asked_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ["vip still running", ""]
+    monkeypatch.setattr("harness.steps.standby.still_running", lambda _lab: said.pop(0))
+    run = Run()
+    with pytest.raises(AssertionError, match="vip still running"):
+        do(run, "everything has stopped on both nodes")
+    do(run, "everything has stopped on both nodes")
+
+
 @pytest.mark.parametrize(
     ("text", "few_failovers", "few_fencings"),
     [
@@ -214,6 +243,67 @@ def test_at_most_is_said_of_each_by_itself(
     assert run.expected["fewer_failovers"] == bool(few_failovers)
     assert run.expected["fewer_fencings"] == bool(few_fencings)
     assert len(run.expected["numbers"]) == 4
+
+
+def test_a_dead_fence_device_is_waited_for_until_somebody_has_asked_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run()
+    run.timing = TCG  # type: ignore[assignment]
+    waited: list[float] = []
+
+    def wait(what: str, missing: Any, deadline_s: float, **_more: Any) -> None:
+        waited.append(deadline_s)
+        if text := missing():
+            raise AssertionError(f"{what}: {text}")
+
+    monkeypatch.setattr(run.triggers, "wait", wait)
+    with pytest.raises(AssertionError, match="nobody found a fence device failed"):
+        do(run, "Pacemaker has found the fence device failed")
+    assert waited == [TCG.fence_asked_s + 120]
+    said = " notice: Result of monitor operation for fence_alpha on bravo: error"
+    run.live.feed(Event(1, "bravo", Channel.JOURNAL, "entry", {"message": said}))
+    do(run, "Pacemaker has found the fence device failed")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("the fence device is down until healed", FenceDown(("alpha", "bravo"))),
+        ("both nodes have no way to the fence device until healed",
+         FenceUnreachable(("alpha", "bravo"))),
+        ("the passive node has no way to the fence device until healed",
+         FenceUnreachable(("alpha",))),
+        ("the clock of the active node gains 5 % until healed", ClockDrift("bravo", 5)),
+        ("the clock of alpha loses 10 % until healed", ClockDrift("alpha", -10)),
+        ("the drbd link of the passive node is taken down with ifdown until healed",
+         InterfaceDown("alpha", Link.DRBD)),
+    ],
+)  # fmt: skip
+def test_what_is_gone_and_what_drifts(text: str, fault: Fault) -> None:
+    run = Run()
+    do(run, text)
+    assert list(run.faults.active.values()) == [fault]
+
+
+def test_a_card_that_was_taken_down_is_taken_up() -> None:
+    run = Run()
+    do(run, "the mgmt link of alpha is taken down with ifdown until healed")
+    with pytest.raises(HarnessError, match="not taken down before"):
+        do(run, "the drbd link of alpha is taken up with ifup")
+    do(run, "the mgmt link of alpha is taken up with ifup")
+    assert run.faults.healed == [("f1",)]
+
+
+def test_only_what_stands_alone_is_connected_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"r0": {"cs": "StandAlone"}, "r1": {"cs": "Connected"}, "r2": {"cs": "StandAlone"}}
+    monkeypatch.setattr("harness.steps.disks.drbd_state", lambda _guest: states)
+    run = Run()
+    ran: list[str] = []
+    guest = SimpleNamespace(run=lambda command, **_options: ran.append(command))
+    run.lab.machines["alpha"].guest = guest
+    do(run, "DRBD is connected again by hand on the passive node")
+    assert ran == ["drbdadm connect r0", "drbdadm connect r2"]
 
 
 def test_an_operator_s_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:

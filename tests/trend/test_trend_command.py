@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import ExitCode, HarnessError
+from harness.report.trend.page import _href
+from harness.report.trend.store import opened
 from tests.trend.build import (
     INCONCLUSIVE,
     INVALID,
@@ -105,6 +107,47 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert text.count("<figure") == 12
     assert text.count('class="band"') == 12
     assert text.count('class="m VALID"') == 120
+
+
+def test_a_sign_leads_to_the_scenario_s_own_page(tmp_path: Path) -> None:
+    runs = [stored(tmp_path, night, {"power off": Came(), "a b": Came()}) for night in (0, 1)]
+    (runs[1] / "scenarios").mkdir()
+    (runs[1] / "scenarios" / "a-b.html").touch()
+    trend(tmp_path)
+    links = Page((tmp_path / "index.html").read_text()).links
+    assert set(links) == {
+        "night-00/index.html", "night-01/index.html", "night-01/scenarios/a-b.html",
+    }  # fmt: skip
+    assert links.count("night-01/scenarios/a-b.html") == 1
+
+
+def test_a_run_that_was_put_aside_is_linked_where_it_is(tmp_path: Path) -> None:
+    """A nightly run leaves its name to the next one, which is another run at the same place."""
+    first = stored(tmp_path, 0, {"power off": Came()})
+    trend(tmp_path)
+    aside = first.rename(first.with_name("night-00-until-20261128-010203"))
+    stored(tmp_path, 1, {"power off": Came()}).rename(first)
+    # Before the first is looked at again: rather no link than one to another run.
+    with opened(tmp_path / "trend.sqlite") as store:
+        (line,) = store.runs()
+    assert _href(tmp_path, line) == ""
+    trend(tmp_path)
+    links = Page((tmp_path / "index.html").read_text()).links
+    assert set(links) == {f"{aside.name}/index.html", f"{first.name}/index.html"}
+    shutil.copytree(first, tmp_path / "a copy")
+    trend(tmp_path)
+    assert set(Page((tmp_path / "index.html").read_text()).links) == set(links)
+
+
+def test_the_page_says_what_closes_the_gate(tmp_path: Path) -> None:
+    ten_nights(tmp_path, slow_from=6, flaky=True)
+    trend(tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "<h3>▲ Longer blackouts: they close the gate</h3>" in text
+    assert "<h3>~ Flaky</h3>" in text
+    assert "<b>The gate.</b>" in text
+    for option in ("--gate", "--since", "--run"):
+        assert f"<code>{option}" in text or f"{option}</code>" in text
 
 
 def test_a_page_that_is_gone_is_not_linked(tmp_path: Path) -> None:

@@ -11,14 +11,24 @@ from typer.testing import CliRunner
 from harness.checks import Verdict
 from harness.checks.verdict import CheckResult, ScenarioVerdict
 from harness.cli import app
+from harness.cluster.config import load_config
 from harness.errors import BadInputError
 from harness.evidence.files import write_json
+from harness.lab.guests import guest_names
 from harness.report.ledger import read_ledger
 from harness.resuming import code_hash
+from harness.timing import PROFILES
 from harness.variants.campaign import run_variant
 from harness.variants.ledger import Outcome, outcome_of
 from harness.variants.matrix import answered, last_of, matrix
-from harness.variants.model import REFERENCE, VARIANTS, Variant, load_variant, load_variants
+from harness.variants.model import (
+    REFERENCE,
+    VARIANTS,
+    Variant,
+    load_variant,
+    load_variants,
+    unbuilt_guests,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +109,8 @@ def test_a_file_that_is_no_variant(tmp_path: Path, text: str, said: str) -> None
 def test_a_name_that_there_is_not() -> None:
     with pytest.raises(BadInputError, match="no variant knet-both") as caught:
         load_variants(["knet-both", "knet-rr"])
-    assert "there are: reference, knet-active" in caught.value.hint
+    assert caught.value.hint.startswith("there are: reference, ")
+    assert " knet-active, " in caught.value.hint
 
 
 def test_what_a_run_came_to(variant: Variant, tmp_path: Path) -> None:
@@ -201,13 +212,21 @@ def test_the_command_lists_and_writes_without_running(tmp_path: Path) -> None:
     text = table.read_text()
     assert "| `reference` | The reference configuration | INVALID | 2 of 3 VALID |" in text
     assert len([line for line in text.splitlines() if "not run" in line and "`" in line]) == len(
-        list(VARIANTS.glob("*.toml"))
+        [*VARIANTS.glob("*.toml"), *unbuilt_guests()]
     )
+    assert "| `rhel9` | RHEL 9 and its rebuilds" in text
+
+
+def test_every_guest_has_a_row_and_those_that_can_be_built_a_variant() -> None:
+    built = {load_config(one.path, PROFILES["tcg"]).guest.name for one in load_variants()}
+    unbuilt = {one.name for one in unbuilt_guests()}
+    assert not built & unbuilt
+    assert built | unbuilt == set(guest_names())
 
 
 def test_the_table_in_the_documents_is_the_one_that_the_ledger_gives() -> None:
     docs = Path(VARIANTS.parents[1] / "docs")
     told = read_ledger(docs / "ledgers" / "variants.jsonl", Outcome)
     assert (docs / "support-matrix.md").read_text(encoding="utf-8") == matrix(
-        load_variants(), told
+        [*load_variants(), *unbuilt_guests()], told
     ), "harness variants --matrix-only"

@@ -1,11 +1,13 @@
 #!/bin/bash
 # Builds the guest image into $OUT; runs inside mount and PID namespaces of its own
 # (harness/lab/image.py). Progress on stdout, one line a step; everything else on stderr.
+# $WORK is an empty folder of the caller's, who removes it: what is mounted there goes with the
+# namespace, the folder itself does not.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 say() { echo "$1"; echo "== $1" >&2; }
 
-work=$(mktemp -d)
+work=${WORK:?}
 mount -t tmpfs -o size=4G,mode=0755 lab-image "$work"
 root=$work/root
 
@@ -17,6 +19,11 @@ options=(--variant=minbase "--include=$PACKAGES" --mode=root
     --customize-hook="$here/customize.sh"
     --aptopt='Acquire::Retries "3"' --aptopt='Acquire::http::Timeout "30"'
     --aptopt='APT::Install-Recommends "false"')
+[ -z "${COMPONENTS:-}" ] || options+=("--components=$COMPONENTS")
+[ -z "${KEYRING:-}" ] || options+=("--keyring=$KEYRING")
+while read -r path; do
+    [ -z "$path" ] || options+=("--dpkgopt=path-exclude=$path")
+done <<< "${EXCLUDED:-}"
 [ -z "${PROXY:-}" ] || options+=(--aptopt="Acquire::http::Proxy \"$PROXY\"")
 # Offline: apt lists come from the cache too, nothing may be downloaded.
 if [ -n "${OFFLINE:-}" ]; then

@@ -10,14 +10,13 @@ printf 'lab\n' > "$root/etc/hostname"
 rm -f "$root"/etc/ssh/ssh_host_*
 : > "$root/etc/machine-id"
 
-# portblock (resource-agents 4.12) never finds its own rule: iptables 1.8.9 prints the protocol
-# as a number, "6", where the agent expects "tcp" (fixed upstream in 4.14). The group is green
-# and TCP 3260 stays shut. A mutant puts the unpatched agent back from the .orig file.
-agent=$root/usr/lib/ocf/resource.d/heartbeat/portblock
-cp "$agent" "$agent.orig"
-"$here/patch-portblock" "$agent"
+# What the guest's profile says is wrong with its packages, a word each.
+for workaround in ${WORKAROUNDS:-}; do
+    "$here/workarounds/$workaround" "$root"
+done
 
-while read -r verb unit _; do
+# The recipe's, then the profile's own ones.
+printf '%s\n' "${UNITS:-}" | cat "$here/units.txt" - | while read -r verb unit _; do
     case $verb in
         '' | '#'*) ;;
         disable)
@@ -30,6 +29,6 @@ while read -r verb unit _; do
             echo "units.txt: what is $verb?" >&2
             exit 1 ;;
     esac
-done < "$here/units.txt"
+done
 chroot "$root" update-initramfs -u -k all
 chroot "$root" dpkg-query -W -f '${Package} ${Version}\n' > "$root/etc/lab-packages"

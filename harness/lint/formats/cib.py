@@ -187,6 +187,16 @@ def check_names(cib: Cib) -> None:
             raise FormatError(f"clone {clone.id} of nothing: {clone.child}", clone.line or None)
 
 
+def agent_of(text: str) -> str:
+    """An agent's whole name: class ocf and provider heartbeat go without saying."""
+    words = text.split(":")
+    if len(words) == 1:
+        return f"ocf:heartbeat:{text}"
+    if len(words) == 2 and words[0] not in ("stonith", "systemd", "lsb", "service", "ocf"):
+        return f"ocf:{text}"
+    return text
+
+
 def role_of(text: str | None) -> str | None:
     """A role in today's words (Pacemaker 2.1); None for what means any instance."""
     if text is None or text == "Started":

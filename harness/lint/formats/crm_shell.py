@@ -122,22 +122,12 @@ def _new(cib: Cib, name: str) -> str:
     return name
 
 
-def _agent(text: str) -> str:
-    """crmsh leaves out what goes without saying: class ocf, provider heartbeat."""
-    words = text.split(":")
-    if len(words) == 1:
-        return f"ocf:heartbeat:{text}"
-    if len(words) == 2 and words[0] not in ("stonith", "systemd", "lsb", "service", "ocf"):
-        return f"ocf:{text}"
-    return text
-
-
 def _primitive(
     templates: dict[str, Primitive], name: str, agent: str, rest: list[str], line: int
 ) -> Primitive:
     params, meta, operations = _parts(rest)
     if not agent.startswith("@"):
-        return Primitive(name, _agent(agent), line, params, meta, operations)
+        return Primitive(name, model.agent_of(agent), line, params, meta, operations)
     if agent[1:] not in templates:
         raise FormatError(f"{name} has a template that is not there: {agent[1:]}")
     template = templates[agent[1:]]

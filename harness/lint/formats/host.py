@@ -116,8 +116,8 @@ def parse_portblock(text: str) -> Portblock:
     """``iptables --version``, then the agent's function ``active_grep_pat()``.
 
     The agent looks for its own rule in what ``iptables -L -n`` prints: ``DROP tcp --``, with
-    iptables 1.8.9 ``DROP 6 --``. It puts the protocol's name in the pattern (``${1}``) until
-    ClusterLabs/resource-agents#1924, which is in 4.14.
+    iptables 1.8.9 and 1.8.10 ``DROP 6 --``. It puts the protocol's name in the pattern (``${1}``)
+    until ClusterLabs/resource-agents#1924, which is in 4.14.
 
     Raises:
         FormatError: not that function.

@@ -23,12 +23,17 @@ class FormatError(ValueError):
         what: what is wrong, one line.
         line: where, or None if no line can be named.
         file: in which of several files that are read together; else empty.
+
+    Attributes:
+        others: (line, what is wrong) of further places of the same file, where all of them are
+            told.
     """
 
     def __init__(self, what: str, line: int | None = None, file: str = "") -> None:
         super().__init__(" ".join(what.split())[:300])
         self.line = line
         self.file = file
+        self.others: tuple[tuple[int | None, str], ...] = ()
 
 
 def decode(raw: bytes) -> str:

@@ -124,7 +124,11 @@ def _others(sheet: Sheet, node: Machine, conf: Section) -> None:
         _unknown(sheet, file, section, _QUORUM, "the lab does not set it")
         for inner in section.sections:
             place = Place(file, inner.line)
-            sheet.leave(place, f"quorum: {inner.name}", "the lab has no third vote")
+            sheet.leave(
+                place,
+                f"quorum: {inner.name}",
+                "a third vote is not taken over: corosync.qdevice says which one the lab has",
+            )
     for section in conf.sections:
         if section.name not in _MAPPED_SECTIONS:
             place = Place(file, section.line)

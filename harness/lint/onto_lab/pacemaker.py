@@ -59,6 +59,12 @@ def _properties(sheet: Sheet, cib: Cib) -> None:
     devices = [one for one in cib.primitives.values() if one.agent.startswith("stonith:")]
     if fences and not devices:
         sheet.leave(place, "no fence device", "the lab has one for each node: harness lint tells")
+    if devices:
+        asked = [
+            any(one.name == "monitor" and seconds(one.interval) for one in device.operations)
+            for device in devices
+        ]
+        sheet.set("pacemaker.fence_monitor", all(asked), place)
     delay = seconds(cib.properties.get(_DELAY, "0")) or 0.0
     sheet.set("pacemaker.priority_fencing_delay", delay > 0, place)
     if delay > 0:

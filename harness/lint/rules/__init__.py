@@ -10,13 +10,16 @@ from harness.lint.rules import (
     handlers,
     initiator,
     links,
+    multipath,
+    quorum,
     resources,
     rings,
     target,
 )
 
 THEMES = (
-    files, rings, links, drbd, handlers, fencing, resources, constraints, target, boot, initiator,
+    files, rings, quorum, links, drbd, handlers, fencing, resources, constraints, target, boot,
+    initiator, multipath,
 )  # fmt: skip
 
 _order = [theme.__name__ for theme in THEMES]

@@ -73,6 +73,20 @@ def every_node_can_be_fenced(look: Look) -> None:
         look.saw()
 
 
+@rule("fence-monitor", "Fence devices are asked if they are there", Severity.ERROR, Source.DOCS)
+def fence_devices_are_monitored(look: Look) -> None:
+    """A device that nobody asks may have been dead for months, and the node that should take over
+    finds that out when it must not. A monitor, once in some minutes, tells an administrator."""
+    cib = look.need(look.cluster.cib)
+    if cib is None:
+        return
+    for device in fence_devices(cib):
+        if not any(one.name == "monitor" and seconds(one.interval) for one in device.operations):
+            place = cib_place(look, f"primitive {device.id}", device.line)
+            look.report(place, f"{device.id} has no monitor")
+        look.saw()
+
+
 @rule("fencing-delay", "One node shoots first", Severity.ERROR, Source.SEEN)
 def fencing_delay(look: Look) -> None:
     """When the nodes lose sight of each other, both order the other's fencing at once: both go

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.lint.formats import corosync_conf
-from harness.lint.formats.host import starts_at_boot
 from harness.lint.formats.text import FormatError, seconds
 from harness.lint.model import Place
 from harness.lint.registry import Look, Severity, Source, rule
 from harness.lint.rules.handlers import HANDLER_TIMEOUT
+from harness.lint.rules.multipath import uses_multipath
 
 if TYPE_CHECKING:
     from harness.lint.formats.initiator import Given
@@ -74,20 +74,16 @@ def _settings(look: Look, machine: Machine) -> list[tuple[str, dict[str, Given]]
     return found
 
 
-def _multipath(machine: Machine) -> bool:
-    return starts_at_boot(machine.units.value or {}, "multipathd.service")
-
-
 @rule("replacement-timeout", "The initiator outlasts a failover", Severity.ERROR, Source.SEEN)
 def replacement_timeout(look: Look) -> None:
     """While the session is gone the initiator holds I/O for replacement_timeout seconds, then fails
     it to the application. It has to be longer than a failover may take by the cluster's own
-    timeouts; a negative value waits for ever. (With multipath it is the other way round: a few
-    seconds, and no_path_retry queue. That is not judged here.)"""
+    timeouts; a negative value waits for ever. With multipath it is the other way round: see
+    multipath-queues and path-timeout."""
     needed = longest_takeover(look)
     for machine in look.cluster.initiators:
-        if _multipath(machine):
-            look.lacks(f"{machine.name} uses multipath")
+        if uses_multipath(machine):
+            look.saw()
             continue
         for file, settings in _settings(look, machine):
             given = settings.get(_REPLACEMENT)

@@ -115,6 +115,10 @@ def default_route(look: Look) -> None:
             for end in ends(node)
             if where in end.interface.network
         }
+        if len(serves) > 1:
+            # A second path of the initiator's may well be on management: links-apart tells of it.
+            found = rings(look, node) or []
+            serves -= {one.end.card.name for one in found if one.end is not None}
         for name in routes:
             if name in replicates | serves:
                 link = "DRBD" if name in replicates else "data"

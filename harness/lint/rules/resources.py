@@ -167,15 +167,16 @@ def portblock(look: Look) -> None:
         look.saw()
 
 
-# The version that prints protocols as numbers (netfilter bug 1729).
-_NUMBERS = "1.8.9"
+# The versions that print protocols as numbers (netfilter bug 1729; seen of these two, and of 1.8.11
+# that it does not).
+_NUMBERS = ("1.8.9", "1.8.10")
 
 
 @rule("portblock-agent", "portblock finds its own rule again", Severity.ERROR, Source.SEEN)
 def portblock_agent(look: Look) -> None:
-    """iptables 1.8.9 prints the protocol as 6 where the agent, before resource-agents 4.14, looks
-    for tcp. It never finds its own DROP rule and never removes it: the group is green and port 3260
-    is dead. Debian 12 has both."""
+    """iptables 1.8.9 and 1.8.10 print the protocol as 6 where the agent, before resource-agents
+    4.14, looks for tcp. It never finds its own DROP rule and never removes it: the group is green
+    and port 3260 is dead. Debian 12 has both."""
     cib = look.cluster.cib.value
     if cib is not None and not cib.of_agent(PORTBLOCK):
         look.saw()
@@ -184,7 +185,7 @@ def portblock_agent(look: Look) -> None:
         agent = look.need(node.portblock)
         if agent is None:
             continue
-        if agent.takes_numbers or agent.iptables not in (None, _NUMBERS):
+        if agent.takes_numbers or agent.iptables not in (None, *_NUMBERS):
             look.saw()
         elif agent.iptables is None:
             look.lacks(f"{node.portblock.name} does not say the version of iptables")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.lint.formats import corosync_conf
 from harness.lint.formats.corosync_conf import DEFAULT_PORT, Section, is_knet
-from harness.lint.formats.text import FormatError, is_false, is_true
+from harness.lint.formats.text import FormatError
 from harness.lint.model import Place
 from harness.lint.registry import Look, Severity, Source, rule
 from harness.lint.wiring import RingEnd, rings
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 _MOST = 2
 
 
-def _confs(look: Look) -> Iterator[tuple[Machine, Section]]:
+def confs(look: Look) -> Iterator[tuple[Machine, Section]]:
+    """Each node with its corosync.conf, as far as it is known."""
     for node in look.cluster.nodes:
         conf = look.need(node.corosync)
         if conf is not None:
             yield node, conf
 
 
-def _place(node: Machine, line: int | None = None, element: str = "") -> Place:
+def place_of(node: Machine, line: int | None = None, element: str = "") -> Place:
+    """A line of a node's corosync.conf."""
     return Place(node.corosync.name, line, element)
 
 
@@ -45,7 +47,7 @@ def redundant_rings(look: Look) -> None:
         if found is None:
             continue
         if len({end.ring.number for end in found}) < _MOST:
-            place = found[0].place if found else _place(node)
+            place = found[0].place if found else place_of(node)
             look.report(place, f"{node.name} is on {len(found)} ring(s)")
         look.saw()
 
@@ -55,7 +57,7 @@ def at_most_two_rings(look: Look) -> None:
     """RRP is made for two rings. knet takes up to eight links (corosync.conf(5)), so a third is
     only a warning there: one more thing to keep apart from the others, which this design does not
     need."""
-    for node, conf in _confs(look):
+    for node, conf in confs(look):
         found = rings(look, node)
         if found is None:
             continue
@@ -69,14 +71,14 @@ def at_most_two_rings(look: Look) -> None:
 def corosync_agrees(look: Look) -> None:
     """Corosync does not compare the nodes' files. Where they differ, each node lives by its own
     timeouts, rings or votes, which shows when a link fails."""
-    confs = list(_confs(look))
-    for (first, one), (second, other) in itertools.pairwise(confs):
+    known = list(confs(look))
+    for (first, one), (second, other) in itertools.pairwise(known):
         difference = _first_difference(one, other)
         if difference is not None:
             line, what = difference
-            look.report(_place(second, line), f"not as in {first.corosync.name}: {what}")
+            look.report(place_of(second, line), f"not as in {first.corosync.name}: {what}")
         look.saw()
-    if len(confs) == 1 and len(look.cluster.nodes) == 1:
+    if len(known) == 1 and len(look.cluster.nodes) == 1:
         look.lacks("the corosync.conf of a second node")
 
 
@@ -116,7 +118,7 @@ def one_address_family(look: Look) -> None:
     (corosync.conf(5), ip_version): a warning there, as nobody expects it when a link is looked for.
     """
     by_ring: dict[int, list[RingEnd]] = {}
-    for node, conf in _confs(look):
+    for node, conf in confs(look):
         found = _known(look, node)
         if found is None:
             continue
@@ -205,7 +207,7 @@ def port_distance(look: Look) -> None:
     (corosync.conf(5)): rings whose ports are next to each other, or equal with one multicast
     address, disturb each other. knet uses one port for each link, by default 5405 plus the link's
     number, and binds it to the link's own address: there the distance does not matter."""
-    for node, conf in _confs(look):
+    for node, conf in confs(look):
         if is_knet(conf):
             look.saw()
             continue
@@ -227,7 +229,7 @@ def port_distance(look: Look) -> None:
             distance = abs(first[1] - second[1])
             if distance == 1 or (distance == 0 and first[2] == second[2]):
                 text = f"ports {first[1]} of ring {first[0]} and {second[1]} of ring {second[0]}"
-                look.report(_place(node, second[3], "interface"), text)
+                look.report(place_of(node, second[3], "interface"), text)
         look.saw()
 
 
@@ -236,19 +238,19 @@ def rrp_mode(look: Look) -> None:
     """rrp_mode none, which is the default, uses one ring only: with two it has to be passive or
     active. Corosync 3 has no rrp_mode any more; with knet it is link_mode, of which every value
     uses both links, and a leftover rrp_mode does nothing."""
-    for node, conf in _confs(look):
+    for node, conf in confs(look):
         mode = conf.find("totem.rrp_mode")
         if is_knet(conf):
             if mode is not None:
                 text = f"rrp_mode: {mode.value} does nothing with knet (link_mode does)"
-                look.report(_place(node, mode.line, "totem"), text, Severity.WARNING)
+                look.report(place_of(node, mode.line, "totem"), text, Severity.WARNING)
         else:
             found = rings(look, node)
             if found is None:
                 continue
             if len(found) > 1 and (mode is None or mode.value not in ("active", "passive")):
                 said = f"rrp_mode is {mode.value if mode else 'not set'} with {len(found)} rings"
-                look.report(_place(node, mode.line if mode else None, "totem"), said)
+                look.report(place_of(node, mode.line if mode else None, "totem"), said)
         look.saw()
 
 
@@ -257,13 +259,13 @@ def netmtu(look: Look) -> None:
     """The post sets netmtu to 8982 for its jumbo frames. With udp and udpu it must fit the card,
     else Corosync's large packets vanish. knet finds the MTU of each link by itself (knet_mtu 0): a
     number that is set by hand is one more thing that can be wrong."""
-    for node, conf in _confs(look):
+    for node, conf in confs(look):
         if is_knet(conf):
             for key in ("netmtu", "knet_mtu"):
                 setting = conf.find(f"totem.{key}")
                 if setting is not None and setting.value != "0":
                     text = f"{key}: {setting.value} is set by hand; knet finds it by itself"
-                    look.report(_place(node, setting.line, "totem"), text)
+                    look.report(place_of(node, setting.line, "totem"), text)
             look.saw()
             continue
         found = rings(look, node)
@@ -279,7 +281,7 @@ def netmtu(look: Look) -> None:
                     look.lacks(f"{node.corosync.name}:{setting.line}: the MTU of the ring's card")
                 elif value > min(size for size in known if size is not None):
                     text = f"netmtu {value} is more than the card's MTU, {known}"
-                    look.report(_place(node, setting.line, section.name), text, Severity.ERROR)
+                    look.report(place_of(node, setting.line, section.name), text, Severity.ERROR)
         except FormatError as error:
             look.lacks(f"{node.corosync.name}:{error.line}: {error}")
         look.saw()
@@ -293,25 +295,3 @@ def _with_netmtu(conf: Section) -> Iterator[tuple[Section, int | None]]:
     for position, section in enumerate(corosync_conf.interfaces(conf)):
         if "netmtu" in section.settings:
             yield section, corosync_conf.link_number(section, position)
-
-
-@rule("waits-for-all", "A node that boots alone does not serve", Severity.ERROR, Source.SEEN)
-def waits_for_all(look: Look) -> None:
-    """two_node lets the survivor of two go on, and brings wait_for_all with it (votequorum(5)).
-    Without wait_for_all, a node that boots alone fences the other and serves whatever data it has.
-    Without two_node, the loss of either stops the service."""
-    for node, conf in _confs(look):
-        two_node, waits = conf.find("quorum.two_node"), conf.find("quorum.wait_for_all")
-        provider = conf.find("quorum.provider")
-        if provider is None or provider.value != "corosync_votequorum":
-            said = provider.value if provider is not None else "not set"
-            line = provider.line if provider is not None else None
-            look.report(
-                _place(node, line, "quorum"), f"quorum.provider is {said}: no quorum at all"
-            )
-        elif two_node is None or not is_true(two_node.value):
-            line = two_node.line if two_node is not None else None
-            look.report(_place(node, line, "quorum"), "two_node is not set, in a cluster of two")
-        elif waits is not None and is_false(waits.value):
-            look.report(_place(node, waits.line, "quorum"), "wait_for_all is switched off")
-        look.saw()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from harness.lint.formats.cib import INFINITY
 from harness.lint.formats.network import address
 from harness.lint.formats.text import seconds
 from harness.lint.model import Place, State
 from harness.lint.registry import Look, Severity, Source, rule
 from harness.lint.rules.resources import LUN, TARGET, primitive_place
-from harness.lint.wiring import floating
+from harness.lint.wiring import ends, floating
 
 if TYPE_CHECKING:
     from harness.lint.formats.cib import Cib, Primitive
+    from harness.lint.model import Machine
 
 _SHORTEST_S = 60.0
+# The unit is tgt in Debian, tgtd in others.
+_DAEMON = re.compile(r"(?:systemd|service|lsb):tgtd?(?:\.service)?|ocf:[\w-]+:tgtd?")
 
 
 @rule("no-own-luns", "The target's own configuration has no LUNs", Severity.ERROR, Source.POST)
@@ -57,16 +62,58 @@ def explicit_implementation(look: Look) -> None:
         look.report(place, text, Severity.ERROR)
 
 
+@rule("target-daemon", "tgt's daemon runs where the group starts", Severity.ERROR, Source.DOCS)
+def target_daemon(look: Look) -> None:
+    """The agents of tgt configure a daemon, and fail without it. It has to run on both nodes before
+    the group starts there: as a clone that the group is placed with and starts after. (Enabled at
+    boot it is in no order with Pacemaker: left-to-pacemaker.)"""
+    cib = look.need(look.cluster.cib)
+    if cib is None:
+        return
+    look.saw()
+    clones = {
+        clone.id
+        for primitive in cib.primitives.values()
+        if _DAEMON.fullmatch(primitive.agent) and (clone := cib.clone_of(primitive.id)) is not None
+    }
+    for target in filter(_is_tgt, cib.of_agent(TARGET)):
+        place, group = primitive_place(look, target), cib.group_of(target.id)
+        own = {target.id} if group is None else {target.id, group.id}
+        placed = {
+            primary.id
+            for one in cib.colocations
+            if one.score >= INFINITY
+            for dependent, primary in one.pairs
+            if dependent.id in own
+        }
+        first = {
+            before.id
+            for one in cib.orders
+            if one.mandatory
+            for before, then in one.pairs
+            if then.id in own
+        }
+        if not clones:
+            look.report(place, "no clone runs its daemon, tgtd")
+        elif not clones & placed:
+            look.report(place, f"nothing places it with {', '.join(sorted(clones))}")
+        elif not clones & first:
+            look.report(place, f"nothing starts it after {', '.join(sorted(clones))}")
+
+
 @rule("explicit-portal", "The portal is the floating address", Severity.ERROR, Source.SEEN)
 def explicit_portal(look: Look) -> None:
     """The agent's default, 0.0.0.0:3260, makes no portal at all with LIO (connection refused), and
-    with others one on every link."""
+    with others one on every link. tgt listens on every address whatever is said."""
     cib = look.need(look.cluster.cib)
     if cib is None:
         return
     addresses = {where for _name, where in floating(cib)}
     for target in cib.of_agent(TARGET):
         place = primitive_place(look, target)
+        if _is_tgt(target):
+            look.saw()
+            continue
         portals = (target.param("portals") or "").split()
         if not portals:
             look.report(place, "no portals are given: 0.0.0.0:3260")
@@ -106,7 +153,8 @@ def same_identity(look: Look) -> None:
 @rule("same-initiators", "Both nodes let the same initiators in", Severity.ERROR, Source.SEEN)
 def same_initiators(look: Look) -> None:
     """A target that does not know the initiator refuses its login. Nobody notices before the
-    failover. allowed_initiators belongs to the target; with LIO an empty list is demo mode."""
+    failover. allowed_initiators belongs to the target; with LIO an empty list is demo mode. With
+    tgt the agent takes addresses, or ALL: a name that it is given lets nobody in."""
     _by_node(look, TARGET, "allowed_initiators")
     cib = look.cluster.cib.value
     if cib is None:
@@ -115,10 +163,27 @@ def same_initiators(look: Look) -> None:
         allowed = (target.param("allowed_initiators") or "").split()
         for machine in look.cluster.initiators:
             names = look.need(machine.initiator_names)
+            if _is_tgt(target):
+                _let_in_by_address(look, target, machine, allowed)
+                continue
             for name in names or []:
                 if allowed and name not in allowed:
                     text = f"{machine.name}, {name}, is not let in"
                     look.report(primitive_place(look, target), text)
+
+
+def _is_tgt(target: Primitive) -> bool:
+    return target.param("implementation") == "tgt"
+
+
+def _let_in_by_address(look: Look, target: Primitive, machine: Machine, allowed: list[str]) -> None:
+    """tgt's agent binds initiators by --initiator-address (iSCSITarget of 4.12)."""
+    if not allowed or "ALL" in allowed or look.need(machine.cards) is None:
+        return
+    own = {str(end.interface.ip) for end in ends(machine)}
+    if not own & set(allowed):
+        text = f"{machine.name} has none of the addresses that are let in: {', '.join(allowed)}"
+        look.report(primitive_place(look, target), text)
 
 
 def _by_node(look: Look, agent: str, name: str) -> None:

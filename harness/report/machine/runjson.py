@@ -19,6 +19,7 @@ from harness.report.earlier import earlier_attempts
 from harness.report.facts import facts
 from harness.report.leftovers import left_behind
 from harness.report.machine.troubles import reasons
+from harness.report.nottested import not_begun
 from harness.report.qualified import qualification
 from harness.report.steps import Status, step_results
 from harness.report.text import clean, one_line, shorten
@@ -173,6 +174,13 @@ class QualificationReport(_Part):
     why_not: list[str]
 
 
+class NotBegunReport(_Part):
+    """A scenario that there is no evidence of."""
+
+    scenario: str
+    why: str
+
+
 class RunReport(_Part):
     """A run of the failover harness."""
 
@@ -195,6 +203,8 @@ class RunReport(_Part):
     injecting: bool | None
     """False in a test of the proofs, in which nothing was broken."""
     versions: dict[str, str]
+    packages: dict[str, dict[str, str]] = {}
+    """Versions of all packages, by ``guests``, ``host`` and ``python``; empty in older runs."""
     timing: dict[str, str | int | float | bool | None]
     """The timing profile: Corosync's token, DRBD's and Pacemaker's timeouts, and so on."""
     left_behind: list[str]
@@ -207,6 +217,8 @@ class RunReport(_Part):
     """Attempts that were set aside and whose scenario was never begun again."""
     qualification: QualificationReport | None = None
     """Null where nothing tells."""
+    not_begun: list[NotBegunReport] = []
+    """What was not tested: scenarios that were chosen or that there are, and why."""
 
 
 def schema() -> dict[str, Any]:
@@ -240,12 +252,23 @@ def run_report(run: LoadedRun) -> RunReport:
         command=clean(info.command) if info else None,
         injecting=info.injecting if info else None,
         versions={clean(k): clean(v) for k, v in sorted(info.versions.items())} if info else {},
+        packages={
+            clean(place): {clean(k): clean(v) for k, v in sorted(packages.items())}
+            for place, packages in sorted(info.packages.items())
+        }
+        if info
+        else {},
         timing=_plain(info.timing) if info else {},
         left_behind=left_behind(run.folder)[:_MOST],
         notes=[one_line(note, 1000) for note in run.notes[:_MOST]],
         scenarios=sorted(scenarios, key=lambda one: (one.started_ns, one.slug)),
         pending=[_attempt(one) for one in aside[:_MOST]],
         qualification=_qualification(run),
+        not_begun=[
+            NotBegunReport(scenario=name, why=one_line(why))
+            for why, names in not_begun(run).groups
+            for name in names
+        ][:_MOST],
     )
 
 
@@ -315,7 +338,7 @@ def _expected(loaded: LoadedScenario) -> Expected:
         at_most_failovers=expect.fewer_failovers,
         fencings=expect.fencings,
         at_most_fencings=expect.fewer_fencings,
-        max_stall_s=expect.max_stall_s if expect.workload or expect.max_stall_s else None,
+        max_stall_s=expect.stall_bound_s,
     )
 
 

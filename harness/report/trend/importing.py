@@ -62,7 +62,7 @@ def import_runs(store: Store, reports: Path, more: Iterable[Path] = ()) -> Impor
         more: runs that lie elsewhere.
     """
     done = Imported()
-    known = store.digests()
+    known, places = store.digests(), store.folders()
     for folder in [*run_folders(reports), *more]:
         stage = stage_of(folder)
         if stage is Stage.PRUNED:
@@ -76,6 +76,12 @@ def import_runs(store: Store, reports: Path, more: Iterable[Path] = ()) -> Impor
         identity = identity_of(folder)
         if known.get(identity) == digest_of(folder):
             done.known += 1
+            shown = shown_as(folder, reports)
+            # Renamed since, so that another may have its name; a copy leaves it where it was.
+            before = places.get(identity, shown)
+            if before != shown and identity_of(reports / before) != identity:
+                with store.writing():
+                    store.moved(identity, shown)
             continue
         try:
             line = read_run(folder, shown_as(folder, reports))

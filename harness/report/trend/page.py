@@ -19,8 +19,10 @@ from harness.errors import ExitCode
 from harness.evidence.files import write_whole
 from harness.report import text
 from harness.report.htmlpages import environment_of, source_of
+from harness.report.page import FOLDER
 from harness.report.trend import slower
 from harness.report.trend.analysis import News
+from harness.report.trend.extract import identity_of
 from harness.report.trend.gate import decide, flaky_text, longer_text, standing_text
 from harness.report.trend.plots import SHOWN, cell_text, picture
 from harness.report.trend.slower import ALL
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from harness.report.trend.analysis import Analysis
-    from harness.report.trend.model import RunLine
+    from harness.report.trend.model import RunLine, ScenarioLine
 
 PAGE = "index.html"
+_CLOSE = ": they close the gate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def _section(reports: Path, analysis: Analysis) -> Section:
         lines=decided.lines[-2:-1],
         findings=_findings(analysis),
         columns=columns,
-        rows=_rows(analysis, columns),
+        rows=_rows(reports, analysis, columns),
         multiples=_multiples(analysis),
     )
 
@@ -133,12 +136,29 @@ def _section(reports: Path, analysis: Analysis) -> Section:
 def _findings(analysis: Analysis) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """(sign, heading, items) of everything that is worth a look, the worst first."""
     found: list[tuple[str, str, list[str]]] = [
-        ("✕", "New failures", [standing_text(analysis, x) for x in analysis.of(News.NEW_FAILURE)]),
-        ("▲", "Longer blackouts", [longer_text(analysis, one) for one in analysis.longer]),
+        (
+            "✕",
+            f"New failures{_CLOSE}",
+            [standing_text(analysis, x) for x in analysis.of(News.NEW_FAILURE)],
+        ),
+        (
+            "▲",
+            f"Longer blackouts{_CLOSE}",
+            [longer_text(analysis, one) for one in analysis.longer_now],
+        ),
         (
             "?",
-            "Newly inconclusive",
+            f"Newly inconclusive{_CLOSE}",
             [standing_text(analysis, x) for x in analysis.of(News.NEWLY_UNCLEAR)],
+        ),
+        (
+            "▲",
+            "Longer blackouts of scenarios that the last run has not got",
+            [
+                longer_text(analysis, one)
+                for one in analysis.longer
+                if one not in analysis.longer_now
+            ],
         ),
         ("~", "Flaky", [flaky_text(analysis, one) for one in analysis.flaky]),
         (
@@ -155,7 +175,7 @@ def _findings(analysis: Analysis) -> tuple[tuple[str, str, tuple[str, ...]], ...
     return tuple((sign, heading, tuple(items)) for sign, heading, items in found if items)
 
 
-def _rows(analysis: Analysis, columns: tuple[Column, ...]) -> tuple[GridRow, ...]:
+def _rows(reports: Path, analysis: Analysis, columns: tuple[Column, ...]) -> tuple[GridRow, ...]:
     flaky = {one.name for one in analysis.flaky}
     rows, last = [], None
     for name in analysis.names:
@@ -166,7 +186,8 @@ def _rows(analysis: Analysis, columns: tuple[Column, ...]) -> tuple[GridRow, ...
                 cells.append(Cell("", f"not run in {column.run.shown}", ""))
                 continue
             feature = one.feature or feature
-            cells.append(Cell(str(one.verdict), cell_text(one, column.run), column.href))
+            href = _page_of(reports, column, one)
+            cells.append(Cell(str(one.verdict), cell_text(one, column.run), href))
         flags = ["▲ longer"] if analysis.longer_of(name) else []
         flags += ["~ flaky"] if name in flaky else []
         rows.append(GridRow(name, feature if feature != last else "", tuple(flags), tuple(cells)))
@@ -188,10 +209,24 @@ def _multiples(analysis: Analysis) -> tuple[Multiple, ...]:
     return tuple(multiple for _, _, multiple in sorted(found, key=lambda one: one[:2]))
 
 
+def _page_of(reports: Path, column: Column, one: ScenarioLine) -> str:
+    """The scenario's own page of that run; the run's where there is none."""
+    if not column.href or not one.slug:
+        return column.href
+    page = reports / column.run.folder / FOLDER / f"{one.slug}.html"
+    return quote(os.path.relpath(page, reports)) if page.is_file() else column.href
+
+
 def _href(reports: Path, run: RunLine) -> str:
-    """The run's own page, relative to the trend's; empty where it is not there."""
+    """The run's own page, relative to the trend's; empty where it is not there.
+
+    A run that was put aside may have left its name to another one, whose page this is not.
+    """
     page = reports / run.folder / PAGE
     if not run.folder or not page.is_file():
+        return ""
+    there = page.with_name("run.json").is_file() and identity_of(page.parent)
+    if there and there != (run.name, run.started_ns):
         return ""
     return quote(os.path.relpath(page, reports))
 

@@ -69,6 +69,17 @@ class Store:
         rows = self._db.execute("SELECT name, started_ns, digest FROM run")
         return {(name, started_ns): digest for name, started_ns, digest in rows}
 
+    def folders(self) -> dict[tuple[str, int], str]:
+        """Where every run lay when it was read, by the run's identity."""
+        rows = self._db.execute("SELECT name, started_ns, folder FROM run")
+        return {(name, started_ns): folder for name, started_ns, folder in rows}
+
+    def moved(self, identity: tuple[str, int], folder: str) -> None:
+        """Keep that a run lies somewhere else now."""
+        self._db.execute(
+            "UPDATE run SET folder = ? WHERE name = ? AND started_ns = ?", (folder, *identity)
+        )
+
     def put(self, run: RunLine) -> None:
         """Keep a run, in place of what was kept of it before."""
         self._db.execute(
