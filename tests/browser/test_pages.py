@@ -282,6 +282,25 @@ def test_it_fits_wide_and_narrow_light_and_dark(
         chrome.window(1400, 1000)
 
 
+def test_a_long_entry_of_the_legend_wraps(chrome: Chrome, tmp_path: Path) -> None:
+    scene = scenes.power_off(tmp_path / "run-1")
+    for n, state in enumerate(
+        ("NetworkFailure", "Unconnected", "WFReportParams", "WFBitMapT", "WFSyncUUID",
+         "Disconnecting", "WFBitMapS", "Timeout")
+    ):  # fmt: skip
+        scene.events2(60 + n, "alpha", "change", "connection", name="r1", connection=state)
+    scene.save()
+    build.run_json(tmp_path / "run-1")
+    write_report(tmp_path / "run-1")
+    chrome.window(390, 900)
+    try:
+        chrome.open(next((tmp_path / "run-1" / "scenarios").glob("*.html")))
+        assert "WFReportParams" in chrome.run("document.querySelector('main').textContent")
+        assert chrome.run("document.documentElement.scrollWidth") <= 390
+    finally:
+        chrome.window(1400, 1000)
+
+
 def test_the_run_leads_to_its_scenarios(chrome: Chrome, run: Path) -> None:
     chrome.console.clear()
     chrome.open(run / "index.html")
