@@ -40,7 +40,9 @@ LIMITS = (
     "while one of Corosync's two links is cut, the other one works well or is cut too; then the "
     "node that does not serve is fenced, and it has to be clear which one that is",
     "while the group moves, the nodes go on seeing each other",
-    "nobody is fenced while a clock is wrong or data is copied",
+    "nobody is fenced while a clock is wrong or data is copied, nor in a schedule after a clock "
+    "drifted or the fence device was gone",
+    "the nodes do not lose sight of each other while one of them may be joining",
     "the fence device hangs for half a minute at most",
     "no standstill adds up to more than the initiator waits for",
 )
@@ -100,6 +102,8 @@ class Forecast:
         under_way: the cluster reacts; whether it is done is not known yet.
         emptying: a node that has to be left before anything else is certain.
         stuck: nobody can serve before something is healed.
+        told, uncleaned: a fence device that is gone was found failed; what failed of it is there.
+        unfenceable: why nobody may be fenced any more, until the schedule ends; empty if one may.
         fresh: what the last injection sets off, for triggers: ``ordered`` and ``promoting`` and
             ``emptying``, with the node it is about.
         failovers, fencings: how many there may be.
@@ -119,6 +123,8 @@ class Forecast:
         self.stuck = False
         self.awaiting_fence = False
         self.hung_s = 0.0
+        self.told = self.uncleaned = False
+        self.unfenceable = ""
         self.fresh: dict[str, str] = {}
         self.failovers = self.fencings = 0
         self.reboots = False
@@ -239,6 +245,8 @@ class Forecast:
             yield from self.no_login()
         if self.has("clock-jump"):
             yield "a clock is wrong"
+        if self.unfenceable:
+            yield self.unfenceable
         if {RESYNC, DISK} & self.out[node]:
             yield f"{who(node)} is {', '.join(sorted(self.out[node]))}"
         if self.under_way and not self.out[node]:

@@ -81,6 +81,13 @@ _WHILE_IT_HANGS = frozenset(
      "corosync-cut", "spare-cut", "power-off", "reset", "panic", "corosync-killed",
      "corosync-frozen", "fencing-ordered", "fence-heal")
 )  # fmt: skip
+# What may be done while the fence device is gone: nobody is fenced for it, and the proof of its
+# return asks both nodes' fencers.
+_WHILE_IT_IS_GONE = frozenset(
+    ("writes", "mib", "answer", "alone", "found-failed", "mgmt-cut", "drbd-cut", "replication-cut",
+     "drbd-bad", "data-slow", "slow-disk", "short-pause", "iscsid-stopped", "initiator-cut",
+     "link-heal", "replication-heal", "bad-heal", "disk-heal", "fence-heal")
+)  # fmt: skip
 # Its own client gives up after 30 s and asks again; its monitor fails after 60 s.
 _HANGS_S = 40.0
 
@@ -124,6 +131,12 @@ def _against(forecast: Forecast, step: Step) -> Iterator[str]:
         long = forecast.hung_s + itself_s(step) > _HANGS_S
         if long or step.kind not in _WHILE_IT_HANGS:
             yield "the fence device would hang too long"
+    if forecast.has("fence-gone"):
+        if step.kind not in _WHILE_IT_IS_GONE:
+            yield "the fence device is gone"
+        # The wait looks back to the last injection: another one would hide what was told before.
+        if not forecast.told and step.kind != "found-failed":
+            yield "nobody has found the fence device failed yet"
     if forecast.has("maintenance") and not kind.in_maintenance:
         yield "the cluster is in maintenance mode"
 
@@ -159,6 +172,8 @@ def end_problems(forecast: Forecast) -> list[str]:
         found.append("a planned move is under way, and nothing waits for it")
     if forecast.has("fence-hang"):
         found.append("the fence device hangs still")
+    if forecast.has("fence-gone"):
+        found.append("the fence device is gone still")
     return found
 
 
