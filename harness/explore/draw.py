@@ -151,7 +151,9 @@ def _after_wait(forecast: Forecast, kind: Kind) -> bool:
     if kind.group is Group.TRIGGER:
         return False
     if kind.group is Group.WAIT:
-        return kind.name in ("left", "found-failed") or (forecast.under_way and kind.name in ("writes", "mib"))
+        return kind.name in ("left", "found-failed") or (
+            forecast.under_way and kind.name in ("writes", "mib")
+        )
     return True
 
 

@@ -165,7 +165,11 @@ _heals(
         else []
     ),
 )
-_heals("clock-heal", ("clock-jump", "clock-drift"), lambda s: f"the clock of {who(s.node)} is right again")
+_heals(
+    "clock-heal",
+    ("clock-jump", "clock-drift"),
+    lambda s: f"the clock of {who(s.node)} is right again",
+)
 _heals(
     "daemons-heal",
     _DAEMONS,
@@ -266,6 +270,7 @@ add(
         dependent=True,
     )
 )
+
 
 def _clean_problems(forecast: Forecast, _step: Step) -> Iterator[str]:
     yield from forecast.not_calm()

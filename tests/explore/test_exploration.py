@@ -279,7 +279,9 @@ def test_trouble_of_the_harness_s_own_is_no_failure(explore: Callable[..., Told]
 
 def test_what_made_trouble_from_the_start_may_make_trouble(explore: Callable[..., Told]) -> None:
     """Two primaries, say: whoever is to stop its writes hangs, in every candidate that fails."""
-    told = explore(cut_fails, errors=lambda lines: "fio hangs" if "settled" in cut_fails(lines) else None)
+    told = explore(
+        cut_fails, errors=lambda lines: "fio hangs" if "settled" in cut_fails(lines) else None
+    )
     failed = told.records.entries[-1]
     assert "trouble: fio hangs" in failed.doubts
     (shrinking,) = told.records.shrinkings
