@@ -55,6 +55,7 @@ class Kind:
         dependent: it is about what came before, and is left out with that.
         when_stuck: it may be taken while nobody can serve.
         in_maintenance: it may be taken in maintenance mode.
+        awaits: the fact that it waits for (a key of ``Forecast.fresh``), if it is a trigger.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Kind:
     dependent: bool = False
     when_stuck: bool = False
     in_maintenance: bool = False
+    awaits: str = ""
 
 
 KINDS: dict[str, Kind] = {}
@@ -125,6 +127,8 @@ def _against(forecast: Forecast, step: Step) -> Iterator[str]:
     yield from kind.problems(forecast, step)
     if forecast.stuck and not kind.when_stuck:
         yield "nobody can serve before something is healed"
+    if forecast.unnoticed and kind.awaits != forecast.unnoticed:
+        yield "the cluster may not have noticed yet what came before"
     if forecast.awaiting_fence and step.kind not in ("fence-heal", "alone"):
         yield "everybody waits for the fence device"
     if forecast.has("fence-hang") and step.kind != "fence-heal":
@@ -170,6 +174,8 @@ def end_problems(forecast: Forecast) -> list[str]:
     found = list(forecast.too_long())
     if forecast.emptying is not None:
         found.append("a planned move is under way, and nothing waits for it")
+    if forecast.unnoticed:
+        found.append("the cluster may not have noticed, and nothing waits for it")
     if forecast.has("fence-hang"):
         found.append("the fence device hangs still")
     if forecast.has("fence-gone"):

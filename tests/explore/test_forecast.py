@@ -43,6 +43,9 @@ POWER_CUT = (Step("power-off", "active"), WRITES, Step("power-on", "active"))
         (cut("mgmt-cut"), heal("the mgmt link"), cut("drbd-cut")),
         # A slow fence device.
         (Step("fence-hang"), cut("corosync-cut"), Step("alone", number=10), Step("fence-heal")),
+        # Without Corosync a node is written to until it is fenced.
+        (Step("corosync-frozen", "active"), Step("promoted", "passive"), WRITES, SETTLED),
+        (Step("corosync-killed", "passive"), Step("fencing-ordered", "passive"), WRITES),
         # Triggers follow what sets them off.
         (Step("power-off", "active"), Step("fencing-ordered", "active"),
          Step("data-slow", "passive"), WRITES),
@@ -111,6 +114,14 @@ def test_what_the_cluster_is_designed_to_survive(steps: tuple[Step, ...]) -> Non
         ((Step("iscsid-stopped", "initiator"), Step("power-off", "active")),
          "the initiator cannot log in again"),
         ((Step("fence-hang"), Step("long-pause", "active", number=60)), "would hang too long"),
+        ((Step("corosync-frozen", "active"), WRITES, SETTLED), "may not have noticed yet"),
+        ((Step("corosync-frozen", "active"), Step("fencing-ordered", "active"), WRITES),
+         "may not have noticed yet"),
+        ((Step("corosync-killed", "passive"), WRITES), "may not have noticed yet"),
+        ((Step("corosync-killed", "passive"),), "nothing waits for it"),
+        ((Step("standby", "active"), Step("left", "active"), Step("corosync-frozen", "active")),
+         "not certain who serves"),
+        ((Step("fence-hang"), Step("corosync-frozen", "passive")), "nobody would be fenced"),
         ((Step("fence-hang"), cut("corosync-cut"), WRITES), "everybody waits for the fence device"),
         ((Step("fence-hang"),), "the fence device hangs still"),
         ((Step("standby", "active"),), "nothing waits for it"),
