@@ -44,8 +44,8 @@ LIMITS = (
     "drifted or the fence device was gone",
     "the nodes do not lose sight of each other while one of them may be joining",
     "the fence device hangs for half a minute at most",
-    "where Corosync fails, the next step waits until the cluster has taken notice: writes go on until "
-    "the node is fenced, and prove nothing before",
+    "where Corosync fails, the next step waits until the cluster has taken notice: writes go on "
+    "until the node is fenced, and prove nothing before",
     "no standstill adds up to more than the initiator waits for",
 )
 """In words, for the head of a schedule and for docs/exploring.md."""

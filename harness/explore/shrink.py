@@ -31,7 +31,8 @@ def repaired(steps: Sequence[Step], *, beyond: bool = False) -> Steps | None:
     """The steps without those that are about something that is not there.
 
     Where something has to be waited for that no step waits for (any more), a step that does is
-    put in: which one it is differs with who serves. None where what is left breaks the limits, or is nothing at all.
+    put in: which one it is differs with who serves. None where what is left breaks the limits, or
+    is nothing at all.
     """
     forecast = Forecast(beyond=beyond)
     kept: list[Step] = []
