@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.explore.forecast import members, other, who
 from harness.explore.kinds import Group, Kind, add
+from harness.explore.outages import not_joined
 from harness.explore.schedule import BOTH, INITIATOR, NODES, Step
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def split_problems(forecast: Forecast, step: Step) -> Iterator[str]:
     else:
         spare = other(forecast.serving)
         yield from forecast.not_to_be_killed(spare)
+        # One that is just joining has a vote and does not know yet who serves: without its peer it
+        # would fence that one, and without a head start's delay.
+        yield from not_joined(forecast, spare)
 
 
 # ------------------------------------------------------------------- the mgmt link
@@ -192,11 +196,18 @@ add(
 )
 
 
+def no_other_clock(forecast: Forecast) -> Iterator[str]:
+    """Whether a clock is wrong already, or its rate."""
+    if forecast.has("clock-jump") or forecast.has("clock-drift"):
+        yield "a clock is wrong already"
+
+
 def _clock_problems(forecast: Forecast, step: Step) -> Iterator[str]:
     yield from forecast.not_up(step.node)
     yield from forecast.not_calm()
-    if forecast.has("clock-jump"):
-        yield "a clock is wrong already"
+    yield from no_other_clock(forecast)
+    for node in NODES:
+        yield from not_joined(forecast, node)
 
 
 add(
@@ -210,7 +221,7 @@ add(
             f"clock {s.node}", s, needs=(s.node,), disturbs=f"the clock of {who(s.node)} is wrong"
         ),
         seconds=5,
-        weight=0.5,
+        weight=1,
         labels=lambda f, s: (f"clock-jump {f.scope(s.node)}",),
     )
 )
@@ -220,8 +231,8 @@ add(
 
 def _hang_problems(forecast: Forecast, _step: Step) -> Iterator[str]:
     yield from forecast.not_calm()
-    if forecast.has("fence-hang"):
-        yield "the fence device hangs already"
+    if forecast.has("fence-hang") or forecast.unfenceable:
+        yield "the fence device hangs already, or nobody may be fenced"
 
 
 def _hang_take(forecast: Forecast, step: Step) -> None:

@@ -151,14 +151,16 @@ def _after_wait(forecast: Forecast, kind: Kind) -> bool:
     if kind.group is Group.TRIGGER:
         return False
     if kind.group is Group.WAIT:
-        return kind.name == "left" or (forecast.under_way and kind.name in ("writes", "mib"))
+        return kind.name in ("left", "found-failed") or (
+            forecast.under_way and kind.name in ("writes", "mib")
+        )
     return True
 
 
 def _urgency(forecast: Forecast, kind: Kind) -> float:
     """What the state calls for, as a factor."""
     if kind.name == "fence-heal":
-        return 4.0 if forecast.awaiting_fence else 1.0
+        return 4.0 if forecast.awaiting_fence or forecast.told else 1.0
     if kind.name == "left":
         return 5.0
     if kind.group is Group.TRIGGER:

@@ -16,7 +16,16 @@ from harness.explore.coverage import DRBD_STATES, PHASES, Cell, CoverageStore, p
 from harness.explore.draw import draw
 from harness.explore.feature import Origin, write
 from harness.explore.observing import Observed, observe
-from harness.explore.records import Entry, Records, Settings, Shrinking, Try, doubted, violated
+from harness.explore.records import (
+    TROUBLE,
+    Entry,
+    Records,
+    Settings,
+    Shrinking,
+    Try,
+    doubted,
+    violated,
+)
 from harness.explore.schedule import Schedule
 from harness.explore.shrink import BudgetOverError, shrink
 from harness.resuming import set_aside_unknown
@@ -254,6 +263,11 @@ class Exploration:
             f"in {len(own.tries)} tries{ending}: {own.file}"
         )
 
+    def _troubled(self, number: int) -> bool:
+        """Whether the schedule itself ended in trouble, beside what it violated."""
+        entry = self.records.entry(number)
+        return entry is not None and any(one.startswith(TROUBLE) for one in entry.doubts)
+
     def _better(self, own: Shrinking, steps: tuple[Step, ...]) -> None:
         own.best = steps
         self.records.save(self.folder)
@@ -281,8 +295,10 @@ class Exploration:
             file=f"{self._shown}/{file.name}",
             evidence=ran.evidence.name,
             verdict=str(ran.verdict.verdict),
-            # Trouble of the harness's own may look like anything.
-            fails=own.check in violated(ran.verdict) and ran.verdict.error is None,
+            # Trouble of the harness's own may look like anything; but a cluster that makes trouble
+            # whenever it fails does so with every candidate.
+            fails=own.check in violated(ran.verdict)
+            and (ran.verdict.error is None or self._troubled(own.number)),
             seconds=round(ran.seconds, 1),
         )
         own.tries.append(one)

@@ -112,7 +112,9 @@ def _ending(forecast: Forecast) -> list[str]:
             last,
         ]
     healed = ["everything is healed"] if forecast.broken else []
-    return [*(["the writes go on again"] if forecast.under_way else []), *healed, last]
+    # Of a fence device that was gone: who found it failed never looks again by itself.
+    cleaned = ["the failed actions are cleaned up"] if forecast.uncleaned else []
+    return [*(["the writes go on again"] if forecast.under_way else []), *healed, *cleaned, last]
 
 
 def _at_most(number: int, thing: str) -> str:

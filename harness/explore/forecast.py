@@ -40,8 +40,12 @@ LIMITS = (
     "while one of Corosync's two links is cut, the other one works well or is cut too; then the "
     "node that does not serve is fenced, and it has to be clear which one that is",
     "while the group moves, the nodes go on seeing each other",
-    "nobody is fenced while a clock is wrong or data is copied",
+    "nobody is fenced while a clock is wrong or data is copied, nor in a schedule after a clock "
+    "drifted or the fence device was gone",
+    "the nodes do not lose sight of each other while one of them may be joining",
     "the fence device hangs for half a minute at most",
+    "where Corosync fails, the next step waits until the cluster has taken notice: writes go on "
+    "until the node is fenced, and prove nothing before",
     "no standstill adds up to more than the initiator waits for",
 )
 """In words, for the head of a schedule and for docs/exploring.md."""
@@ -100,6 +104,10 @@ class Forecast:
         under_way: the cluster reacts; whether it is done is not known yet.
         emptying: a node that has to be left before anything else is certain.
         stuck: nobody can serve before something is healed.
+        unnoticed: what has to be waited for next (a key of ``fresh``), as writes go on at the node
+            that will be fenced and prove nothing until then; empty if nothing has.
+        told, uncleaned: a fence device that is gone was found failed; what failed of it is there.
+        unfenceable: why nobody may be fenced any more, until the schedule ends; empty if one may.
         fresh: what the last injection sets off, for triggers: ``ordered`` and ``promoting`` and
             ``emptying``, with the node it is about.
         failovers, fencings: how many there may be.
@@ -119,6 +127,8 @@ class Forecast:
         self.stuck = False
         self.awaiting_fence = False
         self.hung_s = 0.0
+        self.told = self.uncleaned = False
+        self.unfenceable = self.unnoticed = ""
         self.fresh: dict[str, str] = {}
         self.failovers = self.fencings = 0
         self.reboots = False
@@ -239,6 +249,8 @@ class Forecast:
             yield from self.no_login()
         if self.has("clock-jump"):
             yield "a clock is wrong"
+        if self.unfenceable:
+            yield self.unfenceable
         if {RESYNC, DISK} & self.out[node]:
             yield f"{who(node)} is {', '.join(sorted(self.out[node]))}"
         if self.under_way and not self.out[node]:

@@ -55,6 +55,7 @@ class Kind:
         dependent: it is about what came before, and is left out with that.
         when_stuck: it may be taken while nobody can serve.
         in_maintenance: it may be taken in maintenance mode.
+        awaits: the fact that it waits for (a key of ``Forecast.fresh``), if it is a trigger.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Kind:
     dependent: bool = False
     when_stuck: bool = False
     in_maintenance: bool = False
+    awaits: str = ""
 
 
 KINDS: dict[str, Kind] = {}
@@ -80,6 +82,13 @@ _WHILE_IT_HANGS = frozenset(
     ("writes", "answer", "alone", "mgmt-cut", "drbd-bad", "data-slow", "slow-disk", "drbd-cut",
      "corosync-cut", "spare-cut", "power-off", "reset", "panic", "corosync-killed",
      "corosync-frozen", "fencing-ordered", "fence-heal")
+)  # fmt: skip
+# What may be done while the fence device is gone: nobody is fenced for it, and the proof of its
+# return asks both nodes' fencers.
+_WHILE_IT_IS_GONE = frozenset(
+    ("writes", "mib", "answer", "alone", "found-failed", "mgmt-cut", "drbd-cut", "replication-cut",
+     "drbd-bad", "data-slow", "slow-disk", "short-pause", "iscsid-stopped", "initiator-cut",
+     "link-heal", "replication-heal", "bad-heal", "disk-heal", "fence-heal")
 )  # fmt: skip
 # Its own client gives up after 30 s and asks again; its monitor fails after 60 s.
 _HANGS_S = 40.0
@@ -118,12 +127,20 @@ def _against(forecast: Forecast, step: Step) -> Iterator[str]:
     yield from kind.problems(forecast, step)
     if forecast.stuck and not kind.when_stuck:
         yield "nobody can serve before something is healed"
+    if forecast.unnoticed and kind.awaits != forecast.unnoticed:
+        yield "the cluster may not have noticed yet what came before"
     if forecast.awaiting_fence and step.kind not in ("fence-heal", "alone"):
         yield "everybody waits for the fence device"
     if forecast.has("fence-hang") and step.kind != "fence-heal":
         long = forecast.hung_s + itself_s(step) > _HANGS_S
         if long or step.kind not in _WHILE_IT_HANGS:
             yield "the fence device would hang too long"
+    if forecast.has("fence-gone"):
+        if step.kind not in _WHILE_IT_IS_GONE:
+            yield "the fence device is gone"
+        # The wait looks back to the last injection: another one would hide what was told before.
+        if not forecast.told and step.kind != "found-failed":
+            yield "nobody has found the fence device failed yet"
     if forecast.has("maintenance") and not kind.in_maintenance:
         yield "the cluster is in maintenance mode"
 
@@ -157,8 +174,12 @@ def end_problems(forecast: Forecast) -> list[str]:
     found = list(forecast.too_long())
     if forecast.emptying is not None:
         found.append("a planned move is under way, and nothing waits for it")
+    if forecast.unnoticed:
+        found.append("the cluster may not have noticed, and nothing waits for it")
     if forecast.has("fence-hang"):
         found.append("the fence device hangs still")
+    if forecast.has("fence-gone"):
+        found.append("the fence device is gone still")
     return found
 
 

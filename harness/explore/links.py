@@ -138,12 +138,16 @@ add(
         "corosync-cut",
         Group.OUTAGE,
         lambda s: f"the drbd and mgmt links of {who(s.node)} are cut {s.how} until healed",
-        lambda _f: [Step("corosync-cut", n, how) for n in (BOTH, *NODES) for how in CUTS],
+        lambda _f: [
+            Step("corosync-cut", node, how)
+            for node in (BOTH, *NODES)
+            for how in (*CUTS, *(ONE_WAY if node != BOTH else ()))
+        ],
         _both_problems,
         _both_take,
         seconds=30,
         itself=8,
-        weight=3,
+        weight=5,
         labels=lambda f, s: _each_label(f, s, ("drbd", "mgmt")),
     )
 )
@@ -158,7 +162,7 @@ add(
         _both_take,
         seconds=30,
         itself=8,
-        weight=1.5,
+        weight=2,
         labels=lambda f, s: _each_label(f, s, ("data", "drbd", "mgmt")),
     )
 )

@@ -140,6 +140,8 @@ def _trigger(
     def take(forecast: Forecast, _step: Step) -> None:
         del forecast.fresh[fact]
         forecast.fresh["reached"] = phase
+        if forecast.unnoticed == fact:
+            forecast.unnoticed = ""
 
     add(
         Kind(
@@ -152,6 +154,7 @@ def _trigger(
             seconds=seconds,
             weight=3,
             dependent=True,
+            awaits=fact,
         )
     )
 

@@ -129,7 +129,7 @@ def _copy_problems(forecast: Forecast, step: Step) -> Iterator[str]:
         yield "there is nobody to copy from"
     if forecast.has("slow-disk"):
         yield "a resync would take too long"
-    if forecast.has("clock-jump"):
+    if forecast.has("clock-jump") or forecast.has("clock-drift"):
         yield "a clock is wrong"
 
 

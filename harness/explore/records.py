@@ -215,6 +215,8 @@ def violated(verdict: ScenarioVerdict) -> list[str]:
     return sorted(slugs, key=lambda slug: slug in _UNSPECIFIC)
 
 
+TROUBLE = "trouble: "
+"""What a doubt begins with that is the harness's own."""
 _UNSPECIFIC = ("settled", "stall", "failovers", "fencings", "kernel-alarms")
 
 
@@ -225,4 +227,4 @@ def doubted(verdict: ScenarioVerdict) -> list[str]:
         for one in verdict.checks
         if one.earned().verdict is Verdict.INCONCLUSIVE
     ]
-    return [*([f"trouble: {verdict.error}"] if verdict.error else []), *told]
+    return [*([f"{TROUBLE}{verdict.error}"] if verdict.error else []), *told]

@@ -165,7 +165,11 @@ _heals(
         else []
     ),
 )
-_heals("clock-heal", ("clock-jump",), lambda s: f"the clock of {who(s.node)} is right again")
+_heals(
+    "clock-heal",
+    ("clock-jump", "clock-drift"),
+    lambda s: f"the clock of {who(s.node)} is right again",
+)
 _heals(
     "daemons-heal",
     _DAEMONS,
@@ -174,12 +178,22 @@ _heals(
     together=True,
     seconds=15,
 )
+
+
+def _device_problems(forecast: Forecast, _step: Step) -> Iterator[str]:
+    """That it cannot be started again has to be over before it is back."""
+    if forecast.has("fence-gone"):
+        yield from forecast.not_calm()
+
+
 _heals(
     "fence-heal",
-    ("fence-hang",),
+    ("fence-hang", "fence-gone"),
     lambda _s: "the fence device answers again",
+    also=_device_problems,
     after=lambda f, _s: setattr(f, "awaiting_fence", False),
     calm=False,
+    together=True,
     seconds=2,
     weight=4,
 )
@@ -230,6 +244,8 @@ _heals(
 def _settle_problems(forecast: Forecast, _step: Step) -> Iterator[str]:
     yield from forecast.not_calm()
     yield from forecast.not_known()
+    if forecast.uncleaned:
+        yield "what failed has to be cleaned up first"
     for broken in forecast.broken.values():
         if broken.holds:
             yield f"{broken.step.kind} is not healed"
@@ -251,6 +267,27 @@ add(
         lambda f, _s: f.settled(),
         seconds=45,
         weight=3,
+        dependent=True,
+    )
+)
+
+
+def _clean_problems(forecast: Forecast, _step: Step) -> Iterator[str]:
+    yield from forecast.not_calm()
+    if not forecast.uncleaned:
+        yield "nothing has failed"
+
+
+add(
+    Kind(
+        "cleaned-up",
+        Group.REPAIR,
+        lambda _s: "the failed actions are cleaned up",
+        lambda f: [Step("cleaned-up")] if f.uncleaned else [],
+        _clean_problems,
+        lambda f, _s: setattr(f, "uncleaned", False),
+        seconds=8,
+        weight=2,
         dependent=True,
     )
 )

@@ -57,6 +57,8 @@ _NOT_CONNECTED = frozenset(
 # Outdated as soon as the peer is heard, or fenced.
 _ON_THE_WAY = frozenset(("Attaching", "Negotiating", "Failed", "Detaching", "Consistent"))
 _DOWN = "down"
+# Outdated while connected: a step of the handshake, where a resync follows it.
+_IN_HANDSHAKE = "Outdated, connected"
 # Tracks of events rather than states: the same one twice is two.
 _REPEATING = (" of the group", "fencings")
 
@@ -169,7 +171,12 @@ def _follow_object(seen: Seen, node: str, devices: Devices, told: dict[str, list
             # A connection is destroyed when it is given up, too; the disk tells which it was.
             track.append(Told(_DOWN, seen.t_ns))
         elif isinstance(fields.get(aspect), str):
-            track.append(Told(str(fields[aspect]), seen.t_ns))
+            state = str(fields[aspect])
+            if aspect == "disk" and state == "Outdated":
+                connection = told[f"{node} {name} connection"]
+                if connection and connection[-1].state == "Connected":
+                    state = _IN_HANDSHAKE
+            track.append(Told(state, seen.t_ns))
 
 
 def _follow_journal(
@@ -209,6 +216,12 @@ def _settle(name: str, states: Sequence[Told]) -> list[Told]:
         state = "not connected" if one.state in _NOT_CONNECTED else one.state
         following = states[number + 1].state if number + 1 < len(states) else ""
         before = found[-1].state if found else ""
+        if state == _IN_HANDSHAKE:
+            # 8.4 tells of a change with the state of the moment at which its worker gets to it: on
+            # a busy node what was between a connection and its resync is not told.
+            if following == "Inconsistent":
+                continue
+            state = "Outdated"
         if state in _ON_THE_WAY or _comes_or_goes(state, following, before):
             continue
         # A member that is started again where it was has moved, too; a state that is told again

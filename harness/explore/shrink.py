@@ -30,11 +30,15 @@ class BudgetOverError(Exception):
 def repaired(steps: Sequence[Step], *, beyond: bool = False) -> Steps | None:
     """The steps without those that are about something that is not there.
 
-    None where what is left breaks the limits, or is nothing at all.
+    Where something has to be waited for that no step waits for (any more), a step that does is
+    put in: which one it is differs with who serves. None where what is left breaks the limits, or
+    is nothing at all.
     """
     forecast = Forecast(beyond=beyond)
     kept: list[Step] = []
     for step in steps:
+        if forecast.unnoticed and KINDS[step.kind].awaits != forecast.unnoticed:
+            kept.append(_wait(forecast))
         if problems(forecast, step):
             if KINDS[step.kind].dependent:
                 continue
@@ -43,7 +47,21 @@ def repaired(steps: Sequence[Step], *, beyond: bool = False) -> Steps | None:
         if any(forecast.too_long()):
             return None
         kept.append(step)
+    if forecast.unnoticed:
+        kept.append(_wait(forecast))
     return tuple(kept) if kept and not end_problems(forecast) else None
+
+
+def _wait(forecast: Forecast) -> Step:
+    """Take the step that waits for what has to be noticed now."""
+    (step,) = (
+        step
+        for kind in KINDS.values()
+        if kind.awaits == forecast.unnoticed
+        for step in kind.options(forecast)
+    )
+    take(forecast, step)
+    return step
 
 
 def shrink(

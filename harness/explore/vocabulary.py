@@ -1,6 +1,7 @@
 """Imports every module of kinds: the whole of what a schedule is made of."""
 
 from harness.explore import (  # noqa: F401  (imported for what they register)
+    aftermath,
     disturbances,
     links,
     moments,

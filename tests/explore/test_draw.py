@@ -132,6 +132,23 @@ def test_the_second_node_is_killed_only_after_the_cluster_has_settled() -> None:
                 hurt = ""
 
 
+def test_where_corosync_fails_nothing_comes_before_the_cluster_has_noticed() -> None:
+    """Writes go on at that node for half a minute, and would prove nothing."""
+    met = set()
+    for schedule in drawn():
+        told = [text(step) for step in schedule.steps]
+        for number, line in enumerate(told):
+            if not line.startswith("corosync of the"):
+                continue
+            following = told[number + 1]
+            noticed = re.match(
+                rf"{NODE} has promoted all|a fencing of {NODE} was ordered", following
+            )
+            assert noticed, schedule
+            met.add(following.split()[2])
+    assert met == {"node", "of"}, "at the node that serves and at the other one"
+
+
 def test_nothing_is_healed_that_the_cluster_may_not_have_noticed() -> None:
     """Between a cut of the drbd link and its heal writes have to go on."""
     for schedule in drawn():

@@ -277,6 +277,19 @@ def test_trouble_of_the_harness_s_own_is_no_failure(explore: Callable[..., Told]
     assert all(len(one.steps) >= 6 for one in shrinking.tries if one.fails)
 
 
+def test_what_made_trouble_from_the_start_may_make_trouble(explore: Callable[..., Told]) -> None:
+    """Two primaries, say: whoever is to stop its writes hangs, in every candidate that fails."""
+    told = explore(
+        cut_fails, errors=lambda lines: "fio hangs" if "settled" in cut_fails(lines) else None
+    )
+    failed = told.records.entries[-1]
+    assert "trouble: fio hangs" in failed.doubts
+    (shrinking,) = told.records.shrinkings
+    assert shrinking.done
+    assert len(shrinking.best) <= 3
+    assert all(one.fails for one in shrinking.tries if one.verdict == INVALID)
+
+
 def test_shrinking_has_a_budget_and_goes_on_with_more(explore: Callable[..., Told]) -> None:
     short = explore(long_fails, plan=replace(PLAN, shrink_budget_s=130))
     (first,) = short.records.shrinkings

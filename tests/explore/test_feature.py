@@ -10,10 +10,10 @@ import pytest
 
 from harness.errors import BadInputError, ExitCode
 from harness.explore.draw import draw
-from harness.explore.feature import AFTER, BEFORE, Origin, render, write
+from harness.explore.feature import AFTER, BEFORE, Origin, render, scenario_lines, write
 from harness.explore.replay import check_feature
 from harness.explore.schedule import Schedule, Step
-from harness.explore.vocabulary import text
+from harness.explore.vocabulary import check, text
 from harness.lab.paths import PROJECT, Cache
 from harness.running import list_scenarios, scenario_names
 from harness.session import RunOptions
@@ -55,6 +55,19 @@ def test_what_is_under_way_at_its_end_is_waited_for_before_it_is_healed() -> Non
     told = render(Schedule(1, 1, (Step("drbd-cut", "both", "silently"),)), Origin("c"), "x")
     lines = [line.strip() for line in told.splitlines()]
     assert lines.index("And the writes go on again") + 1 == lines.index("And everything is healed")
+
+
+def test_what_failed_for_want_of_a_fence_device_is_cleaned_up() -> None:
+    """Pacemaker never starts one again by itself that could not be started."""
+    gone = (Step("fence-gone", how="both nodes have no way to the fence device"),
+            Step("found-failed"), Step("writes", number=100), Step("fence-heal"))  # fmt: skip
+    schedule = Schedule(1, 1, gone)
+    lines = scenario_lines(schedule, check(gone)[0])
+    at = lines.index("And the fence device answers again")
+    assert lines[at + 1] == "And the failed actions are cleaned up"
+    done = (*gone, Step("cleaned-up"))
+    lines = scenario_lines(Schedule(1, 1, done), check(done)[0])
+    assert lines.count("And the failed actions are cleaned up") == 1
 
 
 def test_a_reboot_is_judged_and_nothing_is_healed_where_nothing_is_broken() -> None:

@@ -13,6 +13,9 @@ from harness.timing import RECOVERY
 
 WRITES = Step("writes", number=100)
 SETTLED = Step("settled")
+GONE = Step("fence-gone", how="the fence device is down")
+FOUND = Step("found-failed")
+DRIFT = Step("clock-drift", "passive", "gains")
 
 
 def cut(kind: str, node: str = "both", how: str = "silently") -> Step:
@@ -40,6 +43,9 @@ POWER_CUT = (Step("power-off", "active"), WRITES, Step("power-on", "active"))
         (cut("mgmt-cut"), heal("the mgmt link"), cut("drbd-cut")),
         # A slow fence device.
         (Step("fence-hang"), cut("corosync-cut"), Step("alone", number=10), Step("fence-heal")),
+        # Without Corosync a node is written to until it is fenced.
+        (Step("corosync-frozen", "active"), Step("promoted", "passive"), WRITES, SETTLED),
+        (Step("corosync-killed", "passive"), Step("fencing-ordered", "passive"), WRITES),
         # Triggers follow what sets them off.
         (Step("power-off", "active"), Step("fencing-ordered", "active"),
          Step("data-slow", "passive"), WRITES),
@@ -48,6 +54,14 @@ POWER_CUT = (Step("power-off", "active"), WRITES, Step("power-on", "active"))
         (Step("invalidated", "passive"), Step("half-copied", "passive", what="r1", number=30),
          cut("drbd-cut"), WRITES, heal("the drbd link"), Step("copied", "passive")),
         (Step("maintenance"), cut("mgmt-cut"), Step("maintenance-heal")),
+        # Both links in one direction, and a node that was away and has joined again.
+        (cut("corosync-cut", "active", "silently, outbound only,"), WRITES),
+        (Step("reset", "passive"), WRITES, SETTLED, cut("corosync-cut"), WRITES),
+        # A fence device that is gone, from when that was told on, and a clock that drifts.
+        (GONE, FOUND, cut("mgmt-cut"), WRITES, Step("data-slow", "active"), Step("fence-heal"),
+         Step("cleaned-up")),
+        (GONE, FOUND, WRITES, cut("drbd-cut"), WRITES, Step("fence-heal")),
+        (DRIFT, cut("drbd-cut"), WRITES, Step("clock-heal", "passive")),
     ],
 )  # fmt: skip
 def test_what_the_cluster_is_designed_to_survive(steps: tuple[Step, ...]) -> None:
@@ -100,6 +114,14 @@ def test_what_the_cluster_is_designed_to_survive(steps: tuple[Step, ...]) -> Non
         ((Step("iscsid-stopped", "initiator"), Step("power-off", "active")),
          "the initiator cannot log in again"),
         ((Step("fence-hang"), Step("long-pause", "active", number=60)), "would hang too long"),
+        ((Step("corosync-frozen", "active"), WRITES, SETTLED), "may not have noticed yet"),
+        ((Step("corosync-frozen", "active"), Step("fencing-ordered", "active"), WRITES),
+         "may not have noticed yet"),
+        ((Step("corosync-killed", "passive"), WRITES), "may not have noticed yet"),
+        ((Step("corosync-killed", "passive"),), "nothing waits for it"),
+        ((Step("standby", "active"), Step("left", "active"), Step("corosync-frozen", "active")),
+         "not certain who serves"),
+        ((Step("fence-hang"), Step("corosync-frozen", "passive")), "nobody would be fenced"),
         ((Step("fence-hang"), cut("corosync-cut"), WRITES), "everybody waits for the fence device"),
         ((Step("fence-hang"),), "the fence device hangs still"),
         ((Step("standby", "active"),), "nothing waits for it"),
@@ -108,6 +130,37 @@ def test_what_the_cluster_is_designed_to_survive(steps: tuple[Step, ...]) -> Non
         ((Step("maintenance"), cut("drbd-cut")), "in maintenance mode"),
         ((cut("spare-cut", "active"),), "would not reach the node that serves"),
         ((Step("what"),), "there is no kind 'what'"),
+        # One that is just joining has a vote, and does not know yet who serves.
+        ((Step("reset", "passive"), WRITES, Step("answers", "passive"), cut("corosync-cut")),
+         "the passive node may not have joined yet"),
+        ((cut("drbd-cut"), Step("power-off", "passive"), WRITES, Step("power-on", "passive"),
+          WRITES, cut("mgmt-cut")), "the passive node may not have joined yet"),
+        ((Step("reset", "passive"), WRITES, Step("answers", "passive"),
+          Step("clock-jump", "active", "back")), "the passive node may not have joined yet"),
+        # A fence device that is gone has to be missed, and nobody may need it, nor later on.
+        ((GONE,), "the fence device is gone still"),
+        ((GONE, WRITES), "nobody has found the fence device failed yet"),
+        ((GONE, cut("drbd-cut")), "nobody has found the fence device failed yet"),
+        ((GONE, FOUND, FOUND), "no fence device is gone, or that was told"),
+        ((FOUND,), "no fence device is gone"),
+        ((Step("cleaned-up"),), "nothing has failed"),
+        ((GONE, FOUND, Step("fence-heal")), "not done with what came before"),
+        ((GONE, FOUND, WRITES, Step("power-off", "passive")), "the fence device is gone"),
+        ((GONE, FOUND, WRITES, cut("mgmt-cut"), cut("drbd-cut")), "the fence device was gone"),
+        ((GONE, FOUND, WRITES, Step("standby", "passive")), "the fence device is gone"),
+        ((GONE, FOUND, WRITES, Step("fence-heal"), Step("reset", "passive")),
+         "the fence device was gone"),
+        ((GONE, FOUND, WRITES, cut("drbd-cut"), WRITES, Step("fence-heal"),
+          heal("the drbd link"), SETTLED), "what failed has to be cleaned up first"),
+        ((Step("standby", "passive"), WRITES, GONE), "the passive node is on standby"),
+        ((Step("fence-hang"), GONE), "would hang too long"),
+        ((GONE, FOUND, WRITES, Step("fence-hang")), "the fence device is gone"),
+        # What a clock gained stays.
+        ((DRIFT, Step("clock-jump", "active", "back")), "a clock is wrong already"),
+        ((Step("clock-jump", "active", "back"), DRIFT), "a clock is wrong already"),
+        ((DRIFT, Step("clock-heal", "passive"), Step("power-off", "active")),
+         "a clock has drifted"),
+        ((DRIFT, cut("corosync-cut")), "a clock has drifted"),
     ],
 )  # fmt: skip
 def test_what_is_too_much(steps: tuple[Step, ...], why: str) -> None:

@@ -162,3 +162,17 @@ def test_what_every_mutant_needs_is_found_in_at_most_three_steps(seed: int) -> N
     best, done = shrink(steps, fails)
     assert done
     assert len(best) <= 3
+
+
+def test_what_is_waited_for_follows_who_serves() -> None:
+    """Without the move before it, it is the node that serves which loses Corosync."""
+    steps = (
+        Step("standby", "active"), Step("left", "active"), Step("writes", number=100),
+        Step("corosync-frozen", "active"), Step("fencing-ordered", "active"),
+    )  # fmt: skip
+    assert repaired(steps) == steps
+    promoted = (Step("corosync-frozen", "active"), Step("promoted", "passive"))
+    assert repaired(steps[3:4]) == promoted
+    assert (repaired(steps[3:]) or ())[:2] == promoted
+    best, done = shrink(steps, lambda some: any(s.kind == "corosync-frozen" for s in some))
+    assert (best, done) == (promoted, True)
