@@ -18,6 +18,8 @@ from harness.fio_parser import (
     check_payloads,
     parse_headers,
     parse_verify_state,
+    read_log,
+    read_result,
     read_verify_state,
 )
 from harness.fio_parser.crc32c import crc32c
@@ -25,6 +27,8 @@ from harness.fio_parser.crc32c import crc32c
 FIXTURES = Path(__file__).parent / "fixtures"
 IMAGE = (FIXTURES / "crc32c.img").read_bytes()
 STATE = (FIXTURES / "local-vs-0-verify.state").read_bytes()
+DEBIAN13 = FIXTURES / "fio-3.39"
+STATE_4 = (DEBIAN13 / "local-vs-0-verify.state").read_bytes()
 BLOCK = 4096
 
 
@@ -164,6 +168,30 @@ def test_real_verify_state() -> None:
     assert newest[:3] == [0, 8192, 20480]
 
 
+@pytest.mark.parametrize(("job", "depth"), [("raw1", 4), ("file0", 1)])
+def test_verify_state_of_debian_13_agrees_with_the_log_and_the_result(job: str, depth: int) -> None:
+    """The harness's own jobs, ended as the harness ends them (SIGINT)."""
+    state = read_verify_state(DEBIAN13 / f"local-{job}-0-verify.state")
+    log = read_log(DEBIAN13 / f"{job}_lat.1.log", has_offset=True)
+    result = read_result(DEBIAN13 / f"{job}.json")
+    assert (result.version, state.version, state.name, state.index) == ("fio-3.39", 4, job, 0)
+    assert (state.depth, state.files, state.inflight) == (depth, 1, ())
+    assert state.number_ios == len(log) == result.job(job).write.total_ios
+    # Twice the depth; the log has the oldest first.
+    last = log.rows["offset"][-2 * depth :].tolist()
+    assert state.completions == tuple((0, offset) for offset in reversed(last))
+
+
+def test_verify_state_of_two_files() -> None:
+    state = parse_verify_state(STATE_4)
+    assert (state.version, state.number_ios, state.depth, state.files) == (4, 41, 4, 2)
+    # fio-verify-state prints the same, last one first, in units of a block.
+    assert [(file, offset // BLOCK) for file, offset in state.completions] == [
+        *((0, block) for block in (1, 1, 0, 1, 1, 1, 2, 2)),
+        *((1, block) for block in (3, 3, 2, 3, 2, 1, 0, 0)),
+    ]
+
+
 def test_later_verify_state() -> None:
     body = struct.pack("<I4xQQ", 3, 45, 1) + struct.pack("<Q6Q", 1, *range(6))
     body += b"job".ljust(64, b"\0") + struct.pack("<3Q", 44, 2**64 - 1, 43)
@@ -183,7 +211,14 @@ def test_later_verify_state() -> None:
         (STATE[:-1], 8),
         (STATE + b"\0", 8),
         (STATE[:-1] + b"\1", 16),
-        (b"\4" + STATE[1:], 0),
+        (b"\6" + STATE[1:], 0),
+        # Versions 3 and 4 are not each other's.
+        (resealed(b"\4" + STATE[1:]), 24),
+        (resealed(b"\3" + STATE_4[1:]), 24),
+        (STATE_4[:-1], 8),
+        (resealed(STATE_4[:-8]), 24),
+        (resealed(STATE_4[:24] + b"\21" + STATE_4[25:]), 24),
+        (resealed(STATE_4[:120] + b"\xff" + STATE_4[121:]), 120),
         (resealed(STATE[:100]), 100),
         (resealed(STATE[:-8]), 24),
         (resealed(STATE[:24] + b"\5" + STATE[25:]), 24),
@@ -196,7 +231,7 @@ def test_damaged_verify_state(data: bytes, offset: int) -> None:
     assert (caught.value.offset, caught.value.path) == (offset, "x.state")
 
 
-@given(st.binary(max_size=260), st.booleans(), st.sampled_from([3, 5]))
+@given(st.binary(max_size=260), st.booleans(), st.sampled_from([3, 4, 5]))
 @settings(max_examples=150, deadline=None)
 def test_any_verify_state(body: bytes, valid: bool, version: int) -> None:
     data = resealed(struct.pack("<QQQ", version, 0, 0) + body) if valid else body

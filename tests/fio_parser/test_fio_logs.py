@@ -46,6 +46,17 @@ def test_logs_with_offset(name: str, blocks: int) -> None:
     assert log.path == str(FIXTURES / name)
 
 
+def test_issue_times_of_debian_13() -> None:
+    log = read_log(FIXTURES / "fio-3.39/issue_clat.log")
+    assert (log.has_offset, log.has_priority, log.has_issue_time) == (True, True, True)
+    assert sorted(log.rows["offset"]) == [4096 * block for block in range(12)]
+    assert (np.diff(log.rows["issue_ns"]) > 0).all()
+    # The log of whole latencies has the column too, and fio 3.39 writes a 0 there.
+    whole = read_log(FIXTURES / "fio-3.39/issue_lat.log")
+    assert whole.has_issue_time
+    assert set(whole.rows["issue_ns"]) == {0}
+
+
 @pytest.mark.parametrize(
     ("line", "asked", "expected"),
     [

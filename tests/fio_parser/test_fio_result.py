@@ -24,9 +24,17 @@ def edited(**changes: Any) -> str:
     return json.dumps(root, indent=1)
 
 
-def test_json_plus() -> None:
-    result = read_result(FIXTURES / "jsonplus.json")
-    assert result.version == "fio-3.33"
+@pytest.mark.parametrize(
+    ("name", "version", "disks"),
+    [
+        ("jsonplus.json", "fio-3.33", ["vda"]),
+        # fio wrote no part about disks in this one.
+        ("fio-3.39/jsonplus.json", "fio-3.39", []),
+    ],
+)
+def test_json_plus(name: str, version: str, disks: list[str]) -> None:
+    result = read_result(FIXTURES / name)
+    assert result.version == version
     assert result.timestamp_ms is not None
     assert result.timestamp_ms // 1000 == result.timestamp_s
     assert result.preamble == result.trailer == ()
@@ -45,7 +53,7 @@ def test_json_plus() -> None:
     assert latency.percentiles[1.0] <= latency.percentiles[50.0] <= latency.percentiles[99.99]
     assert job.read.total_ios == job.trim.total_ios == job.sync.total_ios == 0
     assert job.mixed is None
-    assert result.disk_util[0].name
+    assert [disk.name for disk in result.disk_util] == disks
     with pytest.raises(KeyError):
         result.job("other")
 
