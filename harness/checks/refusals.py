@@ -28,7 +28,7 @@ _NO_DATA = re.compile(rf"^{OF_DRBD}: State change failed: Need access to UpToDat
 # A scheduler that ran: pcmk__log_transition_summary() and its caller of 2.1.
 _SCHEDULED = "Calculated transition "
 # crm-fence-peer.sh of drbd-utils 9.22: the constraint forbids the role on every node but its own.
-_PLACED = re.compile(
+PLACED = re.compile(
     r"(?:placed constraint|suitable constraint already placed:) '(?P<id>drbd-fence-by-handler-\S+)'"
 )
 _REMOVED = re.compile(r"Removed constraint '(?P<id>drbd-fence-by-handler-\S+)'")
@@ -103,7 +103,7 @@ def _by_constraint(evidence: Evidence, node: str, since_ns: int, until_ns: int) 
         if not seen.text("identifier").startswith(("crm-fence-peer", "crm-unfence-peer")):
             continue
         message = seen.text("message")
-        placed, removed = _PLACED.search(message), _REMOVED.search(message)
+        placed, removed = PLACED.search(message), _REMOVED.search(message)
         if placed:
             standing[placed["id"]] = seen
         elif removed:

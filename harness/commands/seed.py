@@ -49,6 +49,7 @@ def seed(
         resolve,
         state_of,
         unknown,
+        why,
         with_states,
     )
 
@@ -77,6 +78,8 @@ def seed(
             own = resolve(reference, known, kept)
             if own is not State.PASSED:
                 print(f"{'':28}   {reference}: {own}")
+                for line in why(reference, known, kept):
+                    print(f"{'':28}     {line}")
     print(_of(kept))
     if record:
         kept.save(RECORD)

@@ -5,7 +5,7 @@ Pure: a document, a record and the names of what there is go in, states come out
 
 from harness.points.document import Kind, Point, PointsError, Reference, read_points, with_states
 from harness.points.record import Record, RecordError, record_of
-from harness.points.resolving import Known, State, resolve, state_of, unknown
+from harness.points.resolving import Known, State, resolve, state_of, unknown, why
 
 __all__ = [
     "Kind",
@@ -21,5 +21,6 @@ __all__ = [
     "resolve",
     "state_of",
     "unknown",
+    "why",
     "with_states",
 ]

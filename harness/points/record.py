@@ -36,6 +36,7 @@ class Record:
         recorded: the day, YYYY-MM-DD.
         scenarios: name to verdict.
         checks: slug to how often it came to which verdict.
+        failures: slug to the scenarios in which it was INVALID.
         missing: scenarios that there were when it was recorded, and that it has no verdict for.
     """
 
@@ -45,6 +46,7 @@ class Record:
     recorded: str | None = None
     scenarios: dict[str, Verdict] = field(default_factory=dict)
     checks: dict[str, dict[Verdict, int]] = field(default_factory=dict)
+    failures: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
     @property
@@ -66,6 +68,7 @@ class Record:
                 slug: {str(verdict): count for verdict, count in sorted(counts.items())}
                 for slug, counts in sorted(self.checks.items())
             },
+            "failures": {slug: list(names) for slug, names in sorted(self.failures.items())},
         }
         write_json(path, raw)
 
@@ -89,6 +92,10 @@ class Record:
                 checks={
                     str(slug): {Verdict(v): int(count) for v, count in counts.items()}
                     for slug, counts in raw["checks"].items()
+                },
+                failures={
+                    str(slug): tuple(str(name) for name in names)
+                    for slug, names in raw["failures"].items()
                 },
                 missing=tuple(str(name) for name in raw["missing"]),
             )
@@ -131,6 +138,7 @@ def record_of(
         raise RecordError(f"{run_folder} was judged by a bound of its own (--max-stall)")
     scenarios: dict[str, Verdict] = {}
     checks: dict[str, Counter[Verdict]] = {}
+    failures: dict[str, list[str]] = {}
     for slug, verdict in read_run_verdicts(run_folder).items():
         name = _name(run_folder / "evidence" / slug) or slug
         if isinstance(verdict, VerdictError):
@@ -139,6 +147,8 @@ def record_of(
         scenarios[name] = verdict.verdict
         for result in verdict.checks:
             checks.setdefault(result.check, Counter())[result.verdict] += 1
+            if result.verdict is Verdict.INVALID:
+                failures.setdefault(result.check, []).append(name)
     missing = tuple(sorted(set(names) - scenarios.keys()))
     return Record(
         run_folder.resolve().name,
@@ -147,6 +157,7 @@ def record_of(
         today,
         scenarios,
         {slug: dict(counts) for slug, counts in checks.items()},
+        {slug: tuple(sorted(where)) for slug, where in failures.items()},
         missing,
     )
 

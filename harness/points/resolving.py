@@ -116,6 +116,39 @@ def resolve(reference: Reference, known: Known, record: Record) -> State:
             return State.PASSED if measured else State.UNMEASURED
 
 
+def why(reference: Reference, known: Known, record: Record) -> list[str]:
+    """What keeps a reference from having passed, one line each; empty if it has."""
+    if resolve(reference, known, record) is State.PASSED:
+        return []
+    match reference.kind:
+        case Kind.SCENARIO:
+            return _not_valid(known.examples(reference.name), record)
+        case Kind.MUTANT:
+            return _not_valid(known.examples(known.mutants.get(reference.name, "")), record)
+        case Kind.CHECK:
+            if where := record.failures.get(reference.name):
+                return [f"{Verdict.INVALID} in {name}" for name in where]
+            if counts := record.checks.get(reference.name):
+                unclear = counts.get(Verdict.INCONCLUSIVE, 0)
+                return [f"{Verdict.INCONCLUSIVE} wherever it applied ({unclear})"]
+            return [
+                "it judged no scenario of that run: those it is about were not run, or were "
+                "judged before there was this check (harness recheck judges them again)"
+            ]
+        case Kind.LINT:
+            return ["it has a finding in the reference configuration, or was not given a file"]
+        case Kind.MEASUREMENT:
+            return ["docs/measurements.md says so"]
+
+
+def _not_valid(names: list[str], record: Record) -> list[str]:
+    return [
+        f"{record.scenarios.get(name, 'not run')}: {name}"
+        for name in names
+        if record.scenarios.get(name) is not Verdict.VALID
+    ]
+
+
 def _scenarios(names: list[str], record: Record) -> State:
     verdicts = [record.scenarios.get(name) for name in names]
     if Verdict.INVALID in verdicts:

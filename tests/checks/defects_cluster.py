@@ -312,3 +312,9 @@ def a_delay_was_left_on_a_link(f: Folder) -> None:
 @defect(residue=INCONCLUSIVE)
 def nobody_looked_for_what_is_left(f: Folder) -> None:
     f.drop(lambda e: (e.data.get("what"), e.data.get("when")) == ("residue", "after"))
+
+
+@defect(constraint_placed=INVALID)
+def a_handler_only_said_that_the_peer_is_outdated(folder: Folder) -> None:
+    folder.kernel(50, "bravo", "drbd r0: helper command: /sbin/drbdadm fence-peer r0")
+    folder.kernel(55, "bravo", "drbd r0: fence-peer helper returned 4 (peer was fenced)")

@@ -48,6 +48,8 @@ FORCED = {
     "maintenance",
     "resync-goes-on",
     "lost-peer",
+    "corosync-links",
+    "respawned",
     "on-cue",
     "fence-device-told",
     "ifdown",

@@ -141,5 +141,5 @@ def test_a_fault_that_bit_is_judged_by_what_it_was_to_do(tmp_path: Path) -> None
 def test_only_what_follows_from_a_fault_is_a_prediction() -> None:
     assert {slug for slug, check in ALL_CHECKS.items() if check.predicts} == {
         "no-service", "maintenance", "resync-goes-on", "failovers", "fencings", "active-node",
-        "reboot", "lost-peer", "fence-device-told", "ifdown",
+        "reboot", "lost-peer", "corosync-links", "fence-device-told", "ifdown",
     }  # fmt: skip

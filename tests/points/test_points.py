@@ -26,6 +26,7 @@ from harness.points import (
     resolve,
     state_of,
     unknown,
+    why,
     with_states,
 )
 from harness.points.resolving import sections
@@ -174,6 +175,27 @@ def test_the_worst_reference_is_the_point_s_state() -> None:
     assert state_of(Point("x", references[:2], "", 1), KNOWN, Record()) is State.UNMEASURED
 
 
+def test_what_keeps_a_reference_from_having_passed() -> None:
+    def of(kind: Kind, name: str, kept: Record) -> list[str]:
+        return why(Reference(kind, name), KNOWN, kept)
+
+    mixed = record(carrier=VALID, silent=UNCLEAR, power=INVALID)
+    assert of(Kind.SCENARIO, "A cut", mixed) == ["INCONCLUSIVE: A cut [silently]"]
+    assert of(Kind.SCENARIO, "Power off", mixed) == ["not run: Power off"]
+    assert of(Kind.MUTANT, "no-order", mixed) == ["INVALID: Power"]
+    failed = Record(checks={"stall": {VALID: 9, INVALID: 1}}, failures={"stall": ("Power",)})
+    assert of(Kind.CHECK, "stall", failed) == ["INVALID in Power"]
+    unclear = Record(checks={"stall": {UNCLEAR: 2}})
+    assert of(Kind.CHECK, "stall", unclear) == ["INCONCLUSIVE wherever it applied (2)"]
+    (older,) = of(Kind.CHECK, "jumbo", failed)
+    assert "judged before there was this check (harness recheck judges them again)" in older
+    assert "has a finding" in of(Kind.LINT, "colocation", failed)[0]
+    assert of(Kind.MEASUREMENT, "Open", failed) == ["docs/measurements.md says so"]
+    for kind, name in ((Kind.LINT, "order"), (Kind.MEASUREMENT, "Done")):
+        assert of(kind, name, failed) == []
+    assert of(Kind.SCENARIO, "A cut [by carrier]", mixed) == []
+
+
 def test_sections_of_a_document() -> None:
     assert sections("# A\none\n## B\ntwo\nthree\n### C d\n") == {
         "A": "\none\n",
@@ -208,7 +230,7 @@ def test_a_record_of_a_run(tmp_path: Path) -> None:
     kept = recorded(run, {"A", "B"})
     assert kept == Record(
         "nightly", "abc", "tcg", "2026-11-27", {"A": VALID, "B": INVALID},
-        {"stall": {VALID: 1, INVALID: 1}},
+        {"stall": {VALID: 1, INVALID: 1}}, {"stall": ("B",)},
     )  # fmt: skip
     assert kept.full
     part = recorded(run, {"A", "B", "C"})
@@ -318,6 +340,8 @@ def test_a_run_that_failed(harness: Callable[..., tuple[int, str]], tmp_path: Pa
     assert code == 1
     assert "failed in the last full run  one | two" in said
     assert "check: stall: failed in the last full run" in said
+    assert "INVALID in A cut [silently]" in said
+    assert "not run: A cut [by carrier]" in said
     assert "3 scenarios missing" in said
 
 
