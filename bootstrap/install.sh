@@ -30,7 +30,7 @@ readonly systemd=${BOOTSTRAP_SYSTEMD:-/run/systemd/system}
 readonly packages=(
     qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
     libvirt-dev pkg-config gcc python3-dev python3-venv fence-virtd mmdebstrap nftables iproute2
-    nbdkit e2fsprogs ca-certificates zstd debian-archive-keyring openssh-client make
+    nbdkit e2fsprogs ca-certificates zstd debian-archive-keyring openssh-client make uidmap
 )
 
 sudo=()

@@ -7,17 +7,26 @@ import dataclasses
 import os
 import signal
 import sys
-from functools import partial
 from pathlib import Path  # noqa: TC003  (typer needs it at run time)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.commands.adopt import adopt
-from harness.commands.anew import AnewOption, make_way
 from harness.commands.bundle import bundle
 from harness.commands.cache import CacheOption, ConnectOption, newest_kernel
 from harness.commands.cache import cache_at as _cache
+from harness.commands.choosing import (
+    AgainOption,
+    BudgetOption,
+    ListOption,
+    TagOption,
+    ThemeOption,
+    check_accelerator,
+    seconds,
+    tags,
+    themes,
+)
 from harness.commands.clusters import ClustersOption, PoolOption, at_once, check_clusters
 from harness.commands.explore import register as register_explore
 from harness.commands.guest import GuestOption  # noqa: TC001  (typer needs it at run time)
@@ -26,6 +35,7 @@ from harness.commands.kept import kept_lab as _lab
 from harness.commands.kept import lab_name as _lab_name
 from harness.commands.lint import lint
 from harness.commands.mutants import register as register_mutants
+from harness.commands.nightly import register as register_nightly
 from harness.commands.own import configure, mapped, prepare
 from harness.commands.prune import prune
 from harness.commands.qualify import register as register_qualify
@@ -38,7 +48,7 @@ from harness.commands.trend import trend
 from harness.commands.variants import register as register_variants
 from harness.commands.watch import watch
 from harness.errors import BadInputError, ExitCode, HarnessError
-from harness.lab.paths import PROJECT, REPORTS, Cache
+from harness.lab.paths import PROJECT, Cache
 from harness.progress import console
 
 if TYPE_CHECKING:
@@ -58,29 +68,6 @@ app = typer.Typer(
     "21 something is missing.",
 )
 
-TagOption = Annotated[list[str] | None, typer.Option(help="Only scenarios with this tag.")]
-ThemeOption = Annotated[
-    list[str] | None,
-    typer.Option(help="Only scenarios of this theme: links, power, storage, … (docs/catalogue.md)"),
-]
-BudgetOption = Annotated[
-    str,
-    typer.Option(
-        help="Only what fits into this time (40m, 2h, 1h30m), what was not run for longest first.",
-        show_default=False,
-    ),
-]
-AgainOption = Annotated[
-    bool,
-    typer.Option(
-        "--again",
-        help="When a run goes on: run again what was not VALID. What it came to before still "
-        "counts.",
-    ),
-]
-ListOption = Annotated[
-    bool, typer.Option("--list", help="List the scenarios with expected minutes, and stop.")
-]
 LabOption = Annotated[str | None, typer.Option("--lab", help="Name of a kept lab: harness status.")]
 
 
@@ -173,7 +160,7 @@ def run(
     from harness.session import Keep, RunOptions
     from harness.timing import PROFILES
 
-    _check_accelerator(accelerator)
+    check_accelerator(accelerator)
     if keep not in list(Keep):
         raise BadInputError(f"--keep {keep!r}?", hint="never, on-failure or always")
     if not suite.exists():
@@ -194,10 +181,10 @@ def run(
         resume=resume is not None,
         again=again,
         injecting=not without_injecting,
-        budget_s=_seconds(budget),
+        budget_s=seconds(budget),
         only=only,
-        tags=_tags(tag),
-        themes=_themes(theme),
+        tags=tags(tag),
+        themes=themes(theme),
         everything=everything,
     )
     # A malformed configuration is told at once, and --list is a way to check one.
@@ -211,53 +198,6 @@ def run(
     if folder is not None and not options.resume:
         options = dataclasses.replace(options, folder=folder.resolve())
     raise typer.Exit(_run(options, suite, clusters, pool))
-
-
-@app.command()
-def nightly(
-    names: Annotated[list[str] | None, typer.Argument(help="Scenarios; by default all.")] = None,
-    tag: TagOption = None,
-    theme: ThemeOption = None,
-    budget: BudgetOption = "",
-    again: AgainOption = False,
-    anew: AnewOption = False,
-    clusters: ClustersOption = None,
-    pool: PoolOption = None,
-    list_only: ListOption = False,
-    accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
-    rootless: RootlessOption = False,
-    cache: CacheOption = None,
-) -> None:
-    """Run all scenarios, or go on with that, in as many parts as it takes.
-
-    The run is reports/nightly-CODE, where CODE is the hash of everything that a
-    result depends on: parts of other code are never merged. What was judged is
-    not run again, whatever the verdict; what was cut short is. Run it again after
-    an interruption, a kill, or the end of a budget. Where packages were updated
-    meanwhile, that run is put aside as it is, and another begins.
-    """
-    from harness.resuming import code_hash
-    from harness.running import list_scenarios
-    from harness.session import RunOptions
-
-    _check_accelerator(accelerator)
-    options = RunOptions(
-        cache=_cache(cache),
-        accelerator=accelerator,
-        folder=REPORTS / f"nightly-{code_hash()}",
-        resume=True,
-        again=again,
-        budget_s=_seconds(budget),
-        only=tuple(names or ()),
-        tags=_tags(tag),
-        themes=_themes(theme),
-        everything=True,
-    )
-    suite = PROJECT / "scenarios"
-    if list_only:
-        raise typer.Exit(list_scenarios(options, suite))
-    enter(rootless)
-    raise typer.Exit(_run(options, suite, clusters, pool, partial(make_way, anew=anew)))
 
 
 def _run(
@@ -292,26 +232,6 @@ def _run(
     with contextlib.suppress(OSError):
         target.rmdir()  # a run that ended before it began has nothing in it
     return code
-
-
-def _check_accelerator(accelerator: str) -> None:
-    if accelerator not in ("auto", "kvm", "tcg"):
-        raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
-
-
-def _seconds(budget: str) -> float | None:
-    from harness.nightly.budget import parse_budget
-
-    return parse_budget(budget) if budget else None
-
-
-def _tags(told: list[str] | None) -> tuple[str, ...]:
-    """As they are written in a feature file, or without the sign."""
-    return tuple(word.removeprefix("@") for word in told or ())
-
-
-def _themes(told: list[str] | None) -> tuple[str, ...]:
-    return tuple(word.removeprefix("theme-") for word in _tags(told))
 
 
 @app.command()
@@ -521,6 +441,7 @@ def _check_host(place: Cache, connect: str) -> None:
         raise typer.Exit(int(ExitCode.MISSING_ENVIRONMENT))
 
 
+register_nightly(app, _run)
 register_explore(app, _check_host)
 register_mutants(app, _check_host)
 register_variants(app, _check_host)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.commands.rootless import TOOLS
+
 PROJECT = Path(__file__).resolve().parents[1]
 INSTALL = PROJECT / "bootstrap" / "install.sh"
 AS_ROOT = PROJECT / "bootstrap" / "as-root.sh"
@@ -211,6 +213,12 @@ def test_a_moved_checkout_gets_a_new_installation(host: FakeHost) -> None:
     again = FakeHost(moved, host.state, host.bin, host.policy)
     assert again.run().returncode == 0
     assert len([call for call in host.calls("python") if "pip" in call]) == 2
+
+
+def test_what_rootless_asks_of_the_host_is_installed() -> None:
+    """So that its hint never names a package that ``make install`` could have brought."""
+    # Essential in Debian: there is no host without util-linux.
+    assert {package for _tool, package in TOOLS} - {"util-linux"} <= set(wanted_packages())
 
 
 def test_services_are_held_back_while_packages_are_installed(host: FakeHost) -> None:

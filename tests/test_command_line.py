@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import cli, running, session
+from harness.commands import nightly
 from harness.errors import (
     BadInputError,
     DeadlineError,
@@ -27,6 +28,7 @@ from harness.lab import doctor
 from harness.lab.lab import KEPT
 from harness.lab.labhost import LabHost
 from harness.lab.lease import try_lease
+from harness.lab.paths import PROJECT
 from harness.lab.topology import Topology
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ def harness(
         signal.signal(number, handler)
 
 
+_LEDGER = ("--ledger", "/nonexistent/ledger")
+_POOL = ("--pool", "/nonexistent/pool.toml")
+_RESET = (str(PROJECT / "features" / "reset.feature"),)
+_ROOTLESS = ("--rootless", "--connect", "qemu:///system")
 _BOTH = ("--lab", "lab0", "--connect", "qemu:///system")
 
 
@@ -78,6 +84,19 @@ _BOTH = ("--lab", "lab0", "--connect", "qemu:///system")
             "no guest debian99; there are: debian12, ",
             "configuration",
         ),
+        (["nightly", "--guest", "debian99"], "no guest debian99; there are: deb", "configuration"),
+        (["nightly", "--guest", "rhel9"], "no image of the guest rhel9 can be built", "guests.md"),
+        (["nightly", *_POOL, "--connect", "qemu:///system"], "--connect names one h", "leave out"),
+        (["nightly", *_ROOTLESS], "--rootless is a lab in namespaces of its own", "leave out one"),
+        (["qualify", "--guest", "rhel9"], "no image of the guest rhel9 can be built", "guests.md"),
+        (["qualify", "--connect", "qemu+ssh://h/system"], "are elsewhere", "harness qualify there"),
+        (["mutants", "--guest", "rhel9"], "no image of the guest rhel9 can be built", "guests.md"),
+        (["mutants", "--guest", "debian13"], "cannot be planted in debian13: ", "name those that"),
+        (["mutants", *_LEDGER, "--guest", "debian13"], "tries on debian12 alone", "leave out"),
+        (["explore", "--guest", "rhel9"], "no image of the guest rhel9 can be built", "guests.md"),
+        (["replay", *_RESET, "--guest", "rhel9"], "no image of the guest rhel9", "guests.md"),
+        (["adopt", "--prepare", "--guest", "rhel9"], "no image of the guest rhel9", "guests.md"),
+        (["adopt", "--guest", "debian13"], "--guest goes with --prepare", "--forget"),
         (["image", "--guest", "debian99"], "there is no guest debian99", "there are: debian12, "),
         (["image", "--guest", "rhel9"], "no image of the guest rhel9 can be built", "guests.md"),
         (["run", "--budget", "soon"], "--budget 'soon'?", "40m"),
@@ -259,10 +278,68 @@ def test_a_nightly_run_goes_on_with_that_of_the_same_code(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
 ) -> None:
     found(monkeypatch, PYTHON)
-    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr(nightly, "REPORTS", tmp_path)
     monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
     assert harness("nightly")[0] == ExitCode.VALID
     assert began == [f"scenarios in {tmp_path / 'nightly-c0de'} resumed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--guest", "debian12"], "nightly-c0de"),
+        (["--guest", "debian13"], "nightly-c0de-debian13"),
+        (["--connect", "qemu:///system"], "nightly-c0de-at-qemu-system-"),
+        (
+            ["--guest", "debian13", "--connect", "qemu+ssh://user@host.example/system?socket=/a/b"],
+            "nightly-c0de-debian13-at-qemu-ssh-user-host-example-sys-",
+        ),
+    ],
+)
+def test_nights_of_other_guests_or_another_libvirt_are_another_run(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, arguments: list[str], name: str
+) -> None:
+    asked: list[RunOptions] = []
+
+    def listed(options: RunOptions, _suite: Path) -> int:
+        asked.append(options)
+        return 0
+
+    monkeypatch.setattr("harness.running.list_scenarios", listed)
+    monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
+    assert harness("nightly", "--list", *arguments)[0] == 0
+    (options,) = asked
+    assert options.folder is not None
+    assert options.folder.name.startswith(name)
+    assert len(options.folder.name) == len(name) + (8 if options.connect else 0)
+    assert "--guest" not in arguments or options.guest == arguments[1]
+    # Before a run goes on, the packages of the guests' image are compared with that run's.
+    assert options.image.guest == ("debian13" if "debian13" in arguments else "debian12")
+
+
+def test_two_libvirts_that_read_alike_are_two_runs() -> None:
+    one, other = (nightly.run_name("c", "debian12", uri) for uri in ("qemu:///s", "qemu+://s"))
+    assert one != other
+
+
+def test_the_guests_whose_packages_were_updated_are_those_that_are_meant(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
+) -> None:
+    found(monkeypatch, PYTHON)
+    monkeypatch.setattr(nightly, "REPORTS", tmp_path)
+    monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
+    built: list[str] = []
+    monkeypatch.setattr(
+        "harness.lab.image.ensure_image", lambda _cache, options: built.append(options.guest)
+    )
+    monkeypatch.setattr("harness.cluster.inventory.packages_of", lambda _image: {})
+    monkeypatch.setattr("harness.cluster.inventory.versions_of", lambda _image, _qemu: {})
+    folder = tmp_path / "nightly-c0de-debian13"
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    assert harness("nightly", "--guest", "debian13")[0] == ExitCode.VALID
+    assert built == ["debian13"]
+    assert began == [f"scenarios in {folder} resumed"]
 
 
 def test_an_update_does_not_end_all_further_nights(
@@ -270,7 +347,7 @@ def test_an_update_does_not_end_all_further_nights(
 ) -> None:
     """At the same code they would go on with a run that nothing can be added to any more."""
     found(monkeypatch, PYTHON)
-    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr(nightly, "REPORTS", tmp_path)
     monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
     monkeypatch.setattr("harness.lab.image.ensure_image", lambda *_: None)
     monkeypatch.setattr("harness.cluster.inventory.packages_of", lambda _image: {})
@@ -295,7 +372,7 @@ def test_a_nightly_run_begins_anew_when_it_is_asked_to(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, began: list[str], tmp_path: Path
 ) -> None:
     found(monkeypatch, PYTHON)
-    monkeypatch.setattr(cli, "REPORTS", tmp_path)
+    monkeypatch.setattr(nightly, "REPORTS", tmp_path)
     monkeypatch.setattr("harness.resuming.code_hash", lambda: "c0de")
     assert harness("nightly", "--anew")[0] == ExitCode.VALID, "there is none to put aside"
     folder = tmp_path / "nightly-c0de"

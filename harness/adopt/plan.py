@@ -159,6 +159,7 @@ def prepare(
     choose: Callable[[Image], Accelerated],
     config_file: Path | None = None,
     *,
+    guest: str = "",
     owner: tuple[int, int] | None = None,
     say: Callable[[str], None] = print,
 ) -> Plan:
@@ -169,6 +170,7 @@ def prepare(
     Args:
         choose: what the guests of this image run under here.
         config_file: overrides of the cluster's configuration, or None.
+        guest: name of the guests' profile, whatever the file says; empty for what it says.
         owner: user and group that QEMU runs as, if not root.
 
     Raises:
@@ -179,12 +181,12 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(cache.leases / "vagrant-plan.lock"):
         if (folder / LAB).exists():
-            return _same_as_before(load_plan(folder), config_file)
-        told = load_config(config_file, PROFILES["tcg"])
+            return _same_as_before(load_plan(folder), config_file, guest)
+        told = load_config(config_file, PROFILES["tcg"], guest_name=guest)
         refuse_second_path(told)
         image = ensure_image(cache, ImageOptions(guest=told.guest.name))
         accelerator = choose(image)
-        config = load_config(config_file, PROFILES[accelerator])
+        config = load_config(config_file, PROFILES[accelerator], guest_name=guest)
         topology = _free_slot()
         _let_pass(cache, folder, image, owner)
         secrets = _secrets(folder, topology)
@@ -293,18 +295,18 @@ def _told(plan: MachinePlan, topology: Topology, xml: str) -> MachineTold:
     )
 
 
-def _same_as_before(plan: Plan, config_file: Path | None) -> Plan:
+def _same_as_before(plan: Plan, config_file: Path | None, guest: str) -> Plan:
     """What was prepared, if it is what would be prepared now.
 
     Raises:
         BadInputError: it is not.
     """
-    config = load_config(config_file, PROFILES[plan.accelerator]).model_dump(mode="json")
-    guest = config["guest"]["name"]
+    told = load_config(config_file, PROFILES[plan.accelerator], guest_name=guest)
+    config = told.model_dump(mode="json")
     differing = [
         what
         for what, same in (
-            ("recipe of the image", plan.image == recipe_key(ImageOptions(guest=guest))),
+            ("recipe of the image", plan.image == recipe_key(ImageOptions(guest=told.guest.name))),
             ("configuration of the cluster", plan.config == config),
         )
         if not same

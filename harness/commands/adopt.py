@@ -12,6 +12,7 @@ import typer
 
 from harness.adopt import SYSTEM
 from harness.commands.cache import CacheOption, cache_at
+from harness.commands.guest import GuestOption, guest_of
 from harness.errors import BadInputError, MissingEnvironmentError
 from harness.lab.paths import PROJECT
 
@@ -50,6 +51,7 @@ def adopt(
     config: Annotated[
         Path | None, typer.Option(help="With --prepare: TOML file with overrides.")
     ] = None,
+    guest: GuestOption = "",
     accelerator: Annotated[
         str, typer.Option(help="With --prepare: auto, kvm or tcg (emulation).")
     ] = "auto",
@@ -70,15 +72,20 @@ def adopt(
         raise BadInputError("one of --prepare, --run and --forget", hint="harness adopt --help")
     if names and not run:
         raise BadInputError("names of scenarios go with --run", hint='harness adopt --run "A name"')
+    if guest and not prepare:
+        raise BadInputError(
+            "--guest goes with --prepare: machines that are there have their guests",
+            hint="harness adopt --forget, then --prepare --guest",
+        )
     if prepare:
-        _prepare(place, connect, config, accelerator)
+        _prepare(place, connect, config, guest, accelerator)
     elif forget:
         _forget(place, connect)
     else:
         _attach(place, connect, ssh_config, tuple(names or ()), run, everything, folder)
 
 
-def _prepare(place: Cache, connect: str, config: Path | None, accelerator: str) -> None:
+def _prepare(place: Cache, connect: str, config: Path | None, guest: str, accelerator: str) -> None:
     from harness.adopt.plan import prepare
     from harness.lab.shared import connect_to, qemu_owner
 
@@ -91,12 +98,13 @@ def _prepare(place: Cache, connect: str, config: Path | None, accelerator: str) 
         options = RunOptions(cache=place, accelerator=accelerator)
         return "kvm" if choose_accelerator(options, image) == "kvm" else "tcg"
 
+    guest_of(guest, config)
     connection = connect_to(connect)
     try:
         owner = qemu_owner(connection.getCapabilities())
     finally:
         connection.close()
-    plan = prepare(place, choose, config, owner=owner)
+    plan = prepare(place, choose, config, guest=guest, owner=owner)
     print(f"Prepared: {', '.join(one.name for one in plan.machines)} ({plan.accelerator})")
 
 

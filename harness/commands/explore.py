@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.guest import GuestOption, guest_of
 from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, HarnessError
 from harness.lab.paths import PROJECT, REPORTS
@@ -65,16 +66,16 @@ def explore_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def config_hash(config: Path | None) -> str:
-    """Hash of a configuration; ``reference`` where it changes nothing.
+def config_hash(config: Path | None, guest: str = "") -> str:
+    """Hash of a configuration on such guests; ``reference`` where it changes nothing.
 
     Raises:
-        BadInputError: the file cannot be read, or is no configuration.
+        BadInputError: the file cannot be read, or is no configuration that these guests can have.
     """
     from harness.cluster.config import load_config
     from harness.timing import PROFILES
 
-    loaded = load_config(config, PROFILES["tcg"])
+    loaded = load_config(config, PROFILES["tcg"], guest_name=guest)
     if loaded == load_config(None, PROFILES["tcg"]):
         return "reference"
     return hashlib.sha256(loaded.model_dump_json().encode()).hexdigest()[:16]
@@ -133,6 +134,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             bool, typer.Option("--kinds", help="List the kinds of steps and stop.")
         ] = False,
         config: ConfigOption = None,
+        guest: GuestOption = "",
         folder: FolderOption = None,
         coverage: Annotated[
             Path, typer.Option(help="The file that keeps coverage over explorations.")
@@ -167,6 +169,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             raise BadInputError(
                 f"there is no kind {', '.join(unknown)}", hint="harness explore --kinds lists them"
             )
+        guest_of(guest, config)
         check_drawable(config, left_out)
         plan = Plan(
             duration_s(budget),
@@ -175,17 +178,17 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             count=count,
             config=str(config) if config else "",
         )
-        hashed, chosen = config_hash(config), _seed(seed, folder)
+        hashed, chosen = config_hash(config, guest), _seed(seed, folder)
         settings = Settings(chosen, beyond, left_out, hashed, explore_hash())
         if list_only:
             _list(settings, max(count, 1), CoverageStore(coverage))
             return
         options = _options(
-            cache, config, accelerator, connect, lab, rootless, check_host, seed=chosen
+            cache, config, guest, accelerator, connect, lab, rootless, check_host, seed=chosen
         )
         target = folder.resolve() if folder is not None else new_run_folder()
         console.print(
-            f"Seed {chosen}: {_again(chosen, budget, beyond, config, connect)}", markup=False
+            f"Seed {chosen}: {_again(chosen, budget, beyond, config, guest, connect)}", markup=False
         )
         runner = LabRunner(_with_folder(options, target))
         try:
@@ -213,6 +216,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             bool, typer.Option("--timing", help="Tell when each thing happened, too.")
         ] = False,
         config: ConfigOption = None,
+        guest: GuestOption = "",
         folder: FolderOption = None,
         accelerator: AcceleratorOption = "auto",
         connect: ConnectOption = "",
@@ -235,9 +239,10 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
 
         file = feature.resolve()
         check_feature(file)
+        guest_of(guest, config)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        origin = Origin(digest, explore_hash(), config_hash(config))
-        options = _options(cache, config, accelerator, connect, lab, rootless, check_host)
+        origin = Origin(digest, explore_hash(), config_hash(config, guest))
+        options = _options(cache, config, guest, accelerator, connect, lab, rootless, check_host)
         target = folder.resolve() if folder is not None else new_run_folder()
         runner = LabRunner(_with_folder(options, target))
         try:
@@ -268,8 +273,11 @@ def _seed(wanted: int | None, folder: Path | None) -> int:
     return found.settings.seed if found is not None else secrets.randbelow(1_000_000)
 
 
-def _again(seed: int, budget: str, beyond: bool, config: Path | None, connect: str) -> str:
+def _again(
+    seed: int, budget: str, beyond: bool, config: Path | None, guest: str, connect: str
+) -> str:
     more = (" --beyond" if beyond else "") + (f" --config {config}" if config else "")
+    more += f" --guest {guest}" if guest else ""
     more += f" --connect {connect}" if connect else ""
     return f"harness explore --seed {seed} --budget {budget}{more}"
 
@@ -277,6 +285,7 @@ def _again(seed: int, budget: str, beyond: bool, config: Path | None, connect: s
 def _options(
     cache: Path | None,
     config: Path | None,
+    guest: str,
     accelerator: str,
     connect: str,
     lab: str | None,
@@ -291,6 +300,7 @@ def _options(
     options = RunOptions(
         cache=cache_at(cache),
         config=config,
+        guest=guest,
         accelerator=accelerator,
         connect=connect,
         lab=lab,

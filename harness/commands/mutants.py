@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.commands.cache import CacheOption, ConnectOption, cache_at
+from harness.commands.guest import GuestOption, guest_of
 from harness.commands.rootless import RootlessOption, enter
 from harness.errors import BadInputError, ExitCode
 from harness.lab.paths import PROJECT
@@ -74,6 +75,7 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         list_only: Annotated[
             bool, typer.Option("--list", help="List the mutants and stop.")
         ] = False,
+        guest: GuestOption = "",
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
         connect: ConnectOption = "",
         rootless: RootlessOption = False,
@@ -103,6 +105,8 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
             if ledger is None:
                 raise BadInputError("--score of what?", hint="name the file with --ledger")
             raise typer.Exit(int(_score(chosen, ledger, times, controls)))
+        if guest:
+            _check_guest(chosen, guest, ledger)
         if ledger is not None:
             # Before anything runs: a try takes minutes, and would have nowhere to go.
             record(ledger, (), Tried)
@@ -116,7 +120,8 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         target = resume or folder
         campaign = Campaign(
             target.resolve() if target is not None else new_run_folder(),
-            run_options(place, accelerator, connect),
+            run_options(place, accelerator, connect, guest),
+            guest=guest,
             resume=resume is not None,
             cache=place,
             ledger=ledger,
@@ -131,6 +136,30 @@ def register(app: typer.Typer, check_host: CheckHost) -> None:
         print(f"Runs: {campaign.folder}")
         perfect = sound and all(score.perfect for score in scores)
         raise typer.Exit(int(ExitCode.VALID if perfect else ExitCode.INVALID))
+
+
+def _check_guest(chosen: list[Mutant], guest: str, ledger: Path | None) -> None:
+    """See to it that mutants can be planted in such guests.
+
+    Raises:
+        BadInputError: a configuration cannot be had there; or a ledger, whose lines do not tell
+            guests apart, is to have tries on others than everybody's.
+    """
+    from harness.lab.guests import DEFAULT
+
+    if guest_of(guest) != DEFAULT and ledger is not None:
+        raise BadInputError(
+            f"a ledger has tries on {DEFAULT} alone, as its lines do not tell guests apart",
+            hint="leave out --ledger, or --guest",
+        )
+    for mutant in chosen:
+        try:
+            guest_of(guest, mutant.path)
+        except BadInputError as error:
+            raise BadInputError(
+                f"the mutant {mutant.name} cannot be planted in {guest}: {error.message}",
+                hint="name those that can: harness mutants NAME … (--list: all)",
+            ) from error
 
 
 def _again(chosen: list[Mutant], folder: Path, ledger: Path | None) -> ExitCode:

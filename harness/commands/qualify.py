@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands.cache import CacheOption, cache_at, newest_kernel
+from harness.commands.cache import CacheOption, ConnectOption, cache_at, newest_kernel
+from harness.commands.guest import GuestOption, guest_of
 from harness.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def register(app: typer.Typer, check_host: CheckHost, findings: Findings) -> Non
         list_only: Annotated[
             bool, typer.Option("--list", help="List what a host is tried with, and why.")
         ] = False,
+        guest: GuestOption = "",
         accelerator: Annotated[str, typer.Option(help="auto, kvm or tcg (emulation).")] = "auto",
+        connect: ConnectOption = "",
         cache: CacheOption = None,
     ) -> None:
         """Prove that the lab works on this host, and with which margins of time.
@@ -54,7 +57,8 @@ def register(app: typer.Typer, check_host: CheckHost, findings: Findings) -> Non
         mutants, caught; and what was measured of each class of timeout against what
         the timing profile allows. What came of it is a stamp in the cache, and every
         later report from this host tells of it. About half an hour by emulation.
-        Interrupted, it goes on with --folder. See docs/qualifying.md.
+        Interrupted, it goes on with --folder. With --guest the stamp stays in its
+        folder: it is of these guests. See docs/qualifying.md.
         """
         if accelerator not in ("auto", "kvm", "tcg"):
             raise BadInputError(f"no accelerator {accelerator!r}", hint="auto, kvm or tcg")
@@ -65,25 +69,55 @@ def register(app: typer.Typer, check_host: CheckHost, findings: Findings) -> Non
         if show:
             print(*_shown(place), sep="\n")
             return
+        from harness.evidence.files import write_json
         from harness.lab.accelerator import probe_kvm
+        from harness.lab.guests import DEFAULT
+        from harness.mutants.campaign import run_options
         from harness.qualify.campaign import Here, Qualification, exit_code
         from harness.qualify.fingerprint import fingerprint
         from harness.qualify.stamps import keep_stamp, stamp_path
         from harness.session import new_run_folder
 
-        check_host(place, "")
+        profile = guest_of(guest)
+        _check_here(connect)
+        check_host(place, connect)
         here = Here(
             fingerprint(),
-            findings(place, ""),
+            findings(place, connect),
             lambda: probe_kvm(kernel=newest_kernel(place), cache=place.root),
         )
         target = folder.resolve() if folder is not None else new_run_folder()
         print(f"Folder: {target} (interrupted, --folder with it goes on)")
-        options = ("--cache", str(place.root), "--accelerator", accelerator)
-        stamp = keep_stamp(place, Qualification(target, here, options, cache=place).stamp())
+        options = run_options(place, accelerator, connect, guest)
+        stamp = Qualification(
+            target, here, options, guest=guest, connect=connect, cache=place
+        ).stamp()
+        if profile == DEFAULT:
+            stamp, path = keep_stamp(place, stamp), stamp_path(place, stamp.accelerator)
+        else:
+            # Every later report tells of the cache's one, whatever guests its run has.
+            path = target / "stamp.json"
+            write_json(path, stamp.model_dump(mode="json"))
         print(*lines(stamp), sep="\n")
-        print(f"Stamp: {stamp_path(place, stamp.accelerator)}")
+        if profile != DEFAULT:
+            print(f"It is of guests {profile}: this host's own stamp is as it was before")
+        print(f"Stamp: {path}")
         raise typer.Exit(int(exit_code(stamp)))
+
+
+def _check_here(connect: str) -> None:
+    """See to it that the guests run on the processors that the stamp is of.
+
+    Raises:
+        BadInputError: they would not.
+    """
+    from harness.lab.elsewhere import is_elsewhere
+
+    if is_elsewhere(connect):
+        raise BadInputError(
+            f"a stamp is of the host that it is made on, and the guests of {connect} are elsewhere",
+            hint="run harness qualify there",
+        )
 
 
 def lines(stamp: Stamp) -> Iterator[str]:

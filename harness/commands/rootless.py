@@ -134,6 +134,15 @@ def elsewhere(lab: Path) -> int | None:
     return warden.pid if there != os.readlink("/proc/self/ns/user") else None
 
 
+TOOLS = (
+    ("newuidmap", "uidmap"),
+    ("newgidmap", "uidmap"),
+    ("unshare", "util-linux"),
+    ("setpriv", "util-linux"),
+)
+"""Programs that a user namespace with many ids takes, and Debian's package of each."""
+
+
 def into(pid: int) -> list[str]:
     """What a command line begins with that runs in the user namespace of a process of this user."""
     return ["nsenter", "-t", str(pid), "-U", "--preserve-credentials"]
@@ -145,12 +154,7 @@ def check() -> None:
     Raises:
         MissingEnvironmentError: it may not; says what is missing and what to do.
     """
-    for program, package in (
-        ("newuidmap", "uidmap"),
-        ("newgidmap", "uidmap"),
-        ("unshare", "util-linux"),
-        ("setpriv", "util-linux"),
-    ):
+    for program, package in TOOLS:
         if shutil.which(program) is None:
             raise MissingEnvironmentError(
                 f"--rootless needs {program}, which is not installed",

@@ -46,9 +46,11 @@ class Control:
     said: str
 
 
-def run_options(cache: Cache, accelerator: str, connect: str = "") -> tuple[str, ...]:
-    """What every ``harness run`` of a campaign is told: all of them run at the same place."""
-    place = ("--connect", connect) if connect else ()
+def run_options(
+    cache: Cache, accelerator: str, connect: str = "", guest: str = ""
+) -> tuple[str, ...]:
+    """What every ``harness run`` of a campaign is told: one place, one kind of guests."""
+    place = (*(("--guest", guest) if guest else ()), *(("--connect", connect) if connect else ()))
     return ("--cache", str(cache.root), "--accelerator", accelerator, *place)
 
 
@@ -78,6 +80,8 @@ class Campaign:
     Args:
         folder: where everything lands: ``NAME/N`` for each run, ``control/SCENARIO``, the state.
         options: more arguments of every ``harness run`` (cache, accelerator, …).
+        guest: name of the guests' profile that all runs are told, which is among the options;
+            empty where each has what its configuration says.
         resume: the folder may hold runs of the same code already.
         cache: where the mutants' clusters are formed; given, a mutant's cluster is removed from
             it after its last try. Hundreds of megabytes each, and nobody needs them again.
@@ -85,7 +89,8 @@ class Campaign:
         start: how a run is started; for tests.
 
     Raises:
-        BadInputError: the folder holds runs and ``resume`` is not set, or they are of other code.
+        BadInputError: the folder holds runs and ``resume`` is not set, or they are of other code
+            or guests.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Campaign:
         folder: Path,
         options: Sequence[str] = (),
         *,
+        guest: str = "",
         resume: bool = False,
         cache: Cache | None = None,
         ledger: Path | None = None,
@@ -114,8 +120,14 @@ class Campaign:
                     f"{folder} holds results of other code than this",
                     hint="start a new campaign, or check out the code of that one",
                 )
+            if (there := before.get("guest", "")) != guest:
+                raise BadInputError(
+                    f"{folder} holds runs with {_told(there)}, not with {_told(guest)}",
+                    hint="start a new campaign, or go on with that one as it was begun",
+                )
         folder.mkdir(parents=True, exist_ok=True)
         self._code = code
+        self._guest = guest
         self._formed = set(before.get("formed", ()))
         self._begun_ns = int(before.get("begun_ns") or now_ns())
         self._save()
@@ -153,7 +165,8 @@ class Campaign:
     def _save(self) -> None:
         formed = sorted(self._formed)
         state = {"code": self._code, "begun_ns": self._begun_ns, "formed": formed}
-        write_json(self.folder / STATE, state)
+        guest = {"guest": self._guest} if self._guest else {}
+        write_json(self.folder / STATE, state | guest)
 
     def _forget_clusters(self) -> None:
         """Remove what the mutants' runs formed."""
@@ -197,6 +210,10 @@ def judge_control(scenario: str, run: Path) -> Control:
         verdict = read_json(path).get("verdict")
         return Control(scenario, verdict == "VALID", str(verdict))
     return Control(scenario, False, "no verdict")
+
+
+def _told(guest: object) -> str:
+    return f"--guest {guest}" if guest else "the guests of each mutant's file"
 
 
 def _has_verdict(run: Path) -> bool:

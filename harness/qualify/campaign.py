@@ -65,6 +65,8 @@ class Qualification:
         folder: where everything lands, or has landed.
         here: this host.
         options: more arguments of every ``harness run`` (cache, accelerator, …).
+        guest: name of the guests' profile, which is among the options; empty for the usual one.
+        connect: URI of an existing libvirt, which is among them; empty for a private one.
         cache: where the mutants' clusters are formed; they are removed from it after their try.
         start: how a run is started; for tests.
 
@@ -79,10 +81,14 @@ class Qualification:
         here: Here,
         options: Sequence[str] = (),
         *,
+        guest: str = "",
+        connect: str = "",
         cache: Cache | None = None,
         start: Launch = launch,
     ) -> None:
         self.folder = folder
+        self._guest = guest
+        self._asked = {"guest": guest, "connect": connect}
         self.run = folder / "scenarios"
         self._here = here
         self._options = tuple(options)
@@ -102,7 +108,7 @@ class Qualification:
                 )
             begun_ns = now_ns()
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / STATE, told | {"begun_ns": begun_ns})
+            write_json(self.folder / STATE, told | self._asked | {"begun_ns": begun_ns})
             return begun_ns
         if before.get("code") != told["code"]:
             raise BadInputError(
@@ -115,6 +121,13 @@ class Qualification:
                 f"{self.folder} was begun on another host, or this one has changed since",
                 hint="begin a new qualification: harness qualify",
             )
+        for option, asked in self._asked.items():
+            if (there := before.get(option, "")) != asked:
+                raise BadInputError(
+                    f"{self.folder} was begun with --{option} {there or 'left out'}, not with "
+                    f"{asked or 'none'}",
+                    hint="begin a new qualification, or go on with that one as it was begun",
+                )
         return int(before.get("begun_ns") or now_ns())
 
     def stamp(self) -> Stamp:
@@ -192,6 +205,7 @@ class Qualification:
         campaign = Campaign(
             self.folder / "mutants",
             self._options,
+            guest=self._guest,
             resume=True,
             cache=self._cache,
             start=self._start,

@@ -146,6 +146,22 @@ def test_the_seed_is_told_before_anything_begins(
     assert stored["schedules"] == len(found.entries)
 
 
+def test_the_guests_are_told_to_the_lab_and_to_whoever_does_it_again(
+    harness: Harness, made: list[FakeRunner], tmp_path: Path
+) -> None:
+    said = harness("explore", "--seed", "7", "--guest", "debian13", "--folder", str(tmp_path / "a"))
+    assert said[2].splitlines()[0].endswith("--budget 30m --guest debian13")
+    file = str(sorted((tmp_path / "schedules").iterdir())[0])
+    harness("replay", file, "--guest", "debian13", "--folder", str(tmp_path / "r"))
+    assert [one.options.guest for one in made] == ["debian13"] * 2  # type: ignore[attr-defined]
+    # Neither goes on with what was found on other guests.
+    for name, more in (("explore", ("--seed", "7")), ("replay", (file,))):
+        folder = str(tmp_path / ("a" if name == "explore" else "r"))
+        assert harness(name, *more, "--folder", folder)[0] == ExitCode.MISSING_ENVIRONMENT
+    assert config_hash(None, "debian12") == "reference"
+    assert config_hash(None, "debian13") != "reference"
+
+
 def test_without_a_seed_one_is_chosen_and_kept(
     harness: Harness, made: list[FakeRunner], tmp_path: Path
 ) -> None:

@@ -198,6 +198,21 @@ def test_all_runs_of_a_campaign_are_at_the_same_place(mutant: Mutant, tmp_path: 
         assert asked[-2:] == ["--connect", "qemu+ssh://host.example/system"]
 
 
+def test_a_campaign_on_other_guests_is_another_one(mutant: Mutant, tmp_path: Path) -> None:
+    there = run_options(Cache(Path("/var/c")), "auto", guest="debian13")
+    runs = Runs({"machines": VALID}, {"stall": INVALID})
+    campaign = Campaign(tmp_path / "c", there, guest="debian13", start=runs)
+    campaign.control("A scenario")
+    campaign.mutant(mutant, 1)
+    for asked in runs.asked:
+        assert asked[-2:] == ["--guest", "debian13"]
+    with pytest.raises(BadInputError, match="--guest debian13, not with the guests of each"):
+        Campaign(tmp_path / "c", resume=True)
+    with pytest.raises(BadInputError, match="not with --guest debian12"):
+        Campaign(tmp_path / "c", guest="debian12", resume=True)
+    Campaign(tmp_path / "c", guest="debian13", resume=True)
+
+
 def test_it_goes_on_where_it_was(
     mutant: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

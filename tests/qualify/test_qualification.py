@@ -279,6 +279,20 @@ def test_a_folder_of_other_code_or_another_host_is_refused(tmp_path: Path, runs:
         qualify(folder, runs)
 
 
+@pytest.mark.parametrize("other", [{"guest": "debian13"}, {"connect": "qemu:///system"}])
+def test_a_folder_of_other_guests_or_another_libvirt_is_refused(
+    tmp_path: Path, runs: Runs, other: dict[str, str]
+) -> None:
+    ((option, _value),) = other.items()
+    qualify(tmp_path / "plain", runs)
+    with pytest.raises(BadInputError, match=f"was begun with --{option} left out"):
+        Qualification(tmp_path / "plain", here(), start=runs, **other)
+    Qualification(tmp_path / "other", here(), start=runs, **other).stamp()
+    Qualification(tmp_path / "other", here(), start=runs, **other)
+    with pytest.raises(BadInputError, match=f"was begun with --{option} "):
+        Qualification(tmp_path / "other", here(), start=runs)
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, runs: Runs) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(BadInputError, match="no qualification is in it"):

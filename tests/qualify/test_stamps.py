@@ -295,8 +295,19 @@ class Commands:
 
         class Made:
             def __init__(
-                self, folder: Path, here: campaign.Here, options: tuple[str, ...], *, cache: Cache
+                self,
+                folder: Path,
+                here: campaign.Here,
+                options: tuple[str, ...],
+                *,
+                guest: str,
+                connect: str,
+                cache: Cache,
             ) -> None:
+                assert ("--guest" in options, "--connect" in options) == (
+                    bool(guest),
+                    bool(connect),
+                )
                 assert here.host == fingerprint()
                 assert here.findings == [FINE]
                 assert cache == outer._cache
@@ -337,6 +348,24 @@ def test_the_command_keeps_the_stamp_and_says_what_it_means(
     kept = read_stamp(cache, "tcg")
     assert kept is not None
     assert len(kept.before) == 1
+
+
+def test_a_stamp_of_other_guests_is_not_this_host_s(
+    commands: Commands, cache: Cache, tmp_path: Path
+) -> None:
+    """Every later report tells of the one in the cache, whatever guests its run has."""
+    told = ("--folder", str(tmp_path / "q"), "--guest", "debian13")
+    (tmp_path / "q").mkdir()
+    code, said = commands(*told, "--connect", "qemu:///system")
+    assert code == ExitCode.VALID
+    ((_folder, options),) = commands.began
+    assert options[-4:] == ("--guest", "debian13", "--connect", "qemu:///system")
+    assert "guests debian13" in said
+    assert read_stamp(cache, "tcg") is None
+    there = Stamp.model_validate_json((tmp_path / "q" / "stamp.json").read_bytes())
+    assert there == commands.made
+    assert commands("--folder", str(tmp_path / "q"), "--guest", "debian12")[0] == ExitCode.VALID
+    assert read_stamp(cache, "tcg") is not None
 
 
 def test_show_runs_nothing(commands: Commands, cache: Cache) -> None:
