@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -23,6 +24,8 @@ from tests.explore.test_exploration import cut_fails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from harness.explore.runner import Ran
 
     Harness = Callable[..., tuple[int, str, str]]
 
@@ -172,6 +175,47 @@ def test_without_a_seed_one_is_chosen_and_kept(
     _code, _out, err = harness("explore", "--folder", str(target), "--budget", "1m")
     assert err.startswith(f"Seed {found.settings.seed}: ")
     assert made[1].ran == [], "it went on where it was"
+
+
+def test_after_sigterm_it_goes_on_where_it_was_and_the_budget_counts_all_of_it(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A real signal in the middle of the third schedule, which is run again; five are paid for."""
+    target = tmp_path / "run"
+    made: list[FakeRunner] = []
+
+    class Terminated(FakeRunner):
+        def run(self, feature: Path) -> Ran:
+            ran = super().run(feature)
+            if self is made[0] and len(self.ran) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return ran
+
+    def make(options: Any) -> FakeRunner:
+        made.append(Terminated(options.folder))
+        return made[-1]
+
+    monkeypatch.setattr(runners, "LabRunner", make)
+    monkeypatch.setattr(command, "SCHEDULES", tmp_path / "schedules")
+    monkeypatch.setattr(cli, "_findings", lambda *_: [])
+    monkeypatch.setattr(reporting, "report", lambda folder: 0)
+    arguments = ("explore", "--seed", "7", "--folder", str(target), "--budget", "5m")
+    code, _out, _err = harness(*arguments)
+    assert code == 130, "as Ctrl-C ends it"
+    assert made[0].closed, "its lab is removed"
+    before = load(target)
+    assert before is not None
+    assert (len(before.entries), before.spent_s) == (2, 120)
+
+    code, _out, _err = harness(*arguments)
+    assert code == 0
+    assert len(made[1].ran) == 3, "60 s each, of 5 min that 2 min were spent of"
+    after = load(target)
+    assert after is not None
+    assert after.entries[:2] == before.entries
+    assert after.spent_s == 300
+    assert {p.name for p in (target / "evidence").iterdir()} == after.evidence()
+    assert len(list((target / "superseded").iterdir())) == 1
 
 
 def test_a_budget_that_is_too_small_says_so(
