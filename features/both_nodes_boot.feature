@@ -28,10 +28,11 @@ Feature: Both nodes lose power and boot together
   @medium @row-25
   Scenario Outline: Both nodes lose power while replication is cut, and boot together
     The constraint on the outdated node is still there, of all resources or of the one that was cut: its
-    owner serves again, and the two do not wait for each other for ever.
+    owner serves again, and the two do not wait for each other for ever. Before that each of them waits
+    for the other's replica, one resource after the other (wfc-timeout, 5 s).
 
     Given the healthy cluster
-    And 0 failovers, 0 fencings and no stall above 300 s (120 s with KVM) are expected
+    And 0 failovers, 0 fencings and no stall above 330 s (120 s with KVM) are expected
     And the active node is the one that serves at the end
     And the initiator writes to both raw LUNs and to a file, flushing every 16 writes, and only what was flushed has to survive
     When 200 more writes of each raw LUN were acknowledged

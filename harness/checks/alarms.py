@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from harness.checks.back_in_time import back_in_time
 from harness.checks.crashed import crashed_daemon, told_of_a_crash
 from harness.checks.kernel import (
     OF_DRBD,
@@ -84,6 +85,7 @@ class _Kind(Enum):
     KNOWN = auto()
     STARVED = auto()
     HUNG = auto()
+    REFUSED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ def kernel_alarms(evidence: Evidence) -> Finding:
     detaches), unless an I/O error came first; what the scenario itself provoked there
     (``provoked``): the crash of a machine that it makes panic, until its next boot, errors of a
     disk that it makes fail, and what a kernel says whose memory it uses up. A WARNING that is known
-    by its function and its trace (``known_warnings``, with the reason) is told, no alarm.
+    by its function and its trace (``known_warnings``, with the reason) is told, no alarm; so is a
+    handler that exits with 1 as its peer was back before it looked (``back_in_time``).
 
     A task blocked for minutes is what a long standstill looks like to its kernel: told, no alarm,
     where a stall that is within its bound covers it. Otherwise, like lockups, RCU stalls, timer
@@ -119,6 +122,7 @@ def kernel_alarms(evidence: Evidence) -> Finding:
     alarms = [alarm for vm in evidence.vms for alarm in _alarms(evidence, vm)]
     known = [a for a in alarms if a.kind is _Kind.KNOWN]
     hung = [a for a in alarms if a.kind is _Kind.HUNG]
+    refused = [a for a in alarms if a.kind is _Kind.REFUSED]
     covered = [a for a in hung if _covered(evidence, a.message)]
     failures = [a for a in alarms if a.kind is _Kind.FAILURE]
     starved = [a for a in alarms if a.kind is _Kind.STARVED or (a in hung and a not in covered)]
@@ -131,20 +135,23 @@ def kernel_alarms(evidence: Evidence) -> Finding:
         operations=_judged(evidence),
         otherwise=Verdict.INVALID if failures or not emulated else Verdict.INCONCLUSIVE,
         when_ns=[a.message.t_ns for a in bad],
-        evidence=[ref for a in bad or covered + known for ref in a.message.refs],
+        evidence=[ref for a in bad or covered + known + refused for ref in a.message.refs],
         details={
             "failures": len(failures),
             "starved": len(starved),
             "blocked": len(covered),
             "known_warnings": len(known),
+            "refusals": len(refused),
         },
     )
-    return replace(finding, seen="; ".join([finding.seen, *_told(covered, known)]))
+    return replace(finding, seen="; ".join([finding.seen, *_told(covered, known, refused)]))
 
 
-def _told(covered: list[_Alarm], known: list[_Alarm]) -> list[str]:
+def _told(covered: list[_Alarm], known: list[_Alarm], refused: list[_Alarm]) -> list[str]:
     """What is no alarm, and said whatever the verdict."""
     told = [f"{len(covered)} tasks blocked during the stall"] if covered else []
+    if refused:
+        told.append(f"{len(refused)} fence-peer handlers found that the peer was back already")
     for a in known:
         if a.known is not None:
             told.append(f"a known WARNING of {a.message.node}: {a.known.what}")
@@ -183,6 +190,7 @@ def _alarms(evidence: Evidence, vm: str) -> list[_Alarm]:
         for text, told in copies.items()
         for message in pair(told[Channel.CONSOLE], told[Channel.JOURNAL])
     ]
+    alarms = [_with_peer(evidence, vm, alarm) for alarm in alarms]
     own = [alarm for alarm in alarms if not _provoked(evidence, vm, alarm)]
     failed_ns = [a.message.t_ns for a in own if _FAILED.search(a.message.text)]
     return [alarm for alarm in own if not _planned(evidence, alarm.message, failed_ns)]
@@ -198,6 +206,11 @@ def _with_known(alarm: _Alarm, known: dict[str, KnownWarning]) -> _Alarm:
     """A WARNING is known where one of its witnesses, console or journal, has the known trace."""
     one = next((known[ref] for ref in alarm.message.refs if ref in known), None)
     return alarm if one is None else replace(alarm, kind=_Kind.KNOWN, known=one)
+
+
+def _with_peer(evidence: Evidence, vm: str, alarm: _Alarm) -> _Alarm:
+    back = back_in_time(evidence, vm, alarm.message.text, alarm.message.t_ns)
+    return replace(alarm, kind=_Kind.REFUSED) if back else alarm
 
 
 def _provoked(evidence: Evidence, vm: str, alarm: _Alarm) -> bool:

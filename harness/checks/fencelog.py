@@ -32,6 +32,7 @@ _FENCER_IDENTIFIERS = ("pacemaker-fenced", "stonith-ng")
 UNCLEAN = re.compile(r"(?:Cluster node|Node) (?P<node>[\w.-]+) (?:will be fenced\b|is unclean\b)")
 
 _MEMBER = re.compile(r"\bNode (?P<node>[\w.-]+) state is now member\b")  # membership.c
+_DEMOTE = re.compile(r"Initiating demote operation [\w.:-]+_demote_\d+ on (?P<node>[\w.-]+)")
 
 # fence_virtd's libvirt backend (server/libvirt.c), before it touches the domain.
 _POWER_ACTION = re.compile(r"ENTER libvirt_(?:reboot|off) (?P<domain>\S+) (?P<request>\d+)")
@@ -140,6 +141,24 @@ def called_unclean_since(evidence: Evidence, peer: str, at_ns: int) -> int | Non
         elif unclean and unclean["node"] == peer and since is None:
             since = seen.t_ns
     return since
+
+
+def ordered_demotion(evidence: Evidence, peer: str, since_ns: int, until_ns: int) -> bool:
+    """Whether another node's controller ordered ``peer`` to demote in between (arrivals, ns).
+
+    What it has to do on an unclean node it does not order: fencing stands for it (pseudo actions of
+    Pacemaker's scheduler). So whom it orders is clean for it again, and has answered it.
+    """
+    return any(
+        order["node"] == peer
+        for seen in evidence.select(Channel.JOURNAL, "entry")
+        if seen.source in evidence.scenario.nodes
+        and seen.source != peer
+        and since_ns <= seen.t_ns <= until_ns
+        and seen.text("identifier") == "pacemaker-controld"
+        for order in [_DEMOTE.search(seen.text("message"))]
+        if order
+    )
 
 
 def power_actions(evidence: Evidence) -> dict[str, list[Seen]]:

@@ -10,6 +10,7 @@ from harness.checks.fencelog import (
     FenceReport,
     called_unclean_since,
     history_fencings,
+    ordered_demotion,
     power_actions,
 )
 from harness.checks.handover import Overlap, overlap
@@ -39,6 +40,8 @@ def fence_before_promotion(evidence: Evidence) -> Finding:
     fencer's ``Operation 'reboot' targeting PEER …: OK`` before the promotion: one clock, so
     order by its monotonic stamps; arrivals decide only where they differ by more than the skew.
     If every promotion follows a success, no moment existed in which both could write. A success
+    No fencing is missing where the peer was called unclean, is clean again for the one that called
+    it so (which orders it to demote), and by its own word has demoted since. A success
     counts only if the peer's machine went down with it, or was down (``fencings``); for a peer that
     died as Primary, only one that was reported after its death: whatever it survived was none.
     """
@@ -93,9 +96,16 @@ def _unclean_since(
         if last.closed_by == "died" and not revived(evidence, peer, last.end_ns, at_ns):
             return peer, last.end_ns - SKEW_NS, f"{peer} died as Primary"
     declared = called_unclean_since(evidence, peer, at_ns)
-    if declared is not None:
+    if declared is not None and not (before and _handed_over(evidence, before[-1], declared)):
         return peer, declared, f"{peer} was called unclean"
     return None
+
+
+def _handed_over(evidence: Evidence, last: Interval, declared_ns: int) -> bool:
+    """Whether the peer, called unclean while Primary, was told to demote after that, and did."""
+    if last.closed_by != "demoted" or last.end_ns < declared_ns:
+        return False
+    return ordered_demotion(evidence, last.node, declared_ns, last.end_ns + SKEW_NS)
 
 
 def _order(promotion: Interval, fence: FenceReport) -> int:

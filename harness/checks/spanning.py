@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.evidence.model import Evidence, Job
+    from harness.fio_parser import JobResult
 
 
 def _spans(evidence: Evidence) -> bool:
@@ -29,8 +30,9 @@ def spanning_writes(evidence: Evidence) -> Finding:
     Writes that end before the fault or begin after it prove nothing of it. So each job must have
     writes acknowledged before the first injection, issued or in flight between it and the last
     heal, and acknowledged after that; the raw jobs together must reach the scenario's minimum.
-    Each log must be whole: as many writes as fio counted (fio logs no flushes, and counts them
-    apart). Else the scenario did not test what it says: INCONCLUSIVE.
+    A job that stood in its flush (fsync) from before the injection until after the heal had that in
+    flight, the whole time. Each log must be whole: as many writes as fio counted (fio logs no
+    flushes, and counts them apart). Else the scenario did not test what it says: INCONCLUSIVE.
     """
     wanted = evidence.scenario.expect.min_spanning_writes
     window = fault_window(evidence)
@@ -47,7 +49,8 @@ def spanning_writes(evidence: Evidence) -> Finding:
         if rows is None:
             problems.append(f"{job.name}: no latency log")
             continue
-        counted = result_of(evidence, job).write.total_ios
+        result = result_of(evidence, job)
+        counted = result.write.total_ios
         if len(rows) != counted:
             problems.append(f"{job.name}: the log has {len(rows)} writes, fio counted {counted}")
         total += len(rows) if job.kind == "raw" else 0
@@ -60,6 +63,7 @@ def spanning_writes(evidence: Evidence) -> Finding:
                 ("after", "acknowledged after the heal"),
             )
             if counts[key] == 0
+            and not (key == "during" and _in_its_flush(result, counts["before"], window))
         ]
     if not evidence.scenario.jobs:
         problems.append("there is no job")
@@ -91,6 +95,14 @@ def _counts(rows: npt.NDArray[np.void], clock: ClockMap, window: tuple[int, int]
         "during": int(((done >= inject_ns) & (issued <= healed_ns)).sum()),
         "after": int((done > healed_ns + clock.uncertainty_ns).sum()),
     }
+
+
+def _in_its_flush(result: JobResult, before: int, window: tuple[int, int]) -> bool:
+    """Whether a job was in a flush all the time: its turn had come, and one took that long."""
+    every = result.job_options.get("fsync", "0")
+    if not every.isdigit() or int(every) == 0 or before == 0 or before % int(every):
+        return False
+    return result.sync.lat_ns.max >= window[1] - window[0]
 
 
 def _any_raw(jobs: list[Job]) -> bool:

@@ -123,8 +123,13 @@ class Waits(Core):
         self.triggers.wait(what, missing, deadline_s, most_s=most_s, streamed=False, interval_s=0.5)
 
     def settle(self) -> str:
-        """Wait until the cluster is whole again; returns what was missing at the deadline."""
-        allowed_s = _AGAIN_S if self._unsettled else self.timing.settle_deadline_s
+        """Wait until the cluster is whole again; returns what was missing at the deadline.
+
+        The wait may begin before the cluster has noticed what was done to it, so that the stall,
+        which has a bound of its own, comes on top of the time to become whole.
+        """
+        whole_s = self.expect.max_stall_s + self.timing.settle_deadline_s
+        allowed_s = _AGAIN_S if self._unsettled else whole_s
         self.triggers.forget()
         try:
             wait_whole(self.lab, self.live.drbd, self.timing, allowed_s)

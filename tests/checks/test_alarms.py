@@ -206,3 +206,45 @@ def test_a_planned_stop_explains_that_resource_s_disk_and_reads_alone(
     folder.kernel(70, "bravo", text)
     result = alarms(folder, tmp_path)
     assert str(result.verdict) == verdict, result.seen
+
+
+BROKEN = "drbd r1: fence-peer helper broken, returned {}"
+REFUSED = "WARNING All peer disks are UpToDate! Did not place the constraint."
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "connection", "suspended", "resource", "verdict"),
+    [
+        (1, REFUSED, "Connected", "no", "r1", "VALID"),
+        (1, "", "Connected", "no", "r1", "INVALID"),
+        (1, REFUSED, "Connecting", "no", "r1", "INVALID"),
+        (1, REFUSED, "Connected", "fencing", "r1", "INVALID"),
+        (1, REFUSED, "Connected", "no", "r2", "INVALID"),
+        (0, REFUSED, "Connected", "no", "r1", "INVALID"),
+    ],
+)
+def test_a_handler_whose_peer_was_back_before_it_looked_is_not_broken(
+    tmp_path: Path,
+    code: int,
+    words: str,
+    connection: str,
+    suspended: str,
+    resource: str,
+    verdict: str,
+) -> None:
+    """As bravo's were where a switch port of the drbd link took no large frames."""
+    folder = healthy()
+    lost = {"name": "r1", "conn-name": "peer", "connection": "Timeout"}
+    folder.add(38, "bravo", "events2", "change", object="connection", fields=lost, raw="")
+    held = {"name": "r1", "suspended": "fencing"}
+    folder.add(38, "bravo", "events2", "change", object="resource", fields=held, raw="")
+    back = {"name": resource, "conn-name": "peer", "connection": connection}
+    folder.add(39, "bravo", "events2", "change", object="connection", fields=back, raw="")
+    goes_on = {"name": resource, "suspended": suspended}
+    folder.add(39, "bravo", "events2", "change", object="resource", fields=goes_on, raw="")
+    if words:
+        folder.journal(41, "bravo", words, identifier="crm-fence-peer.sh")
+    folder.kernel(41, "bravo", BROKEN.format(code))
+    result = alarms(folder, tmp_path)
+    assert str(result.verdict) == verdict, result.seen
+    assert result.details["refusals"] == (verdict == "VALID")
