@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 _STATE = re.compile(
     r"\[KNET\s*\] \w+: host: (?P<host>\d+) link: (?P<link>\d+) is (?P<is>up|down)\b"
 )
-# vagrant/cluster/corosync.conf.j2, where there are two.
-_NUMBERS = {"mgmt": "0", "drbd": "1"}
+_RINGS = ("mgmt", "drbd")  # of a run that kept no configuration
 _CUTS = ("cut-carrier", "cut-silent")
 _LATE_NS = 10_000_000_000  # how much later than it happened a guest under load may tell
+
+
+def _numbers(evidence: Evidence) -> dict[str, str]:
+    """Corosync's number of each link of ours: its place (vagrant/cluster/corosync.conf.j2)."""
+    config = evidence.run.config.get("corosync", {}) if evidence.run is not None else {}
+    rings = config.get("rings", _RINGS) if isinstance(config, dict) else _RINGS
+    return {str(link): str(number) for number, link in enumerate(rings)}
 
 
 @remember
@@ -56,7 +62,7 @@ def _lasting_cuts(evidence: Evidence) -> Iterator[tuple[str, Seen, int]]:
         if until_ns - bitten.t_ns < least_ns or not _of_nodes(evidence, whose):
             continue
         for link in cut.split(" and "):
-            if link in _NUMBERS:
+            if link in _numbers(evidence):
                 yield link, bitten, until_ns
 
 
@@ -68,7 +74,11 @@ def _of_rings(evidence: Evidence) -> bool:
     """Whether the scenario did something to a link that Corosync uses."""
     for seen in evidence.select(Channel.FAULT, "inject"):
         links, found_one, whose = seen.text("target").partition(" link of ")
-        if found_one and _NUMBERS.keys() & set(links.split(" and ")) and _of_nodes(evidence, whose):
+        if (
+            found_one
+            and _numbers(evidence).keys() & set(links.split(" and "))
+            and _of_nodes(evidence, whose)
+        ):
             return True
     return False
 
@@ -131,15 +141,15 @@ def corosync_links(evidence: Evidence) -> Finding:
     is nothing to tell which one it is.
     """
     told = _told(evidence)
-    numbers = {link for _seen, _host, link, _up in told}
-    down = _still_down(evidence, numbers)
+    numbers = _numbers(evidence)
+    down = _still_down(evidence, set(numbers.values()))
     refs = [seen.ref for _text, seen in down if seen is not None]
-    cuts = list(_lasting_cuts(evidence)) if numbers >= set(_NUMBERS.values()) else []
+    cuts = list(_lasting_cuts(evidence)) if len(numbers) > 1 else []
     for link, bitten, until_ns in cuts:
         noticed = [
             seen
             for seen, _host, number, is_up in told
-            if number == _NUMBERS[link]
+            if number == numbers[link]
             and not is_up
             and bitten.t_ns - _LATE_NS <= seen.t_ns <= until_ns + _LATE_NS
         ]
@@ -147,7 +157,7 @@ def corosync_links(evidence: Evidence) -> Finding:
         if not noticed and not down:
             raise CannotJudgeError(
                 f"{bitten.text('target')} was cut for {(until_ns - bitten.t_ns) / 1e9:.0f} s, "
-                f"and Corosync never missed its link {_NUMBERS[link]} ({link})"
+                f"and Corosync never missed its link {numbers[link]} ({link})"
             )
     downs = sum(not is_up for _seen, _host, _link, is_up in told)
     return found(

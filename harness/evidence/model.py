@@ -171,6 +171,8 @@ class RunInfo(_Stored):
     started_ns: int
     accelerator: Literal["kvm", "tcg"]
     timing: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict)
+    """The cluster's configuration (``ClusterConfig``), as it was deployed."""
     versions: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Versions of all packages, by ``guests``, ``host`` and ``python``."""

@@ -76,7 +76,7 @@ def test_who_was_called_unclean_and_demotes_when_ordered_needs_no_fencing(
     it joined again a second later, and the peer ordered the group to move."""
     folder = healthy()
     folder.drop(lambda e: e.channel in ("fault", "domain", "fence") or e.kind in ("lost", "open"))
-    folder.drop(lambda e: "Linux version" in str(e.data) or "nonce" in e.kind and e.t_s == 45)
+    folder.drop(lambda e: "Linux version" in str(e.data) or ("nonce" in e.kind and e.t_s == 45))
     folder.drop(lambda e: "Operation 'reboot'" in str(e.data) or "boot-2" in str(e.data))
     folder.drop(lambda e: "alpha will be fenced" in str(e.data) or "now lost" in str(e.data))
     text = "warning: Cluster node alpha will be fenced: peer process is no longer available"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checks import judge_one
+from harness.evidence.model import RunInfo
 from tests.checks.build import healthy
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ HOSTS = {"alpha": "2", "bravo": "1"}  # the number of its peer, as each node say
 
 
 def cut(kind: str = "cut-carrier", target: str = "mgmt link of alpha and bravo") -> Folder:
-    """Nobody loses power: a link is cut from 20 to 50 s, and both links were up before."""
+    """Nobody loses power: a link is cut from 20 to 50 s, and both links were up long before:
+    nothing is told of them, as no line from before the witness' nonce is read."""
     folder = healthy()
     folder.drop(lambda event: event.channel in ("fault", "domain", "fence"))
     folder.drop(lambda event: "Linux version" in str(event.data))
@@ -30,9 +32,6 @@ def cut(kind: str = "cut-carrier", target: str = "mgmt link of alpha and bravo")
     fault = {"fault": kind, "kind": kind, "target": target, "id": "f1"}
     for t_s, event in ((20, "inject"), (20.5, "bitten"), (50, "heal"), (51, "healed")):
         folder.add(t_s, "host", "fault", event, **fault, proof="seen")
-    for node in HOSTS:
-        for link in "01":
-            say(folder, 1, node, UP, link)
     return folder
 
 
@@ -79,10 +78,21 @@ def test_a_long_cut_that_corosync_never_noticed_is_none(tmp_path: Path) -> None:
     assert "link 1 (drbd)" in judged(fails(both), tmp_path / "both").seen
 
 
+def of_rings(*rings: str) -> RunInfo:
+    config = {"corosync": {"rings": rings}}
+    return RunInfo(run="r", started_ns=1, accelerator="tcg", harness="0", config=config)
+
+
 def test_with_a_single_link_nobody_knows_which_it_is(tmp_path: Path) -> None:
-    folder = cut()
-    folder.drop(lambda event: " link: 1 is up" in str(event.data.get("message")))
-    assert str(judged(folder, tmp_path).verdict) == "VALID"
+    of_rings("mgmt").save(tmp_path / "run.json")
+    assert str(judged(cut(), tmp_path / "evidence" / "a").verdict) == "VALID"
+
+
+def test_a_link_has_the_number_of_its_place_in_the_configuration(tmp_path: Path) -> None:
+    of_rings("drbd", "mgmt").save(tmp_path / "run.json")
+    missed = judged(fails(cut(), "0"), tmp_path / "evidence" / "a")
+    assert "never missed its link 1 (mgmt)" in missed.seen
+    assert str(judged(fails(cut(), "1"), tmp_path / "evidence" / "b").verdict) == "VALID"
 
 
 def test_a_short_cut_need_not_be_noticed(tmp_path: Path) -> None:
