@@ -136,5 +136,5 @@ def test_links_and_members() -> None:
 
 
 def test_the_constraints_of_the_handler() -> None:
-    told = groups(refusals._PLACED, "fence-peer", "id")
+    told = groups(refusals.PLACED, "fence-peer", "id")
     assert set(told) == {("drbd-fence-by-handler-r0-msg",)}

@@ -279,11 +279,13 @@ def test_a_folder_of_other_code_or_another_host_is_refused(tmp_path: Path, runs:
         qualify(folder, runs)
 
 
-@pytest.mark.parametrize("other", [{"guest": "debian13"}, {"connect": "qemu:///system"}])
+@pytest.mark.parametrize(
+    ("option", "value"), [("guest", "debian13"), ("connect", "qemu:///system")]
+)
 def test_a_folder_of_other_guests_or_another_libvirt_is_refused(
-    tmp_path: Path, runs: Runs, other: dict[str, str]
+    tmp_path: Path, runs: Runs, option: str, value: str
 ) -> None:
-    ((option, _value),) = other.items()
+    other: dict[str, Any] = {option: value}
     qualify(tmp_path / "plain", runs)
     with pytest.raises(BadInputError, match=f"was begun with --{option} left out"):
         Qualification(tmp_path / "plain", here(), start=runs, **other)
