@@ -150,7 +150,7 @@ def _history() -> History:
 
 def parsers() -> Iterator[Parser]:
     """All of them."""
-    read = {path.name: path.read_bytes() for path in FIO.iterdir()}
+    read = {path.name: path.read_bytes() for path in FIO.iterdir() if path.is_file()}
     results = tuple(raw for name, raw in read.items() if name.endswith((".json", ".txt")))
     yield Parser("fio results", _text(parse_results), (FioParseError,), results)
     logs = tuple(raw for name, raw in read.items() if re.search(r"_(lat|bw|iops)\.log", name))

@@ -21,6 +21,14 @@ while [ $size -ge 1024 ]; do
     if fallocate -l $size {path}.$n 2> /dev/null; then n=$((n + 1))
     else rm -f {path}.$n; size=$((size / 2)); fi
 done"""
+# What the node's own services free meanwhile, a temporary file of Pacemaker's say, is taken as
+# well: seen was a /var that had a block again 30 s later.
+_KEEP = """\
+systemd-run --quiet --collect --unit={unit} sh -c '
+n=0
+while sleep 1; do
+    while fallocate -l 4096 {path}.kept$n 2> /dev/null; do n=$((n + 1)); done
+done'"""
 # Each ends because there is no space left; the second takes what the first left of a megabyte.
 _WRITE = """\
 dd if=/dev/urandom of={path}.0 bs=1M oflag=direct status=none 2> /dev/null
@@ -34,7 +42,7 @@ class FileSystemFull(MachineFault):
 
     With ``written`` every block of it is written, up to the end of the disk below; without, the
     space is only reserved (fallocate(1)), which takes a moment. The proof is a write of one byte
-    that fails for lack of space.
+    that fails for lack of space. Reserved space is kept up with what others free, once a second.
     """
 
     folder: str
@@ -52,8 +60,11 @@ class FileSystemFull(MachineFault):
 
     def inject(self, lab: Lab) -> None:
         """Fill it."""
-        script = (_WRITE if self.written else _RESERVE).format(path=f"{self.folder}/{_NAME}")
-        lab.machines[self.machine].guest.run(script, check=False, timeout_s=300)
+        guest, path = lab.machines[self.machine].guest, f"{self.folder}/{_NAME}"
+        script = _WRITE if self.written else _RESERVE
+        guest.run(script.format(path=path), check=False, timeout_s=300)
+        if not self.written:
+            guest.run(_KEEP.format(path=path, unit=_unit(self.folder)), timeout_s=60)
 
     def bitten(self, lab: Lab) -> str:
         """A single byte cannot be written there."""
@@ -85,6 +96,11 @@ class FileSystemFull(MachineFault):
         return result.exit_code == 0
 
 
+def _unit(folder: str) -> str:
+    """The transient unit that keeps ``folder`` full."""
+    return f"lab-filler{folder.replace('/', '-')}.service"
+
+
 def remove_filler(lab: Lab, name: str, folder: str) -> None:
     """Remove what fills a file system; a cluster manager there may write to its disk again.
 
@@ -92,6 +108,7 @@ def remove_filler(lab: Lab, name: str, folder: str) -> None:
     again at SIGPIPE (cib_enable_writes() of pacemaker 2.1): part of the repair.
     """
     lab.machines[name].guest.run(
-        f"rm -f {folder}/{_NAME}.*; pids=$(pidof pacemaker-based) && kill -PIPE $pids; true",
+        f"systemctl stop {_unit(folder)} 2> /dev/null; rm -f {folder}/{_NAME}.*; "
+        "pids=$(pidof pacemaker-based) && kill -PIPE $pids; true",
         timeout_s=60,
     )

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.faults.clock import ClockJump
 from harness.faults.daemons import DaemonFrozen, DaemonKilled, DaemonStopped
-from harness.faults.filling import _RESERVE, _WRITE, FileSystemFull
+from harness.faults.filling import _KEEP, _RESERVE, _WRITE, FileSystemFull
 from harness.faults.journal import UndoJournal
 from harness.faults.panic import _SCRIPT, KernelPanic, MemoryExhausted
 from harness.faults.target import TargetDeleted
@@ -201,6 +201,34 @@ def test_filling_ends_when_nothing_more_fits(tmp_path: Path, script: str) -> Non
     assert room.read_text().strip() == "0"
 
 
+def test_what_is_freed_meanwhile_is_taken_as_well(tmp_path: Path) -> None:
+    """The script for real, with tools: room for three more blocks, and a sleep that ends it."""
+    room = tmp_path / "room"
+    room.write_text("3")
+    tools = {
+        "systemd-run": 'while [ "$1" != sh ]; do echo "$1" >> $SAID; shift; done; exec "$@"',
+        "fallocate": "read room < $ROOM; [ $room -gt 0 ] && echo $((room - 1)) > $ROOM && touch $3",
+        "sleep": "[ ! -e $ROOM.slept ] && touch $ROOM.slept",
+    }
+    for tool, script in tools.items():
+        (tmp_path / tool).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / tool).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ROOM": str(room),
+                   "SAID": str(tmp_path / "said")}  # fmt: skip
+    command = _KEEP.format(path=tmp_path / ".lab-filler", unit="lab-filler-var.service")
+    subprocess.run(["sh", "-c", command], env=environment, check=False, timeout=30)
+    assert room.read_text().strip() == "0"
+    assert len(list(tmp_path.glob(".lab-filler.kept*"))) == 3
+    assert "--unit=lab-filler-var.service" in (tmp_path / "said").read_text()
+
+
+def test_a_disk_that_was_written_full_is_not_watched(fake: FakeLab) -> None:
+    FileSystemFull("client", "/srv/lun0", written=True).inject(fake.as_lab)
+    assert "systemd-run" not in "".join(fake.machines["client"].guest.ran)
+    FileSystemFull("alpha", "/var").inject(fake.as_lab)
+    assert "--unit=lab-filler-var.service" in fake.alpha.ran[-1]
+
+
 TARGET = "/sys/kernel/config/target/iscsi/iqn.2026-11.com.example:x"
 
 
@@ -240,7 +268,10 @@ def test_a_deleted_target_is_gone_though_another_one_was_started(fake: FakeLab) 
         (KernelPanic("bravo"), ""),
         (MemoryExhausted("bravo"), "systemctl kill -s KILL lab-hog"),
         (ClockJump("bravo", 60), "if [ -e /run/lab-clock-jump ]"),
-        (FileSystemFull("bravo", "/var"), "rm -f /var/.lab-filler.*"),
+        (
+            FileSystemFull("bravo", "/var"),
+            "systemctl stop lab-filler-var.service 2> /dev/null; rm -f /var/.lab-filler.*",
+        ),
         (DaemonKilled("bravo", "corosync"), "systemctl start corosync pacemaker"),
         (DaemonFrozen("bravo", "corosync"), "kill -CONT"),
         (DaemonStopped("bravo", "iscsid"), "systemctl start iscsid"),
