@@ -151,6 +151,8 @@ def never_fenced(f: Folder) -> None:
             event.data |= {"kind": "cut-carrier", "target": "drbd link of alpha"}
     for resource in RESOURCES:  # DRBD notices such a cut
         f.kernel(33, "alpha", f"drbd {resource}: conn( Connected -> NetworkFailure )")
+    for t_s, what in ((23, "link: host: 1 link: 1 is down"), (57, "rx: host: 1 link: 1 is up")):
+        f.journal(t_s, "alpha", f"  [KNET  ] {what}", identifier="corosync")  # and so does Corosync
     f.add(54.9, "host", "fault", "still-bitten", id="f1-power-off", proof="carrier is 0")
     f.value("fence_history", "after").clear()
 
