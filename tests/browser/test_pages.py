@@ -282,6 +282,12 @@ def test_it_fits_wide_and_narrow_light_and_dark(
         chrome.window(1400, 1000)
 
 
+def test_the_reason_has_the_room_that_figures_leave(chrome: Chrome, run: Path) -> None:
+    chrome.open(run / "index.html")
+    table = place_of(chrome, "table.summary")
+    assert place_of(chrome, "table.summary td:nth-child(2)")["w"] > table["w"] * 0.4
+
+
 def test_a_long_entry_of_the_legend_wraps(chrome: Chrome, tmp_path: Path) -> None:
     scene = scenes.power_off(tmp_path / "run-1")
     for n, state in enumerate(

@@ -70,8 +70,11 @@ function drawLatency(u) {
     ctx.setLineDash([]);
     ctx.font = font(9.5);
     ctx.textAlign = "right";
-    ctx.textBaseline = "bottom";
-    ctx.fillText(`bound ${secondsText(DATA.bound)}`, bbox.left + bbox.width - 3 * d, y(DATA.bound) - 2 * d);
+    // Below the line where the plot's edge would cut it.
+    const above = y(DATA.bound) - 13 * d >= bbox.top;
+    ctx.textBaseline = above ? "bottom" : "top";
+    const place = y(DATA.bound) + (above ? -2 : 3) * d;
+    ctx.fillText(`bound ${secondsText(DATA.bound)}`, bbox.left + bbox.width - 3 * d, place);
   }
   if (!writes) return;
   const width = Math.floor(bbox.width / d);
